@@ -1,0 +1,116 @@
+//! Desired and observed state of one instance: what a parent tells a node, and what it answers.
+
+use crate::id::{DatabaseId, IncarnationId};
+use crate::name::PgName;
+use crate::scram::ScramVerifier;
+use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Number of a desired state; grows with every change of it.
+pub type Generation = u64;
+
+/// What an instance shall be. The node keeps the last one on disk and serves from it with no
+/// control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSpec {
+    pub database_id: DatabaseId,
+    pub generation: Generation,
+    /// Major version of PostgreSQL, such as `18`.
+    pub engine_version: u16,
+    pub run: RunState,
+    pub compute: Compute,
+    /// Client connections that the node admits; the engine keeps some more for the platform.
+    pub connections_max: u16,
+    /// Number by which cancel requests find this database among those of its region.
+    pub route_number: u32,
+    pub roles: Vec<RoleSpec>,
+    pub logical_databases: Vec<LogicalDatabaseSpec>,
+    /// Certificate for this database's own host name; without it the node takes no TLS.
+    #[serde(default)]
+    pub tls: Option<TlsIdentity>,
+}
+
+/// Whether the engine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// The engine runs and takes connections.
+    Running,
+    /// The engine ends as soon as no client is connected. A node that still has one stays ready
+    /// and says so by `idle_since: None`.
+    Asleep,
+    /// The engine ends; connections are closed.
+    Stopped,
+}
+
+/// Granted compute. Memory decides `shared_buffers` (a quarter of it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compute {
+    /// Thousandths of a vCPU.
+    pub milli_vcpu: u32,
+    /// Mebibytes.
+    pub memory_mib: u32,
+}
+
+/// A login of the tenant's. Roles that are not listed and that the node made earlier are removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleSpec {
+    pub name: PgName,
+    pub verifier: ScramVerifier,
+    /// The owner role has CREATEDB and owns what a removed role leaves behind. Exactly one.
+    pub owner: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogicalDatabaseSpec {
+    pub name: PgName,
+    pub owner: PgName,
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsIdentity {
+    pub certificate_chain_pem: String,
+    pub private_key_pem: Secret,
+}
+
+/// What an instance is, as its node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub incarnation_id: IncarnationId,
+    /// Generation of the last spec that is wholly in force; 0 before the first.
+    pub observed_generation: Generation,
+    pub phase: InstancePhase,
+    /// What failed, for an operator: never shown to a tenant as it is.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// PostgreSQL's own version, such as `18.6`, once known.
+    #[serde(default)]
+    pub engine_version: Option<String>,
+    /// System identifier of the cluster, once known.
+    #[serde(default)]
+    pub system_identifier: Option<u64>,
+    /// Client connections open now.
+    pub connections: u32,
+    /// Since when no client has been connected; `None` while one is.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub idle_since: Option<OffsetDateTime>,
+    /// Size of the data folder without WAL, bytes.
+    pub storage_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstancePhase {
+    /// The engine is being initialized, started or recovered.
+    Starting,
+    /// Takes connections.
+    Ready,
+    /// The engine is shutting down.
+    Stopping,
+    /// The engine has ended cleanly and the final usage sample is sealed.
+    Stopped,
+    /// The engine does not start; the node goes on trying.
+    Failed,
+}

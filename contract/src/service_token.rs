@@ -1,0 +1,51 @@
+//! Claims of the short-lived tokens (JWT, EdDSA) that our own services show each other.
+
+use crate::id::DatabaseId;
+use crate::name::PgName;
+use serde::{Deserialize, Serialize};
+
+/// Longest life of a token, seconds.
+pub const LIFETIME_SECONDS_MAX: u64 = 300;
+
+/// Who a token is for.
+pub mod audience {
+    /// The control plane's endpoint for edges.
+    pub const EDGE_CONTROL: &str = "lumadb-edge-control";
+    /// An edge's own socket for the control plane's SQL sessions.
+    pub const EDGE_SQL: &str = "lumadb-edge-sql";
+}
+
+/// Names of the services, as they stand in `iss`.
+pub mod issuer {
+    pub const API: &str = "lumadb-api";
+    pub const EDGE: &str = "lumadb-edge";
+}
+
+/// Start-up parameter in which a SQL session of the control plane carries its token; the edge
+/// takes it on its own unix socket only and never hands it on.
+pub const SQL_TOKEN_PARAMETER: &str = "lumadb.token";
+
+/// An edge asks the control plane for the routes of its region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeClaims {
+    pub iss: String,
+    pub aud: String,
+    /// Seconds since 1970.
+    pub iat: u64,
+    /// Seconds since 1970.
+    pub exp: u64,
+    pub region: String,
+}
+
+/// The control plane opens a session of one role of one database, for the SQL editor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlClaims {
+    pub iss: String,
+    pub aud: String,
+    /// Seconds since 1970.
+    pub iat: u64,
+    /// Seconds since 1970.
+    pub exp: u64,
+    pub database_id: DatabaseId,
+    pub role: PgName,
+}
