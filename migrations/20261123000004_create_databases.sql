@@ -186,3 +186,19 @@ end
 $$;
 create trigger operations_changed after insert or update on operations
     for each row execute function notify_operation_changed();
+
+-- Paths name a database, a project or an operation alone: a caller finds the organization that owns
+-- one among those it belongs to, and nothing else of it.
+do $$
+declare
+    located text;
+begin
+    foreach located in array array['projects', 'databases', 'operations'] loop
+        execute format('create policy locate on %I for select to lumadb_identity
+                        using (exists (select from memberships m
+                                       where m.organization_id = %I.organization_id
+                                         and m.user_id = scope_user()))', located, located);
+        execute format('grant select (id, organization_id) on %I to lumadb_identity', located);
+    end loop;
+end
+$$;

@@ -1,0 +1,1 @@
+//! Mail: what is written into the outbox, and how it is sent.
