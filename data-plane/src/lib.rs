@@ -1,1 +1,18 @@
-//! skeleton
+//! The data plane: everything that runs beside a tenant's PostgreSQL, and the edge in front of it.
+//!
+//! - [`engine`] owns the PostgreSQL server process and applies desired state inside it;
+//! - [`protocol`] speaks the tenants' protocols and counts what they do;
+//! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
+//! - [`agent`] is the node: it ties the others together and talks to the parent;
+//! - [`edge`] routes, authenticates and wakes; a library for the program that runs it.
+//!
+//! Invariants: a node starts and serves with no control plane; nothing that was counted is counted
+//! twice; no secret of a tenant reaches the user that the engine runs under. This crate knows
+//! nothing of accounts, prices or the console.
+
+pub mod agent;
+pub mod edge;
+pub mod engine;
+pub(crate) mod files;
+pub mod metering;
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! Routing, authentication, wake and TLS in front of the nodes of a region.

@@ -1,0 +1,1 @@
+//! The tenants' protocols, one folder each.
