@@ -1,0 +1,211 @@
+//! Dependencies point one way: from `cargo metadata` between crates, from the sources between the
+//! layers inside a crate.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use lumadb_e2e::{Outcome, tools};
+use std::path::{Path, PathBuf};
+
+/// Each crate, and the crates of this workspace that it may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("lumadb-contract", &[]),
+    ("lumadb-web-console", &[]),
+    ("lumadb-data-plane", &["lumadb-contract"]),
+    ("lumadb-control-plane", &["lumadb-contract"]),
+    ("lumadb-node", &["lumadb-contract", "lumadb-data-plane"]),
+    (
+        "lumadb-cloud",
+        &[
+            "lumadb-contract",
+            "lumadb-control-plane",
+            "lumadb-data-plane",
+            "lumadb-web-console",
+        ],
+    ),
+    ("lumadb-e2e", &[]),
+];
+
+/// A folder, and what no source in it may name.
+struct Boundary {
+    folder: &'static str,
+    except: &'static [&'static str],
+    forbidden: &'static [&'static str],
+    why: &'static str,
+}
+
+const BOUNDARIES: &[Boundary] = &[
+    Boundary {
+        folder: "contract/src",
+        except: &[],
+        forbidden: &[
+            "std::fs",
+            "std::net::Tcp",
+            "std::net::Udp",
+            "UnixStream",
+            "std::env",
+            "std::process",
+            "tokio::",
+            "SystemTime",
+            "Instant",
+            "now_utc",
+            "now_v7",
+            "rand::",
+        ],
+        why: "the contract does no I/O, reads no clock and draws no random number",
+    },
+    Boundary {
+        folder: "control-plane/src",
+        except: &["store"],
+        forbidden: &[
+            "sqlx::query",
+            "query!(",
+            "query_as!(",
+            "query_scalar!(",
+            "QueryBuilder",
+            "raw_sql(",
+        ],
+        why: "only the store knows the control plane's tables",
+    },
+    Boundary {
+        folder: "control-plane/src/http",
+        except: &[],
+        forbidden: &["sqlx::"],
+        why: "handlers parse, call `app` and convert",
+    },
+    Boundary {
+        folder: "control-plane/src/app",
+        except: &[],
+        forbidden: &["crate::http", "crate::workflow", "axum::"],
+        why: "what is allowed and decided does not depend on how it was asked",
+    },
+    Boundary {
+        folder: "control-plane/src/store",
+        except: &[],
+        forbidden: &[
+            "crate::http",
+            "crate::workflow",
+            "crate::runtime::local",
+            "axum::",
+        ],
+        why: "the store knows tables, not those who use them",
+    },
+    Boundary {
+        folder: "control-plane/src/workflow",
+        except: &[],
+        forbidden: &["crate::http", "axum::"],
+        why: "long work goes on without a request",
+    },
+    Boundary {
+        folder: "control-plane/src/runtime/local",
+        except: &[],
+        forbidden: &[
+            "crate::http",
+            "crate::app",
+            "crate::store",
+            "sqlx::",
+            "axum::",
+        ],
+        why: "a runtime applies what it is given and reports what it sees",
+    },
+    Boundary {
+        folder: "control-plane/src/identity",
+        except: &[],
+        forbidden: &["crate::http", "crate::workflow", "axum::"],
+        why: "passwords and tokens are the same however they arrive",
+    },
+    Boundary {
+        folder: "data-plane/src",
+        except: &[],
+        forbidden: &["sqlx", "control_plane", "axum"],
+        why: "the data plane holds no code of the control plane",
+    },
+    Boundary {
+        folder: "lumadb-node/src",
+        except: &[],
+        forbidden: &["sqlx", "control_plane", "axum"],
+        why: "a node is small and knows its parent's contract alone",
+    },
+];
+
+#[test]
+fn crates_use_only_what_stands_below_them() -> Outcome<()> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(tools::workspace().join("Cargo.toml"))
+        .no_deps()
+        .other_options(vec!["--offline".to_owned()])
+        .exec()?;
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let name = package.name.as_str();
+        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == name) else {
+            wrong.push(format!("{name} is not in the table of this test"));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let local = dependency.path.is_some() && dependency.name != name;
+            // A test may stand on more than the code that it tests.
+            let tested = dependency.kind == DependencyKind::Development;
+            if local && !tested && !allowed.contains(&dependency.name.as_str()) {
+                wrong.push(format!("{name} must not use {}", dependency.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn layers_name_only_what_stands_below_them() -> Outcome<()> {
+    let mut wrong = Vec::new();
+    for boundary in BOUNDARIES {
+        let folder = tools::workspace().join(boundary.folder);
+        let mut files = Vec::new();
+        rust_files(&folder, &mut files)?;
+        assert!(!files.is_empty(), "{} holds no source", folder.display());
+        for file in files {
+            let inside = file.strip_prefix(&folder)?;
+            if boundary
+                .except
+                .iter()
+                .any(|except| inside.starts_with(except))
+            {
+                continue;
+            }
+            let source = std::fs::read_to_string(&file)?;
+            for (number, line) in code_lines(&source) {
+                for forbidden in boundary.forbidden {
+                    if line.contains(forbidden) {
+                        wrong.push(format!(
+                            "{}/{}:{number} names {forbidden}: {}",
+                            boundary.folder,
+                            inside.display(),
+                            boundary.why
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The lines of a source before its own tests, without comments.
+fn code_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    source
+        .lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default()))
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            rust_files(&path, files)?;
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
