@@ -1,7 +1,6 @@
 -- A database: its desired state (changed by the API, numbered by generation) and what was last
 -- observed of it (changed by its region's loop alone).
 create sequence route_numbers as integer minvalue 1 cycle;
--- Order of changes as edges see them; see routes_revision below.
 create table databases (
     id uuid primary key,
     organization_id uuid not null references organizations,
@@ -12,14 +11,18 @@ create table databases (
     route_number integer not null unique default nextval('route_numbers'),
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    -- Counts every change of the resource as the API shows it; the ETag.
+    -- Counts the changes that callers made; the ETag.
     revision bigint not null default 1,
+    -- Counts every change that an edge may care for.
+    route_revision bigint not null default 1,
     deletion_protection boolean not null default false,
 
     -- Desired.
     generation bigint not null default 1,
     desired text not null default 'running'
         check (desired in ('running', 'asleep', 'suspended', 'deleted')),
+    -- Generation at which `desired` changed last: what was observed below it says nothing of it.
+    run_generation bigint not null default 1,
     milli_vcpu integer not null references compute_sizes,
     idle_timeout_seconds integer check (idle_timeout_seconds > 0),
 
@@ -171,12 +174,23 @@ grant select, delete on idempotency_keys to lumadb_region;
 create function notify_database_changed() returns trigger language plpgsql as $$
 begin
     new.changed_xid := pg_current_xact_id();
+    if tg_op = 'UPDATE' then
+        new.route_revision := old.route_revision + 1;
+    end if;
     perform pg_notify('database_changed', new.id::text);
     return new;
 end
 $$;
-create trigger databases_changed before insert or update on databases
+create trigger databases_created before insert on databases
     for each row execute function notify_database_changed();
+-- Leases, the next look and measured sizes are the loop's own and change all the time.
+create trigger databases_changed before update on databases for each row when (
+    (old.revision, old.generation, old.run_generation, old.desired, old.observed_generation,
+     old.observed, old.incarnation_id, old.node_address, old.deleted_at)
+    is distinct from
+    (new.revision, new.generation, new.run_generation, new.desired, new.observed_generation,
+     new.observed, new.incarnation_id, new.node_address, new.deleted_at)
+) execute function notify_database_changed();
 
 create function notify_operation_changed() returns trigger language plpgsql as $$
 begin

@@ -8,8 +8,12 @@ create table usage_incarnations (
     last_sequence bigint not null,
     -- Sequences that never came, so far.
     gaps bigint not null default 0,
-    -- The node went to sleep after its last sample: its gauges hold until the next incarnation.
-    ended boolean not null default false
+    -- Totals of the last sample; the next one counts from here.
+    requests bigint not null default 0,
+    errors bigint not null default 0,
+    transfer_out_bytes bigint not null default 0,
+    vector_operations bigint not null default 0,
+    connections_opened bigint not null default 0
 );
 create index usage_incarnations_database on usage_incarnations (database_id, first_taken_at);
 
@@ -33,6 +37,32 @@ create table usage_samples (
 create index usage_samples_database on usage_samples (database_id, taken_at);
 create table usage_samples_default partition of usage_samples default;
 
+-- How far a database's stored bytes are folded into hours.
+create table usage_fronts (
+    database_id uuid primary key,
+    organization_id uuid not null references organizations,
+    at timestamptz not null,
+    storage_bytes bigint not null,
+    -- The node went to sleep with this: it holds until the next sample. Else the smaller of two
+    -- neighbors counts between them.
+    held boolean not null
+);
+
+-- What the samples of one hour (UTC) add up to; written in the transaction that takes them in.
+create table usage_hours (
+    database_id uuid not null,
+    organization_id uuid not null references organizations,
+    starts_at timestamptz not null check (extract(epoch from starts_at)::bigint % 3600 = 0),
+    requests bigint not null,
+    errors bigint not null,
+    transfer_out_bytes bigint not null,
+    vector_operations bigint not null,
+    connections_opened bigint not null,
+    -- Bytes times microseconds.
+    storage_byte_us numeric(38) not null,
+    primary key (database_id, starts_at)
+);
+
 -- Spans of granted compute, as the runtime saw them.
 create table compute_spans (
     database_id uuid not null,
@@ -52,7 +82,8 @@ do $$
 declare
     owned text;
 begin
-    foreach owned in array array['usage_incarnations', 'usage_samples', 'compute_spans'] loop
+    foreach owned in array array['usage_incarnations', 'usage_samples', 'usage_fronts', 'usage_hours',
+                                 'compute_spans'] loop
         execute format('alter table %I enable row level security', owned);
         execute format('alter table %I force row level security', owned);
         execute format('create policy tenant on %I for select to lumadb_tenant
@@ -61,5 +92,5 @@ begin
     end loop;
 end
 $$;
-grant select on usage_incarnations, usage_samples, compute_spans to lumadb_tenant;
-grant select, insert, update on usage_incarnations, usage_samples, compute_spans to lumadb_region;
+grant select on usage_incarnations, usage_samples, usage_fronts, usage_hours, compute_spans to lumadb_tenant;
+grant select, insert, update on usage_incarnations, usage_samples, usage_fronts, usage_hours, compute_spans to lumadb_region;

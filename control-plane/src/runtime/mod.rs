@@ -1,1 +1,72 @@
-//! What runs nodes.
+//! What runs nodes: the boundary between desired state and processes.
+//!
+//! The workflow loop says what shall be ([`Runtime::apply`], [`Runtime::remove`]) as often as it
+//! likes, and looks at what is ([`Runtime::observe`]); a change only says "look"
+//! ([`Runtime::changes`]). What must not be lost on the way (samples, spans of compute) the runtime
+//! hands to [`Reports`], which stores it.
+//!
+//! Invariants:
+//! - `apply` and `remove` are repeatable, in any order, and survive a kill at any point: doing one
+//!   again leads to the same instance, never to a second one.
+//! - An instance is what its database's ID names: no two instances of a database run at once.
+//!
+//! A runtime must not know tenants, plans, operations or the control plane's tables.
+
+mod reports;
+
+pub use reports::{ComputeSpan, Reports};
+
+use lumadb_contract::id::DatabaseId;
+use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
+use lumadb_contract::route::NodeAddress;
+use std::future::Future;
+use tokio::sync::broadcast;
+
+/// Runs the instances of one region.
+pub trait Runtime: Send + Sync + 'static {
+    /// Makes an instance be as the spec says: present, running, going to sleep or stopped. Answers
+    /// once the wish is taken on, not once it is fulfilled. Asking a database that has no process
+    /// for [`Asleep`](lumadb_contract::instance::RunState::Asleep) or
+    /// [`Stopped`](lumadb_contract::instance::RunState::Stopped) does nothing.
+    fn apply(&self, spec: InstanceSpec) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Ends the instance and removes its data. Answers once nothing of it is left; an instance that
+    /// does not exist is removed already.
+    fn remove(&self, id: DatabaseId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Every instance of which something exists: a process or a folder.
+    fn list(&self) -> impl Future<Output = Result<Vec<DatabaseId>, RuntimeError>> + Send;
+
+    /// What is known of an instance now.
+    fn observe(&self, id: DatabaseId) -> Observation;
+
+    /// Names each instance whose observation changed since. A receiver that lags behind looks at
+    /// all of them.
+    fn changes(&self) -> broadcast::Receiver<DatabaseId>;
+}
+
+/// What a runtime knows of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// Nothing was heard from its processes since the runtime began, but they may run: what was
+    /// known before stays true.
+    Unknown,
+    /// None of its processes runs: it never started, it stopped, or it died.
+    Absent,
+    /// Its node is attached to the runtime.
+    Attached {
+        status: InstanceStatus,
+        node_address: NodeAddress,
+    },
+}
+
+/// Why a runtime did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RuntimeError {
+    /// May work later: a process that does not come up, a folder that is busy, a full disk.
+    #[error("{0}")]
+    Retry(String),
+    /// Will never work as asked: the same spec is not tried again until it changes.
+    #[error("{0}")]
+    GiveUp(String),
+}

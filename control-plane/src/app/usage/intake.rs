@@ -1,0 +1,104 @@
+//! Taking samples in: once each, whatever comes again.
+
+use super::fold::{Mark, Refusal, fold};
+use crate::runtime::ComputeSpan;
+use crate::store::{RegionTx, StoreError, usage};
+use lumadb_contract::id::{DatabaseId, IncarnationId};
+use lumadb_contract::usage::UsageSample;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// Why samples or a span were not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error("usage of {database} was refused: {refusal}")]
+    Refused {
+        database: DatabaseId,
+        #[source]
+        refusal: Refusal,
+    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl IngestError {
+    /// Whether the same batch may be taken later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            // A clock that runs ahead is caught up with.
+            Self::Refused { refusal, .. } => matches!(refusal, Refusal::Future { .. }),
+            Self::Store(error) => error.is_transient(),
+        }
+    }
+}
+
+/// Stores samples of one database and folds them into hours. Answers, for each incarnation, the
+/// sequence up to which samples are stored.
+pub async fn ingest(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+    samples: &[UsageSample],
+    now: OffsetDateTime,
+) -> Result<Vec<(IncarnationId, u64)>, IngestError> {
+    let refused = |refusal| IngestError::Refused { database, refusal };
+    let Some(organization) = usage::owner_lock(tx, database).await? else {
+        return Err(refused(Refusal::Invalid("no such database".into())));
+    };
+    let mut by_incarnation: BTreeMap<IncarnationId, Vec<UsageSample>> = BTreeMap::new();
+    for sample in samples {
+        by_incarnation
+            .entry(sample.incarnation_id)
+            .or_default()
+            .push(sample.clone());
+    }
+    let mut stored = Vec::new();
+    for (incarnation, batch) in by_incarnation {
+        let known = usage::incarnation(tx, incarnation).await?;
+        if known.is_some_and(|(owner, _)| owner != database) {
+            return Err(refused(Refusal::Invalid(format!(
+                "{incarnation} belongs to another database"
+            ))));
+        }
+        let mark = known.map(|(_, mark)| mark);
+        let front = usage::front(tx, database).await?;
+        let folded = fold(mark, front, &batch, now).map_err(refused)?;
+        let sequence = folded
+            .fresh
+            .last()
+            .map(|last| last.sequence)
+            .or(mark.map(|mark| mark.sequence))
+            .unwrap_or_default();
+        if !folded.fresh.is_empty() {
+            usage::store(tx, organization, database, incarnation, &folded, now).await?;
+        }
+        stored.push((incarnation, sequence));
+    }
+    Ok(stored)
+}
+
+/// Stores a span of compute or moves its end.
+pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), IngestError> {
+    let database = span.database_id;
+    let refused = |text: &str| IngestError::Refused {
+        database,
+        refusal: Refusal::Invalid(text.to_owned()),
+    };
+    if span.ended_at.is_some_and(|end| end < span.started_at) {
+        return Err(refused("a span of compute ends before it starts"));
+    }
+    let milli_vcpu =
+        i32::try_from(span.milli_vcpu).map_err(|_| refused("a span of compute is too large"))?;
+    if !usage::record_span(tx, span, milli_vcpu).await? {
+        return Err(refused("no such database"));
+    }
+    Ok(())
+}
+
+impl Mark {
+    pub const fn of(sample: &UsageSample) -> Self {
+        Self {
+            sequence: sample.sequence,
+            counters: sample.counters,
+        }
+    }
+}

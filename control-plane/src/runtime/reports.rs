@@ -1,0 +1,57 @@
+//! Where a runtime hands in what must not be lost: usage samples and spans of compute.
+
+use crate::app::usage::{self, IngestError};
+use crate::clock::Clock;
+use crate::store::Store;
+use lumadb_contract::id::{DatabaseId, IncarnationId};
+use lumadb_contract::usage::UsageSample;
+use time::OffsetDateTime;
+
+/// Granted compute while an engine ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComputeSpan {
+    pub database_id: DatabaseId,
+    pub incarnation_id: IncarnationId,
+    pub started_at: OffsetDateTime,
+    /// `None` while it lasts.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Last moment at which the engine was seen running: where a span ends whose end nobody saw.
+    pub seen_at: OffsetDateTime,
+    /// Thousandths of a vCPU. A resize ends a span and starts the next.
+    pub milli_vcpu: u32,
+}
+
+/// Stores what nodes counted and how long they ran. Everything may be handed in twice.
+#[derive(Debug, Clone)]
+pub struct Reports {
+    store: Store,
+    clock: Clock,
+}
+
+impl Reports {
+    pub const fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Stores samples of one database, oldest first. Answers, for each incarnation among them, the
+    /// sequence up to which its samples are stored and may be forgotten. On an error nothing was
+    /// stored; [`IngestError::is_transient`] says whether the same batch may be taken later.
+    pub async fn samples(
+        &self,
+        database: DatabaseId,
+        samples: &[UsageSample],
+    ) -> Result<Vec<(IncarnationId, u64)>, IngestError> {
+        let mut tx = self.store.region().await?;
+        let stored = usage::ingest(&mut tx, database, samples, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Writes a span when it begins, every minute or so while it lasts, and when it ends.
+    pub async fn compute_span(&self, span: ComputeSpan) -> Result<(), IngestError> {
+        let mut tx = self.store.region().await?;
+        usage::record_span(&mut tx, span).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

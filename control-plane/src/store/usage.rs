@@ -1,0 +1,286 @@
+//! Usage: samples, the hours folded from them, and spans of granted compute.
+
+use super::{RegionTx, StoreError};
+use crate::app::usage::{Folded, Front, Mark};
+use crate::runtime::ComputeSpan;
+use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
+use lumadb_contract::usage::UsageCounters;
+use time::OffsetDateTime;
+
+/// Who pays for a database. Usage of one database is taken in one transaction after the other: an
+/// advisory lock, for which nothing else waits.
+pub async fn owner_lock(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+) -> Result<Option<OrganizationId>, StoreError> {
+    let row = sqlx::query!(
+        r#"select organization_id as "organization: OrganizationId",
+                  pg_advisory_xact_lock(hashtextextended($1::text, 0))::text as lock
+           from databases where id = $1::text::uuid"#,
+        database.uuid().to_string()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| row.organization))
+}
+
+/// The database of an incarnation and the last sample of it that is stored.
+pub async fn incarnation(
+    tx: &mut RegionTx,
+    incarnation: IncarnationId,
+) -> Result<Option<(DatabaseId, Mark)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select database_id as "database: DatabaseId", last_sequence, requests, errors,
+                  transfer_out_bytes, vector_operations, connections_opened
+           from usage_incarnations where incarnation_id = $1 for update"#,
+        incarnation.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| {
+        Ok((
+            row.database,
+            Mark {
+                sequence: unsigned(row.last_sequence)?,
+                counters: UsageCounters {
+                    requests: unsigned(row.requests)?,
+                    errors: unsigned(row.errors)?,
+                    transfer_out_bytes: unsigned(row.transfer_out_bytes)?,
+                    vector_operations: unsigned(row.vector_operations)?,
+                    connections_opened: unsigned(row.connections_opened)?,
+                },
+            },
+        ))
+    })
+    .transpose()
+}
+
+/// How far a database's stored bytes are folded.
+pub async fn front(tx: &mut RegionTx, database: DatabaseId) -> Result<Option<Front>, StoreError> {
+    let row = sqlx::query!(
+        "select at, storage_bytes, held from usage_fronts where database_id = $1",
+        database.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| {
+        Ok(Front {
+            at: row.at,
+            storage_bytes: unsigned(row.storage_bytes)?,
+            held: row.held,
+        })
+    })
+    .transpose()
+}
+
+/// Writes what a batch came to: samples, the incarnation's mark, the front, the hours, and the
+/// sizes that the database shows.
+pub async fn store(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    database: DatabaseId,
+    incarnation: IncarnationId,
+    folded: &Folded,
+    received_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    store_samples(tx, organization, database, folded, received_at).await?;
+    store_mark(tx, organization, database, incarnation, folded).await?;
+    store_hours(tx, organization, database, folded).await?;
+    if let Some(front) = folded.front {
+        sqlx::query!(
+            "insert into usage_fronts (database_id, organization_id, at, storage_bytes, held)
+             values ($1, $2, $3, $4, $5)
+             on conflict (database_id) do update
+             set at = excluded.at, storage_bytes = excluded.storage_bytes, held = excluded.held",
+            database.uuid(),
+            organization.uuid(),
+            front.at,
+            signed(front.storage_bytes)?,
+            front.held
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    if let Some(last) = folded.fresh.last() {
+        let connections = i32::try_from(last.gauges.connections).unwrap_or(i32::MAX);
+        sqlx::query!(
+            "update databases set connections = $2, storage_bytes = $3
+             where id = $1 and (connections, storage_bytes) is distinct from ($2, $3)",
+            database.uuid(),
+            connections,
+            signed(last.gauges.storage_bytes)?
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+async fn store_samples(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    database: DatabaseId,
+    folded: &Folded,
+    received_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let count = folded.fresh.len();
+    let mut columns: [Vec<i64>; 7] = std::array::from_fn(|_| Vec::with_capacity(count));
+    let (mut incarnations, mut taken, mut connections) = (Vec::new(), Vec::new(), Vec::new());
+    for sample in &folded.fresh {
+        let values = [
+            sample.sequence,
+            sample.counters.requests,
+            sample.counters.errors,
+            sample.counters.transfer_out_bytes,
+            sample.counters.vector_operations,
+            sample.counters.connections_opened,
+            sample.gauges.storage_bytes,
+        ];
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(signed(value)?);
+        }
+        incarnations.push(sample.incarnation_id.uuid());
+        taken.push(sample.taken_at);
+        connections.push(i32::try_from(sample.gauges.connections).unwrap_or(i32::MAX));
+    }
+    let [
+        sequence,
+        requests,
+        errors,
+        transfer,
+        vectors,
+        opened,
+        storage,
+    ] = &columns;
+    sqlx::query!(
+        "insert into usage_samples (organization_id, database_id, received_at, incarnation_id,
+             sequence, taken_at, requests, errors, transfer_out_bytes, vector_operations,
+             connections_opened, storage_bytes, connections)
+         select $1, $2, $3, * from unnest($4::uuid[], $5::bigint[], $6::timestamptz[],
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+             $12::bigint[], $13::int[])",
+        organization.uuid(),
+        database.uuid(),
+        received_at,
+        &incarnations,
+        sequence,
+        &taken,
+        requests,
+        errors,
+        transfer,
+        vectors,
+        opened,
+        storage,
+        &connections
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+async fn store_mark(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    database: DatabaseId,
+    incarnation: IncarnationId,
+    folded: &Folded,
+) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (folded.fresh.first(), folded.fresh.last()) else {
+        return Ok(());
+    };
+    sqlx::query!(
+        "insert into usage_incarnations as known (incarnation_id, organization_id, database_id,
+             first_taken_at, last_taken_at, last_sequence, gaps, requests, errors,
+             transfer_out_bytes, vector_operations, connections_opened)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (incarnation_id) do update
+         set last_taken_at = excluded.last_taken_at, last_sequence = excluded.last_sequence,
+             gaps = known.gaps + excluded.gaps, requests = excluded.requests,
+             errors = excluded.errors, transfer_out_bytes = excluded.transfer_out_bytes,
+             vector_operations = excluded.vector_operations,
+             connections_opened = excluded.connections_opened",
+        incarnation.uuid(),
+        organization.uuid(),
+        database.uuid(),
+        first.taken_at,
+        last.taken_at,
+        signed(last.sequence)?,
+        signed(folded.gaps)?,
+        signed(last.counters.requests)?,
+        signed(last.counters.errors)?,
+        signed(last.counters.transfer_out_bytes)?,
+        signed(last.counters.vector_operations)?,
+        signed(last.counters.connections_opened)?
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+async fn store_hours(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    database: DatabaseId,
+    folded: &Folded,
+) -> Result<(), StoreError> {
+    for (start, hour) in &folded.hours {
+        sqlx::query!(
+            "insert into usage_hours as known (database_id, organization_id, starts_at, requests,
+                 errors, transfer_out_bytes, vector_operations, connections_opened,
+                 storage_byte_us)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric)
+             on conflict (database_id, starts_at) do update
+             set requests = known.requests + excluded.requests,
+                 errors = known.errors + excluded.errors,
+                 transfer_out_bytes = known.transfer_out_bytes + excluded.transfer_out_bytes,
+                 vector_operations = known.vector_operations + excluded.vector_operations,
+                 connections_opened = known.connections_opened + excluded.connections_opened,
+                 storage_byte_us = known.storage_byte_us + excluded.storage_byte_us",
+            database.uuid(),
+            organization.uuid(),
+            start,
+            signed(hour.counters.requests)?,
+            signed(hour.counters.errors)?,
+            signed(hour.counters.transfer_out_bytes)?,
+            signed(hour.counters.vector_operations)?,
+            signed(hour.counters.connections_opened)?,
+            hour.storage_byte_us.to_string()
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// Writes a span or moves its end; an end that is written stays. False: no such database.
+pub async fn record_span(
+    tx: &mut RegionTx,
+    span: ComputeSpan,
+    milli_vcpu: i32,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "insert into compute_spans (database_id, organization_id, incarnation_id, started_at,
+                                    ended_at, seen_at, milli_vcpu)
+         select id, organization_id, $2, $3, $4, $5, $6 from databases where id = $1
+         on conflict (incarnation_id, started_at) do update
+         set ended_at = coalesce(compute_spans.ended_at, excluded.ended_at),
+             seen_at = greatest(compute_spans.seen_at, excluded.seen_at)",
+        span.database_id.uuid(),
+        span.incarnation_id.uuid(),
+        span.started_at,
+        span.ended_at,
+        span.seen_at,
+        milli_vcpu
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn signed(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Corrupt(format!("{value} is too large")))
+}
+
+fn unsigned(value: i64) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| StoreError::Corrupt(format!("{value} is negative")))
+}
