@@ -90,21 +90,10 @@ impl Cloud {
         process::of_folder(&self.data_dir())
     }
 
-    /// The processes whose arguments hold every one of the given words.
-    pub fn processes_of(&self, words: &[&str]) -> Outcome<Vec<Process>> {
-        let mut found = self.processes()?;
-        found.retain(|process| {
-            words
-                .iter()
-                .all(|word| process.command.split(' ').any(|part| part == *word))
-        });
-        Ok(found)
-    }
-
-    /// Kills, without warning, the processes whose arguments hold every one of the given words;
-    /// gives how many there were.
-    pub async fn kill(&self, words: &[&str]) -> Outcome<usize> {
-        let victims = self.processes_of(words)?;
+    /// Kills, without warning, the processes that `which` names; gives how many there were.
+    pub async fn kill(&self, which: impl Fn(&Process) -> bool) -> Outcome<usize> {
+        let mut victims = self.processes()?;
+        victims.retain(which);
         for victim in &victims {
             process::signal(victim.pid, Signal::SIGKILL)?;
         }
@@ -131,6 +120,16 @@ impl Cloud {
     pub async fn stop(&mut self) -> Outcome<std::process::ExitStatus> {
         process::signal(self.up_pid()?, Signal::SIGINT)?;
         Ok(tokio::time::timeout(STOP_LIMIT, self.up.wait()).await??)
+    }
+
+    /// The folder of the control plane's own database.
+    pub fn control_dir(&self) -> PathBuf {
+        self.data_dir().join("control")
+    }
+
+    /// Runs a script in the control plane's own database, past its row-level security.
+    pub async fn control_sql(&self, sql: &str) -> Outcome<String> {
+        self.admin_sql(&self.control_dir(), "control", sql).await
     }
 
     /// The folder of one database.

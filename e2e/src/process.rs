@@ -5,19 +5,62 @@ use crate::wait::until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A process that names the data folder in its arguments or environment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A process that names the data folder in its arguments or environment, or descends from one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub pid: i32,
     pub parent: i32,
-    /// Its arguments, joined by spaces.
-    pub command: String,
+    pub arguments: Vec<String>,
 }
 
-/// Every process that belongs to a data folder, and what descends from one.
+impl Process {
+    fn program(&self) -> &str {
+        let path = self.arguments.first().map_or("", String::as_str);
+        path.rsplit('/').next().unwrap_or(path)
+    }
+
+    /// The value behind an option.
+    fn option(&self, name: &str) -> Option<&str> {
+        let mut arguments = self.arguments.iter();
+        arguments.find(|argument| *argument == name)?;
+        arguments.next().map(String::as_str)
+    }
+
+    /// Whether this is one of the cloud's services: `up`, `api`, `worker`, `edge`.
+    pub fn is_service(&self, name: &str) -> bool {
+        self.program() == "lumadb-cloud" && self.arguments.get(1).is_some_and(|word| word == name)
+    }
+
+    /// Whether this is a node.
+    pub fn is_node(&self) -> bool {
+        self.program() == "lumadb-node" && self.arguments.get(1).is_some_and(|word| word == "run")
+    }
+
+    /// Whether this is the helper that owns an engine.
+    pub fn is_engine_helper(&self) -> bool {
+        self.program() == "lumadb-node"
+            && self.arguments.get(1).is_some_and(|word| word == "engine")
+    }
+
+    /// Whether this is PostgreSQL's first process, not one of its backends.
+    pub fn is_postmaster(&self) -> bool {
+        self.program() == "postgres" && self.option("-D").is_some()
+    }
+
+    /// The instance's folder, of a node, an engine's helper or PostgreSQL.
+    pub fn instance_dir(&self) -> Option<PathBuf> {
+        if let Some(folder) = self.option("--instance-dir") {
+            return Some(PathBuf::from(folder));
+        }
+        let data = self.option("-D")?;
+        Path::new(data).parent().map(Path::to_path_buf)
+    }
+}
+
+/// Every process that belongs to a data folder.
 pub fn of_folder(data_dir: &Path) -> Outcome<Vec<Process>> {
     let folder = data_dir.as_os_str().as_encoded_bytes();
     let mut all = BTreeMap::new();
@@ -32,31 +75,17 @@ pub fn of_folder(data_dir: &Path) -> Outcome<Vec<Process>> {
             continue;
         };
         // A process may end at any moment between two of these looks.
-        let (Ok(arguments), Ok(status)) = (
-            std::fs::read(entry.path().join("cmdline")),
-            std::fs::read_to_string(entry.path().join("stat")),
-        ) else {
+        let Some((process, environment)) = read(pid, &entry.path()) else {
             continue;
         };
-        let Some((state, parent)) = state_and_parent(&status) else {
-            continue;
-        };
-        if state == 'Z' {
-            continue;
-        }
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        if contains(&arguments, folder) || contains(&environment, folder) {
+        let named = process
+            .arguments
+            .iter()
+            .any(|argument| contains(argument.as_bytes(), folder));
+        if named || contains(&environment, folder) {
             found.insert(pid);
         }
-        let command = String::from_utf8_lossy(&arguments).replace('\0', " ");
-        all.insert(
-            pid,
-            Process {
-                pid,
-                parent,
-                command,
-            },
-        );
+        all.insert(pid, process);
     }
     loop {
         let heirs: Vec<i32> = all
@@ -69,13 +98,35 @@ pub fn of_folder(data_dir: &Path) -> Outcome<Vec<Process>> {
         }
         found.extend(heirs);
     }
-    // A tool that a test runs on the folder is not of the cloud.
+    // The clients that a test runs on the folder's sockets are not of the cloud.
     let own = i32::try_from(std::process::id())?;
+    let client = |process: &Process| {
+        process.pid == own || matches!(process.program(), "psql" | "pgbench" | "python" | "node")
+    };
     Ok(all
         .into_values()
-        .filter(|process| found.contains(&process.pid) && process.pid != own)
-        .filter(|process| !process.command.starts_with("psql "))
+        .filter(|process| found.contains(&process.pid) && !client(process))
         .collect())
+}
+
+fn read(pid: i32, folder: &Path) -> Option<(Process, Vec<u8>)> {
+    let arguments = std::fs::read(folder.join("cmdline")).ok()?;
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    let (state, parent) = state_and_parent(&stat)?;
+    if state == 'Z' {
+        return None;
+    }
+    let arguments = arguments
+        .split(|byte| *byte == 0)
+        .map(|argument| String::from_utf8_lossy(argument).into_owned())
+        .collect();
+    let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+    let process = Process {
+        pid,
+        parent,
+        arguments,
+    };
+    Some((process, environment))
 }
 
 /// Sends a signal to one process; that it is gone already is no error.

@@ -1,3 +1,11 @@
 //! The tests across processes: one binary, since linking is slow on small machines.
 
+mod away;
+mod bad_input;
+mod browser;
+mod counting;
 mod dependencies;
+mod edge_abuse;
+mod first_steps;
+mod killed;
+mod starting;

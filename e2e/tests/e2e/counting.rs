@@ -1,0 +1,168 @@
+//! What is counted is what was sent. The judge is the engine's own log of every statement.
+
+use lumadb_e2e::account::{Account, Database};
+use lumadb_e2e::cloud::Cloud;
+use lumadb_e2e::process::Process;
+use lumadb_e2e::wait::until;
+use lumadb_e2e::{Outcome, tools};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+/// Starts each line of the judge's log; then comes the role.
+const MARK: &str = "JUDGE";
+/// Traffic that a kill may leave uncounted: what was not sealed yet.
+const UNSEALED_MS_MAX: f64 = 200.0;
+
+#[tokio::test]
+async fn the_counter_read_by_api_equals_what_was_sent() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("counted").await?;
+    let before = judged(&cloud, &ada, &database).await?;
+    for mode in ["simple", "extended", "prepared"] {
+        pgbench(&database, &["-n", "-S", "-M", mode, "-c", "4", "-t", "500"]).await?;
+    }
+    pgbench(&database, &["-n", "-c", "2", "-t", "50"]).await?;
+    let sent = statements_logged(&cloud)?;
+    assert!(sent >= 6700, "the judge saw only {sent}");
+    counter_becomes(&ada, &database, before + sent).await?;
+
+    // One message with three commands is three requests, though the log has one line.
+    tools::psql(&database.uri, "select 1; select 2; select 3").await?;
+    counter_becomes(&ada, &database, before + sent + 3).await?;
+    // What was counted does not change by waiting.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    counter_becomes(&ada, &database, before + sent + 3).await
+}
+
+#[tokio::test]
+async fn a_killed_node_never_counts_more_and_loses_at_most_what_was_unsealed() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("counted").await?;
+    let before = judged(&cloud, &ada, &database).await?;
+    let instance = cloud.instance_dir(&database.id);
+    let node = |process: &Process| {
+        process.is_node() && process.instance_dir().as_deref() == Some(instance.as_path())
+    };
+    let mut bound = 0.0;
+    for _ in 0..3 {
+        let sent_before = statements_logged(&cloud)?;
+        let start = Instant::now();
+        let (bench, killed) = tokio::join!(
+            pgbench(&database, &["-n", "-S", "-c", "4", "-T", "30"]),
+            async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                cloud.kill(node).await
+            }
+        );
+        assert_eq!(killed?, 1, "one node serves the database");
+        assert!(bench.is_err(), "pgbench noticed nothing");
+        let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
+        let sent = f64::from(u32::try_from(statements_logged(&cloud)? - sent_before)?);
+        // The rate of the busy part, for the tool's own start is in the elapsed time.
+        bound += sent / (elapsed_ms - 500.0).max(1.0) * UNSEALED_MS_MAX + 4.0;
+        serves_again(&database).await?;
+    }
+    let sent = before + statements_logged(&cloud)?;
+    let counted = settled(&ada, &database).await?;
+    assert!(counted <= sent, "{counted} counted, {sent} sent");
+    let lost = f64::from(u32::try_from(sent - counted)?);
+    assert!(lost <= bound, "{lost} lost, {bound} allowed");
+    Ok(())
+}
+
+/// Fills pgbench's tables, makes the engine log every statement, and gives what was counted till then.
+async fn judged(cloud: &Cloud, ada: &Account, database: &Database) -> Outcome<u64> {
+    pgbench(database, &["-i", "-q", "-s", "1"]).await?;
+    let instance = cloud.instance_dir(&database.id);
+    for setting in [
+        format!("log_line_prefix = '{MARK} %u '"),
+        "log_statement = 'all'".to_owned(),
+    ] {
+        let sql = format!("alter system set {setting}");
+        cloud.admin_sql(&instance, "main", &sql).await?;
+    }
+    cloud
+        .admin_sql(&instance, "main", "select pg_reload_conf()")
+        .await?;
+    // Sessions take a changed setting between two commands: wait until a new one has it.
+    until("the judge to listen", Duration::from_secs(10), || async {
+        let sql = "show log_statement";
+        let now = cloud.admin_sql(&instance, "main", sql).await?;
+        Ok((now == "all").then_some(()))
+    })
+    .await?;
+    let logged = statements_logged(cloud)?;
+    Ok(settled(ada, database).await? - logged)
+}
+
+async fn serves_again(database: &Database) -> Outcome<()> {
+    until(
+        "the database to serve again",
+        Duration::from_secs(30),
+        || async { tools::psql(&database.uri, "select 1").await.map(Some) },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn pgbench(database: &Database, arguments: &[&str]) -> Outcome<String> {
+    let mut command = Command::new(tools::pgbench()?);
+    command.args(arguments).arg(&database.uri);
+    tools::run(&mut command).await
+}
+
+async fn counter_becomes(ada: &Account, database: &Database, wanted: u64) -> Outcome<()> {
+    let what = format!("{wanted} requests to be counted");
+    until(&what, Duration::from_secs(20), || async {
+        let counted = ada.requests_counted(&database.id).await?;
+        if counted == wanted {
+            return Ok(Some(()));
+        }
+        Err(format!("{counted} are").into())
+    })
+    .await
+}
+
+/// The counter once it stands still: samples travel every few hundred milliseconds.
+async fn settled(ada: &Account, database: &Database) -> Outcome<u64> {
+    let mut last = (ada.requests_counted(&database.id).await?, Instant::now());
+    let what = "the counter to stand still";
+    let last = &mut last;
+    let start = Instant::now();
+    loop {
+        let counted = ada.requests_counted(&database.id).await?;
+        if counted != last.0 {
+            *last = (counted, Instant::now());
+        }
+        if last.1.elapsed() > Duration::from_secs(3) {
+            return Ok(counted);
+        }
+        if start.elapsed() > Duration::from_mins(1) {
+            return Err(format!("waited for {what}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Statements of tenants in the engines' logs, wherever these lie under the data folder.
+fn statements_logged(cloud: &Cloud) -> Outcome<u64> {
+    count_in(&cloud.data_dir().join("log"))
+}
+
+fn count_in(folder: &Path) -> Outcome<u64> {
+    let statement = format!("{MARK} owner LOG:  statement: ");
+    let execute = format!("{MARK} owner LOG:  execute ");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let log = std::fs::read(entry?.path())?;
+        let log = String::from_utf8_lossy(&log);
+        count += log
+            .lines()
+            .filter(|line| line.contains(&statement) || line.contains(&execute))
+            .count() as u64;
+    }
+    Ok(count)
+}

@@ -1,0 +1,162 @@
+//! `lumadb-cloud up`: what it says, how it ends, how it finds again what outlived it, and how it
+//! fails.
+
+use lumadb_e2e::account::Account;
+use lumadb_e2e::cloud::{Cloud, free_ports, new_folder, up_command};
+use lumadb_e2e::{Outcome, process, tools};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn it_stops_everything_in_order_and_keeps_everything() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("kept").await?;
+    tools::psql(&database.uri, "create table kept as select 42 as answer").await?;
+    let status = cloud.stop().await?;
+    assert!(status.success(), "{status}\n{}", cloud.log_tail());
+    assert_eq!(process::of_folder(&cloud.data_dir())?, []);
+    let instance = cloud.instance_dir(&database.id);
+    assert!(
+        !instance.join("data/postmaster.pid").exists(),
+        "no clean stop"
+    );
+
+    cloud.up_again().await?;
+    let api = cloud
+        .api()
+        .with("authorization", &format!("Bearer {}", ada.token))?;
+    let port = {
+        let ada = Account { api, ..ada };
+        ada.database(&database.id, &database.password).await?.uri
+    };
+    assert_eq!(tools::psql(&port, "select answer from kept").await?, "42");
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_serves_on_when_it_is_killed_and_the_next_one_adopts() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("kept").await?;
+    let pids = |cloud: &Cloud| -> Outcome<Vec<i32>> {
+        let of = |process: &process::Process| {
+            process.is_node()
+                || process.is_engine_helper()
+                || process.is_postmaster()
+                || ["api", "worker", "edge"]
+                    .iter()
+                    .any(|name| process.is_service(name))
+        };
+        let processes = cloud.processes()?;
+        Ok(processes
+            .iter()
+            .filter(|process| of(process))
+            .map(|process| process.pid)
+            .collect())
+    };
+    let before = pids(&cloud)?;
+    cloud.kill_up().await?;
+    assert_eq!(tools::psql(&database.uri, "select 1").await?, "1");
+    ada.api.read("/v1/me").await?;
+    cloud.up_again().await?;
+    assert_eq!(
+        pids(&cloud)?,
+        before,
+        "the next `up` started something anew"
+    );
+    assert_eq!(tools::psql(&database.uri, "select 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_folder_is_refused() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let text = refused(&cloud.data_dir(), &[]).await?;
+    assert!(text.contains("already"), "{text}");
+    cloud.api().get("/health/ready").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() -> Outcome<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let folder = new_folder()?;
+    let data_dir = folder.path().join("d");
+    for (name, _) in free_ports() {
+        let text = refused(&data_dir, &[(name, &address)]).await?;
+        assert!(
+            text.contains(&taken.local_addr()?.port().to_string()),
+            "{text}"
+        );
+        assert!(text.contains("in use"), "{text}");
+    }
+    assert_eq!(
+        process::of_folder(&data_dir)?,
+        [],
+        "it left processes behind"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn missing_engine_binaries_are_explained() -> Outcome<()> {
+    let folder = new_folder()?;
+    let settings = [("LUMADB_ENGINE_DIR", "/nonexistent")];
+    let text = refused(&folder.path().join("d"), &settings).await?;
+    assert!(text.contains("/nonexistent"), "{text}");
+    assert!(
+        text.contains("make engine") || text.contains("LUMADB_ENGINE_DIR"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() -> Outcome<()> {
+    let folder = new_folder()?;
+    let file = folder.path().join("file");
+    std::fs::write(&file, "")?;
+    let text = refused(&file.join("d"), &[]).await?;
+    assert!(text.contains(&file.display().to_string()), "{text}");
+    if !nix::unistd::Uid::effective().is_root() {
+        let locked = folder.path().join("locked");
+        std::fs::create_dir(&locked)?;
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o500))?;
+        let text = refused(&locked.join("d"), &[]).await?;
+        assert!(text.contains(&locked.display().to_string()), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_configuration_key_is_named() -> Outcome<()> {
+    let folder = new_folder()?;
+    let data_dir = folder.path().join("d");
+    std::fs::create_dir(&data_dir)?;
+    std::fs::write(data_dir.join("config.toml"), "colour_of_logs = \"red\"\n")?;
+    let text = refused(&data_dir, &[]).await?;
+    assert!(text.contains("colour_of_logs"), "{text}");
+    std::fs::remove_file(data_dir.join("config.toml"))?;
+    let text = refused(&data_dir, &[("LUMADB_COLOUR_OF_LOGS", "red")]).await?;
+    assert!(text.to_lowercase().contains("colour_of_logs"), "{text}");
+    Ok(())
+}
+
+/// Starts `up`, which must refuse in a few words; gives what it said.
+async fn refused(data_dir: &Path, settings: &[(&str, &str)]) -> Outcome<String> {
+    let mut command: Command = up_command(data_dir)?;
+    command.envs(free_ports()).envs(settings.iter().copied());
+    let limit = std::time::Duration::from_mins(1);
+    let output = tokio::time::timeout(limit, tools::output(&mut command)).await??;
+    let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert!(!output.status.success(), "`up` did not refuse");
+    assert!(
+        !error.is_empty() && error.len() < 600,
+        "not one clear sentence: {error}"
+    );
+    assert!(!error.contains("panicked"), "{error}");
+    Ok(error)
+}
