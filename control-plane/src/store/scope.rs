@@ -1,5 +1,6 @@
 //! Scoped transactions.
 
+use crate::store::Signals;
 use lumadb_contract::id::{OrganizationId, UserId};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -43,6 +44,7 @@ impl StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    signals: Signals,
 }
 
 impl Store {
@@ -53,7 +55,13 @@ impl Store {
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
-        Self { pool }
+        let signals = Signals::new(pool.clone());
+        Self { pool, signals }
+    }
+
+    /// What the database notifies of.
+    pub const fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     /// For listening to notifications, which need no scope: they carry nothing but identifiers.

@@ -1,0 +1,191 @@
+//! States of databases and operations: closed lists, each with the same constraint in the schema.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+macro_rules! text_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema,
+                 sqlx::Type)]
+        #[serde(rename_all = "snake_case")]
+        #[sqlx(type_name = "text", rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$doc])* $variant),+
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// As the schema and the API spell it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),+
+                }
+            }
+        }
+    };
+}
+
+text_enum! {
+    /// What a database shall be.
+    Desired {
+        Running = "running",
+        /// Not running because nobody is connected; a connection wakes it.
+        Asleep = "asleep",
+        /// Not running because its owner said so; connections are refused.
+        Suspended = "suspended",
+        Deleted = "deleted",
+    }
+}
+
+text_enum! {
+    /// What a database was when it was looked at last.
+    Observed {
+        /// Not seen running yet, or on its way from one state to another.
+        Pending = "pending",
+        Running = "running",
+        Asleep = "asleep",
+        Suspended = "suspended",
+        Deleted = "deleted",
+        /// Does not start; the platform goes on trying.
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// What a database is to its owner.
+    DatabaseState {
+        /// Being created, started, stopped or repaired.
+        Pending = "pending",
+        Running = "running",
+        /// Starts by itself when a client connects.
+        Asleep = "asleep",
+        Suspended = "suspended",
+        Deleting = "deleting",
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// What was asked for.
+    OperationKind {
+        DatabaseCreate = "database_create",
+        DatabaseUpdate = "database_update",
+        DatabaseResize = "database_resize",
+        DatabaseSuspend = "database_suspend",
+        DatabaseResume = "database_resume",
+        DatabaseDelete = "database_delete",
+        RoleCreate = "role_create",
+        RoleRotatePassword = "role_rotate_password",
+        RoleDelete = "role_delete",
+        LogicalDatabaseCreate = "logical_database_create",
+        LogicalDatabaseDelete = "logical_database_delete",
+    }
+}
+
+text_enum! {
+    /// How far a change is. Moves: pending → running → one of the three last, which are final.
+    OperationState {
+        Pending = "pending",
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    /// How far a step of an operation is.
+    StepState {
+        Pending = "pending",
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+    }
+}
+
+impl OperationState {
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A step of an operation, as the console shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    pub name: String,
+    pub state: StepState,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// What cancelling an operation does: the desired state of before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Of `database_create`, `database_suspend`, `database_resume`.
+    Desired(Desired),
+    /// Of `database_resize`.
+    MilliVcpu(i32),
+}
+
+impl DatabaseState {
+    /// `observed_generation` and `run_generation` say whether what was observed belongs to what is
+    /// desired now.
+    pub const fn of(desired: Desired, observed: Observed, is_current: bool) -> Self {
+        match (desired, observed) {
+            (Desired::Deleted, _) => Self::Deleting,
+            (_, Observed::Failed) => Self::Failed,
+            (Desired::Running, Observed::Running) if is_current => Self::Running,
+            // It serves until it has fallen asleep.
+            (Desired::Asleep, Observed::Running) => Self::Running,
+            (Desired::Asleep, Observed::Asleep) => Self::Asleep,
+            (Desired::Suspended, Observed::Suspended) => Self::Suspended,
+            _ => Self::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled<T: Serialize>(all: &[T], text: impl Fn(&T) -> &'static str) {
+        for value in all {
+            assert_eq!(serde_json::to_value(value).expect("text"), text(value));
+        }
+    }
+
+    #[test]
+    fn the_api_and_the_schema_spell_states_alike() {
+        spelled(Desired::ALL, |state| state.as_str());
+        spelled(Observed::ALL, |state| state.as_str());
+        spelled(OperationKind::ALL, |kind| kind.as_str());
+        spelled(OperationState::ALL, |state| state.as_str());
+    }
+
+    #[test]
+    fn a_database_is_running_only_once_that_was_seen_after_it_was_asked_for() {
+        let of = DatabaseState::of;
+        assert_eq!(
+            of(Desired::Running, Observed::Running, true),
+            DatabaseState::Running
+        );
+        assert_eq!(
+            of(Desired::Running, Observed::Running, false),
+            DatabaseState::Pending
+        );
+        assert_eq!(
+            of(Desired::Running, Observed::Asleep, true),
+            DatabaseState::Pending
+        );
+        assert_eq!(
+            of(Desired::Deleted, Observed::Failed, true),
+            DatabaseState::Deleting
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! Databases, as their organization sees them.
+
+use super::{StoreError, TenantTx};
+use crate::app::state::{Desired, Observed};
+use lumadb_contract::id::{DatabaseId, OrganizationId, ProjectId};
+use time::OffsetDateTime;
+
+/// A database with its size and its region's address.
+#[derive(Debug, Clone)]
+pub struct DatabaseRow {
+    pub id: DatabaseId,
+    pub organization_id: OrganizationId,
+    pub project_id: ProjectId,
+    pub name: String,
+    pub region: String,
+    pub engine_version: i16,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub revision: i64,
+    pub deletion_protection: bool,
+    pub generation: i64,
+    pub desired: Desired,
+    pub run_generation: i64,
+    pub milli_vcpu: i32,
+    pub memory_mib: i32,
+    pub connections_max: i32,
+    pub idle_timeout_seconds: Option<i32>,
+    pub observed_generation: i64,
+    pub observed: Observed,
+    pub system_identifier: Option<String>,
+    pub engine_minor: Option<String>,
+    pub connections: i32,
+    pub storage_bytes: i64,
+    pub host: String,
+    pub port: i32,
+    pub wildcard_dns: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewDatabase<'a> {
+    pub id: DatabaseId,
+    pub project: ProjectId,
+    pub name: &'a str,
+    pub region: &'a str,
+    pub milli_vcpu: i32,
+    pub idle_timeout_seconds: Option<i32>,
+    pub deletion_protection: bool,
+    pub now: OffsetDateTime,
+}
+
+/// What a caller can change of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseChange<'a> {
+    pub name: &'a str,
+    pub deletion_protection: bool,
+    pub milli_vcpu: i32,
+    pub idle_timeout_seconds: Option<i32>,
+    pub desired: Desired,
+    pub generation: i64,
+    pub run_generation: i64,
+}
+
+/// Name of the constraint by which two databases of a project cannot share a name.
+pub const NAME_UNIQUE: &str = "databases_name";
+
+pub async fn insert(tx: &mut TenantTx, new: &NewDatabase<'_>) -> Result<(), StoreError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "insert into databases (id, organization_id, project_id, name, region, created_at,
+             updated_at, look_at, milli_vcpu, idle_timeout_seconds, deletion_protection)
+         values ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9)",
+        new.id.uuid(),
+        organization.uuid(),
+        new.project.uuid(),
+        new.name,
+        new.region,
+        new.now,
+        new.milli_vcpu,
+        new.idle_timeout_seconds,
+        new.deletion_protection
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// One that is not deleted. `lock` keeps others from changing it until the transaction ends.
+pub async fn find(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+    lock: bool,
+) -> Result<Option<DatabaseRow>, StoreError> {
+    if lock {
+        sqlx::query!("select id from databases where id = $1 for update", id.uuid())
+            .fetch_optional(tx.connection())
+            .await?;
+    }
+    Ok(select(tx, Some(id), None, None, 1).await?.pop())
+}
+
+/// By identifier, from behind `after` on.
+pub async fn list(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    after: Option<DatabaseId>,
+    limit: i64,
+) -> Result<Vec<DatabaseRow>, StoreError> {
+    select(tx, None, Some(project), after, limit).await
+}
+
+async fn select(
+    tx: &mut TenantTx,
+    id: Option<DatabaseId>,
+    project: Option<ProjectId>,
+    after: Option<DatabaseId>,
+    limit: i64,
+) -> Result<Vec<DatabaseRow>, StoreError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        DatabaseRow,
+        r#"select d.id as "id: DatabaseId", d.organization_id as "organization_id: OrganizationId",
+                  d.project_id as "project_id: ProjectId", d.name, d.region, d.engine_version,
+                  d.created_at, d.updated_at, d.revision, d.deletion_protection, d.generation,
+                  d.desired as "desired: Desired", d.run_generation, d.milli_vcpu,
+                  s.memory_mib, s.connections_max, d.idle_timeout_seconds, d.observed_generation,
+                  d.observed as "observed: Observed",
+                  d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
+                  d.storage_bytes, r.host, r.port, r.wildcard_dns
+           from databases d
+           join compute_sizes s using (milli_vcpu)
+           join regions r on r.name = d.region
+           where d.organization_id = $1 and d.deleted_at is null
+             and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.project_id = $3)
+             and ($4::uuid is null or d.id > $4)
+           order by d.id limit $5"#,
+        organization.uuid(),
+        id.map(DatabaseId::uuid),
+        project.map(ProjectId::uuid),
+        after.map(DatabaseId::uuid),
+        limit
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}
+
+/// Writes what a caller changed and has the loop look at once. The row must be locked.
+pub async fn change(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+    to: &DatabaseChange<'_>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update databases
+         set name = $2, deletion_protection = $3, milli_vcpu = $4, idle_timeout_seconds = $5,
+             desired = $6, generation = $7, run_generation = $8, revision = revision + 1,
+             updated_at = $9, look_at = $9, attempt = 0
+         where id = $1 and deleted_at is null",
+        id.uuid(),
+        to.name,
+        to.deletion_protection,
+        to.milli_vcpu,
+        to.idle_timeout_seconds,
+        to.desired.as_str(),
+        to.generation,
+        to.run_generation,
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Says that something inside the database shall change (a role, a logical database) and gives the
+/// generation of that.
+pub async fn bump_generation(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+    now: OffsetDateTime,
+) -> Result<i64, StoreError> {
+    let row = sqlx::query!(
+        "update databases set generation = generation + 1, look_at = $2, attempt = 0
+         where id = $1 and deleted_at is null
+         returning generation",
+        id.uuid(),
+        now
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.generation)
+}
+
+/// What the organization's plan admits.
+#[derive(Debug, Clone)]
+pub struct PlanLimits {
+    pub plan: String,
+    pub databases_max: Option<i32>,
+    pub compute_milli_vcpu_max: i32,
+    pub compute_milli_vcpu_default: i32,
+    pub idle_timeout_seconds: Option<i32>,
+    /// Databases that exist now.
+    pub databases: i64,
+}
+
+/// Reads the plan and counts. Others that create databases in this organization wait for the end
+/// of the transaction, so that two cannot take the last place.
+pub async fn plan_limits(tx: &mut TenantTx) -> Result<PlanLimits, StoreError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "select id from organizations where id = $1 for no key update",
+        organization.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let limits = sqlx::query_as!(
+        PlanLimits,
+        r#"select p.display_name as plan, p.databases_max, p.compute_milli_vcpu_max,
+                  p.compute_milli_vcpu_default, p.idle_timeout_seconds,
+                  (select count(*) from databases d
+                   where d.organization_id = o.id and d.deleted_at is null) as "databases!"
+           from organizations o join plans p on p.id = o.plan_id where o.id = $1"#,
+        organization.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(limits)
+}
+
+pub async fn region_exists(tx: &mut TenantTx, name: &str) -> Result<bool, StoreError> {
+    let row = sqlx::query!(
+        r#"select exists(select from regions where name = $1) as "found!""#,
+        name
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.found)
+}
+
+/// Sizes on offer, smallest first, thousandths of a vCPU.
+pub async fn compute_sizes(tx: &mut TenantTx) -> Result<Vec<i32>, StoreError> {
+    let rows = sqlx::query!("select milli_vcpu from compute_sizes order by milli_vcpu")
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(rows.into_iter().map(|row| row.milli_vcpu).collect())
+}
