@@ -1,0 +1,31 @@
+//! PostgreSQL: bytes pass between client and engine, and only the headers of messages are read.
+//!
+//! [`server`] is the node's own server; the edge uses the same parts in front of it. Pure:
+//! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`].
+//!
+//! Invariants:
+//! - A connection costs no memory that grows with what passes over it: one buffer is shared by all
+//!   connections of a thread, and one of its own exists only while its reader is slow.
+//! - What is counted was answered by the engine: never more than that.
+//! - Nobody reaches the engine without having authenticated, here or at the edge; the engine trusts
+//!   this process and no other.
+//! - Clients never see a cancel key of the engine, only keys of ours.
+
+pub mod authenticate;
+pub mod cancel;
+pub mod client;
+pub mod engine;
+pub mod frame;
+pub mod handover;
+pub mod relay;
+pub mod requests;
+pub mod scram;
+pub mod server;
+pub mod session;
+pub mod socket;
+pub mod startup;
+pub mod target;
+pub mod tls;
+pub mod wire;
+
+pub use server::{Listeners, serve};

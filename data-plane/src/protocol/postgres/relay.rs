@@ -1,0 +1,386 @@
+//! Passes bytes between a client and its engine (or the node in front of it).
+//!
+//! One hand-polled future per connection. Both directions read into one buffer that all
+//! connections of a thread share; only what the other side does not take at once is copied into a
+//! buffer of the connection's own, and nothing more is read in that direction until it is gone.
+
+use super::client::ClientStream;
+use super::frame::{InvalidLength, Scanner};
+use super::requests::{Counted, OUTSTANDING_MAX, RequestTracker};
+use super::session::{Order, SessionControl};
+use super::wire::{Fatal, sqlstate};
+use crate::metering::Counters;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::UnixStream;
+
+/// Size of the buffer that the connections of a thread share.
+const SHARED_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a client that is told farewell may take to hear it.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static SHARED_BUFFER: RefCell<Box<[u8]>> =
+        RefCell::new(vec![0; SHARED_BUFFER_BYTES].into_boxed_slice());
+}
+
+/// How a relay ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// Client or engine closed.
+    Closed,
+    /// Ordered from outside. Whether the engine was at rest says if something still runs there.
+    Ordered { at_rest: bool },
+    /// The client broke the framing.
+    Violation,
+}
+
+/// Bytes of one direction that are still to be written, and how far the direction has come.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: Vec<u8>,
+    written: usize,
+    /// The writer may hold bytes back that a flush brings out (TLS).
+    unflushed: bool,
+    state: LaneState,
+    /// Bytes that the writer took.
+    moved: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum LaneState {
+    #[default]
+    Open,
+    /// The reader is at its end: what waits is written, then the writer is shut.
+    Ending,
+    Closed,
+}
+
+impl Lane {
+    fn is_clear(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Writes what waits. Ready when nothing does.
+    fn drain<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.written < self.waiting.len() {
+            let taken =
+                ready!(Pin::new(&mut *writer).poll_write(cx, &self.waiting[self.written..]))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += taken;
+            self.moved += taken as u64;
+            self.unflushed = true;
+        }
+        self.waiting = Vec::new();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes `bytes`, keeping what the writer does not take now.
+    fn pass<W: AsyncWrite + Unpin>(
+        &mut self,
+        bytes: &[u8],
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        let taken = match Pin::new(writer).poll_write(cx, bytes) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        self.unflushed = true;
+        self.moved += taken as u64;
+        if taken < bytes.len() {
+            self.waiting = bytes[taken..].to_vec();
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    fn flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(writer).poll_flush(cx)
+        {
+            flushed?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+}
+
+/// What looks at the bytes of one direction.
+trait Inspect {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength>;
+    /// Nothing more shall be read for now.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// A reader that breaks counts as one that ends: what it sent before still goes on.
+    fn tolerates_reset(&self) -> bool;
+}
+
+struct FromClient<'a> {
+    scanner: &'a mut Scanner,
+    tracker: &'a mut RequestTracker,
+}
+
+impl Inspect for FromClient<'_> {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength> {
+        self.scanner
+            .feed(bytes, |head| self.tracker.sent(head.letter))
+    }
+
+    fn is_full(&self) -> bool {
+        self.tracker.outstanding() >= OUTSTANDING_MAX
+    }
+
+    fn tolerates_reset(&self) -> bool {
+        false
+    }
+}
+
+struct FromEngine<'a> {
+    scanner: &'a mut Scanner,
+    tracker: &'a mut RequestTracker,
+    counted: Counted,
+}
+
+impl Inspect for FromEngine<'_> {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength> {
+        self.scanner.feed(bytes, |head| {
+            let counted = self.tracker.answered(head.letter, head.status);
+            self.counted.requests += counted.requests;
+            self.counted.errors += counted.errors;
+        })
+    }
+
+    fn tolerates_reset(&self) -> bool {
+        true
+    }
+}
+
+enum Broken {
+    Reading,
+    Writing,
+    Violation,
+}
+
+/// Moves one direction as far as it goes without waiting.
+fn pump<R, W>(
+    lane: &mut Lane,
+    reader: &mut R,
+    writer: &mut W,
+    inspector: &mut impl Inspect,
+    buffer: &mut [u8],
+    cx: &mut Context<'_>,
+) -> Result<(), Broken>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    loop {
+        if lane.state == LaneState::Closed {
+            return Ok(());
+        }
+        match lane.drain(writer, cx) {
+            Poll::Ready(drained) => drained.map_err(|_| Broken::Writing)?,
+            Poll::Pending => return Ok(()),
+        }
+        if lane.state == LaneState::Ending {
+            if Pin::new(&mut *writer).poll_shutdown(cx).is_ready() {
+                lane.state = LaneState::Closed;
+            }
+            return Ok(());
+        }
+        if inspector.is_full() {
+            break;
+        }
+        let mut read = ReadBuf::new(buffer);
+        match Pin::new(&mut *reader).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) if inspector.tolerates_reset() => {
+                lane.state = LaneState::Ending;
+                continue;
+            }
+            Poll::Ready(Err(_)) => return Err(Broken::Reading),
+            Poll::Pending => break,
+        }
+        let bytes = read.filled();
+        if bytes.is_empty() {
+            lane.state = LaneState::Ending;
+            continue;
+        }
+        inspector.inspect(bytes).map_err(|_| Broken::Violation)?;
+        lane.pass(bytes, writer, cx).map_err(|_| Broken::Writing)?;
+    }
+    lane.flush(writer, cx).map_err(|_| Broken::Writing)
+}
+
+/// One connection between its start-up and its end.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    client: ClientStream,
+    engine: UnixStream,
+    up: Lane,
+    down: Lane,
+    from_client: Scanner,
+    from_engine: Scanner,
+    tracker: RequestTracker,
+    counters: Option<&'a Counters>,
+    control: &'a SessionControl,
+}
+
+impl<'a> Relay<'a> {
+    /// `greeting` goes to the client before anything that the engine sends; it ends a message.
+    pub fn new(
+        client: ClientStream,
+        engine: UnixStream,
+        greeting: Vec<u8>,
+        counters: Option<&'a Counters>,
+        control: &'a SessionControl,
+    ) -> Self {
+        Self {
+            client,
+            engine,
+            up: Lane::default(),
+            down: Lane {
+                waiting: greeting,
+                ..Lane::default()
+            },
+            from_client: Scanner::default(),
+            from_engine: Scanner::default(),
+            tracker: RequestTracker::default(),
+            counters,
+            control,
+        }
+    }
+
+    /// Passes bytes until either side is done or the session is ordered to end; then says farewell.
+    pub async fn run(mut self) -> End {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let farewell = match end {
+            End::Closed => None,
+            End::Ordered { .. } => self.control.reason(),
+            End::Violation => Some(Fatal::new(
+                sqlstate::PROTOCOL_VIOLATION,
+                "invalid message length",
+            )),
+        };
+        if let Some(fatal) = farewell {
+            self.say_farewell(&fatal).await;
+        }
+        end
+    }
+
+    /// An error can be told only between two messages; otherwise the connection just closes.
+    async fn say_farewell(&mut self, fatal: &Fatal) {
+        if !self.from_engine.at_boundary() {
+            return;
+        }
+        let waiting = self.down.waiting.split_off(self.down.written);
+        let bytes = [waiting, fatal.to_message()].concat();
+        let telling = async {
+            self.client.write_all(&bytes).await?;
+            self.client.shutdown().await
+        };
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, telling).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let order = self.control.watch(cx.waker());
+        if order == Some(Order::Now) {
+            return Poll::Ready(End::Ordered {
+                at_rest: self.tracker.is_idle(),
+            });
+        }
+        let end = SHARED_BUFFER.with_borrow_mut(|buffer| self.move_bytes(buffer, cx));
+        if end.is_pending() && order == Some(Order::WhenIdle) && self.is_at_rest() {
+            return Poll::Ready(End::Ordered { at_rest: true });
+        }
+        end
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.tracker.is_idle()
+            && self.up.is_clear()
+            && self.from_client.at_boundary()
+            && self.from_engine.at_boundary()
+    }
+
+    fn move_bytes(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let mut inspector = FromClient {
+                scanner: &mut self.from_client,
+                tracker: &mut self.tracker,
+            };
+            match pump(
+                &mut self.up,
+                &mut self.client,
+                &mut self.engine,
+                &mut inspector,
+                buffer,
+                cx,
+            ) {
+                Ok(()) => {}
+                // The engine went while the client still talks: its last words are read below.
+                Err(Broken::Writing) => self.up.state = LaneState::Closed,
+                Err(Broken::Reading) => return Poll::Ready(End::Closed),
+                Err(Broken::Violation) => return Poll::Ready(End::Violation),
+            }
+            let was_full = self.tracker.outstanding() >= OUTSTANDING_MAX;
+            let mut inspector = FromEngine {
+                scanner: &mut self.from_engine,
+                tracker: &mut self.tracker,
+                counted: Counted::default(),
+            };
+            let moved_before = self.down.moved;
+            let outcome = pump(
+                &mut self.down,
+                &mut self.engine,
+                &mut self.client,
+                &mut inspector,
+                buffer,
+                cx,
+            );
+            let counted = inspector.counted;
+            self.count(counted, self.down.moved - moved_before);
+            match outcome {
+                Ok(()) if self.down.state == LaneState::Closed => return Poll::Ready(End::Closed),
+                Ok(()) => {}
+                Err(_) => return Poll::Ready(End::Closed),
+            }
+            if !(was_full && self.tracker.outstanding() < OUTSTANDING_MAX) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn count(&self, counted: Counted, bytes: u64) {
+        let Some(counters) = self.counters else {
+            return;
+        };
+        if counted.requests > 0 {
+            counters.add_requests(counted.requests);
+        }
+        if counted.errors > 0 {
+            counters.add_errors(counted.errors);
+        }
+        if bytes > 0 {
+            counters.add_transfer_out_bytes(bytes);
+        }
+    }
+}
