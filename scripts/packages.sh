@@ -61,5 +61,10 @@ export DEBIAN_FRONTEND=noninteractive
 # Debian's package `postgresql` would start a server of its own; only its programs are wanted.
 mkdir -p /etc/postgresql-common/createcluster.d
 echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/lumadb.conf
-apt-get update -qq
-apt-get install -qq --yes --no-install-recommends "${missing[@]}" >&2
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+{ apt-get update -qq && apt-get install -qq --yes --no-install-recommends "${missing[@]}"; } \
+    </dev/null >"$log" 2>&1 || {
+    cat "$log" >&2
+    die "apt-get could not install: ${missing[*]}"
+}
