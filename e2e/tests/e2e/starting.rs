@@ -5,7 +5,7 @@ use lumadb_e2e::account::Account;
 use lumadb_e2e::cloud::{Cloud, free_ports, new_folder, up_command};
 use lumadb_e2e::{Outcome, process, tools};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -129,6 +129,45 @@ async fn a_folder_that_cannot_be_written_is_named() -> Outcome<()> {
         assert!(text.contains(&locked.display().to_string()), "{text}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_full_disk_is_explained() -> Outcome<()> {
+    // Only root can make a small disk.
+    if !nix::unistd::Uid::effective().is_root() {
+        return Ok(());
+    }
+    let folder = new_folder()?;
+    let disk = SmallDisk::mount(folder.path()).await?;
+    let data_dir = folder.path().join("d");
+    let text = refused(&data_dir, &[]).await?;
+    assert!(text.contains("space") || text.contains("full"), "{text}");
+    assert_eq!(
+        process::of_folder(&data_dir)?,
+        [],
+        "it left processes behind"
+    );
+    drop(disk);
+    Ok(())
+}
+
+/// A file system of a few megabytes, gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    async fn mount(at: &Path) -> Outcome<Self> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=24m,mode=0755", "tmpfs"]);
+        tools::run(command.arg(at)).await?;
+        Ok(Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let lazily = nix::mount::MntFlags::MNT_DETACH;
+        let _ = nix::mount::umount2(&self.0, lazily);
+    }
 }
 
 #[tokio::test]
