@@ -44,6 +44,19 @@ test-e2e: packages-test engine console build-dev node-packages ## Run the tests 
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/debug" \
 	cargo test --locked -p lumadb-e2e
 
+# Arguments for the benchmark, as in  make bench BENCH="pgbench --quick"
+BENCH ?=
+
+.PHONY: bench
+bench: packages-bench build bench-tools ## Measure beside peers; BENCH="connect --quick" for a part
+	cargo build --locked --release -p lumadb-bench
+	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" \
+	"$(CARGO_TARGET_DIR)/release/lumadb-bench" --out "$(CARGO_TARGET_DIR)/bench" $(BENCH)
+
+.PHONY: bench-tools
+bench-tools:
+	scripts/bench_tools.sh
+
 .PHONY: lint
 lint: packages-run console-packages ## Check formatting and lints
 	cargo fmt --all --check
@@ -85,8 +98,8 @@ build-dev: packages-run engine console
 	cargo build --locked -p lumadb-cloud -p lumadb-node
 	"$(CARGO_TARGET_DIR)/debug/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
 
-.PHONY: packages-run packages-test
-packages-run packages-test: packages-%:
+.PHONY: packages-run packages-test packages-bench
+packages-run packages-test packages-bench: packages-%:
 	@scripts/packages.sh $*
 
 .PHONY: console-packages node-packages

@@ -1,0 +1,146 @@
+//! Measures what we promise beside what others offer, in the same run on the same machine.
+//!
+//! Each section prints ratios first: absolute numbers belong to the machine, ratios travel. What is
+//! compared is run in interleaved rounds and reported as the median, with the range of the ratios;
+//! a bar that is missed is printed as missed. The programs measured are separate processes, built
+//! for release and found in the folder that `LUMADB_TEST_BIN` names.
+
+mod pgbench;
+mod process;
+mod report;
+mod rig;
+mod sample;
+mod section;
+
+use clap::{Parser, ValueEnum};
+use lumadb_e2e::{Outcome, tools};
+use report::Report;
+use section::Settings;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Section {
+    /// Relays beside PgBouncer: throughput and CPU
+    Pgbench,
+}
+
+impl Section {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pgbench => "pgbench",
+        }
+    }
+
+    async fn measure(self, settings: &Settings) -> Outcome<Vec<report::Row>> {
+        match self {
+            Self::Pgbench => section::relay::measure(settings).await,
+        }
+    }
+}
+
+/// Measures this build beside its peers and prints one table.
+#[derive(Debug, Parser)]
+#[command(name = "lumadb-bench")]
+struct Arguments {
+    /// What to measure; everything if none is given
+    sections: Vec<Section>,
+    /// Fewer and shorter rounds: for a look, not for a claim
+    #[arg(long)]
+    quick: bool,
+    /// Interleaved rounds
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Length of one run of pgbench, seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Only workloads of pgbench whose name holds this, such as `prepared`
+    #[arg(long)]
+    workload: Option<String>,
+    /// Only with TLS (true) or only without (false)
+    #[arg(long)]
+    tls: Option<bool>,
+    /// Folder for the table as Markdown and JSON
+    #[arg(long, default_value_os_t = tools::workspace().join("target/bench"))]
+    out: PathBuf,
+}
+
+impl Arguments {
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(self.quick);
+        settings.rounds = self.rounds.unwrap_or(settings.rounds);
+        settings.span = self.seconds.map_or(settings.span, Duration::from_secs);
+        settings.workload.clone_from(&self.workload);
+        settings.tls = self.tls;
+        settings
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        if self.sections.is_empty() {
+            return Section::value_variants().to_vec();
+        }
+        let mut sections = self.sections.clone();
+        sections.sort_unstable();
+        sections.dedup();
+        sections
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures what was asked; a section that fails is reported and does not stop the others.
+async fn measure(arguments: &Arguments) -> Outcome<bool> {
+    let settings = arguments.settings();
+    let mut report = Report::new(today(), machine()?, settings.quick);
+    for section in arguments.sections() {
+        match section.measure(&settings).await {
+            Ok(rows) => report.extend(rows),
+            Err(error) => {
+                eprintln!("error: {}: {error}", section.name());
+                let first_line = error.to_string().lines().next().unwrap_or("").to_owned();
+                report.missing(format!("{}: {first_line}", section.name()));
+            }
+        }
+    }
+    print!("{}", report.to_markdown());
+    let name = match arguments.sections.as_slice() {
+        [only] => only.name(),
+        _ => "bench",
+    };
+    report.write(&arguments.out, name)?;
+    Ok(report.is_complete())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the date of a run is printed and nothing depends on it"
+)]
+fn today() -> String {
+    time::OffsetDateTime::now_utc().date().to_string()
+}
+
+/// Cores, processor and kernel: what the absolute numbers belong to.
+fn machine() -> Outcome<String> {
+    let cores = std::thread::available_parallelism()?;
+    let processors = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| {
+            rest.trim_start_matches([' ', '\t', ':'])
+        });
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!("{cores} cores, {model}, Linux {}", kernel.trim()))
+}

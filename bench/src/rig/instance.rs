@@ -1,0 +1,227 @@
+//! An engine with its node, made as the runtime makes one, without a runtime.
+
+use super::child::{Child, Owner, free_port, listening, own};
+use super::{CONNECTIONS_MAX, Common};
+use lumadb_contract::instance::{
+    Compute, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState, TlsIdentity,
+};
+use lumadb_contract::scram::ScramVerifier;
+use lumadb_contract::secret::Secret;
+use lumadb_e2e::wait::until;
+use lumadb_e2e::{Outcome, tools};
+use nix::unistd::{User, geteuid};
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tokio_postgres::NoTls;
+
+/// An address of this machine that nothing else is likely to listen on.
+pub(super) const ENGINE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 18, 6);
+
+/// PostgreSQL's port, also in the name of its socket.
+pub(super) const ENGINE_PORT: u16 = 5432;
+
+/// Users of the rig: none that a real instance has.
+const ENGINE_USER: u32 = 190_001;
+const NODE_USER: u32 = 190_002;
+const GROUP: u32 = 190_000;
+
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) node_port: u16,
+    folder: PathBuf,
+    // Dropped in this order: the helper takes the engine with it.
+    node: Child,
+    _engine: Child,
+}
+
+impl Instance {
+    pub(super) async fn start(folder: &Path, common: &Common) -> Outcome<Self> {
+        let instance = folder.join("i");
+        make_folders(&instance)?;
+        prepare(&instance)?;
+        write_spec(&instance, common)?;
+        open_tcp(&instance)?;
+        let log = folder.join("engine.log");
+        let mut command = node_command("engine", &instance)?;
+        let engine = Child::start(take(&mut command), owner(ENGINE_USER), &log)?;
+        let node_port = free_port()?;
+        let log = folder.join("node.log");
+        let mut command = node_command("run", &instance)?;
+        command
+            .arg("--parent")
+            .arg(format!("unix:{}", folder.join("nobody.sock").display()))
+            .args(["--database-id", &common.database_id.to_string()])
+            .args(["--listen", &format!("127.0.0.1:{node_port}")]);
+        let node = Child::start(take(&mut command), owner(NODE_USER), &log)?;
+        let rig = Self {
+            node_port,
+            folder: instance,
+            node,
+            _engine: engine,
+        };
+        listening(node_port, &log).await?;
+        rig.ready(common).await?;
+        trust_tcp(&rig.folder).await?;
+        Ok(rig)
+    }
+
+    /// Where PostgreSQL's own socket lies.
+    pub(super) fn socket_folder(&self) -> String {
+        self.folder.join("run").display().to_string()
+    }
+
+    pub(super) fn node_pid(&self) -> i32 {
+        self.node.pid()
+    }
+
+    /// Who may enter the folder of PostgreSQL's socket.
+    pub(super) fn node_owner(&self) -> Option<Owner> {
+        owner(NODE_USER)
+    }
+
+    async fn ready(&self, common: &Common) -> Outcome<()> {
+        let connection = format!(
+            "host=127.0.0.1 port={} user=owner password={} dbname=main sslmode=disable",
+            self.node_port, common.password
+        );
+        until("the node to serve", Duration::from_secs(30), || async {
+            let (_client, connection) = tokio_postgres::connect(&connection, NoTls).await?;
+            drop(connection);
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+fn take(command: &mut Command) -> Command {
+    std::mem::replace(command, Command::new("true"))
+}
+
+fn owner(user: u32) -> Option<Owner> {
+    geteuid().is_root().then_some((user, GROUP))
+}
+
+fn node_command(action: &str, instance: &Path) -> Outcome<Command> {
+    let mut command = Command::new(tools::program("lumadb-node")?);
+    command
+        .arg(action)
+        .arg("--instance-dir")
+        .arg(instance)
+        .arg("--engine-dir")
+        .arg(tools::engine_dir());
+    Ok(command)
+}
+
+fn make_folders(instance: &Path) -> Outcome<()> {
+    let make = |path: PathBuf, mode: u32, owner: Option<Owner>| -> Outcome<()> {
+        std::fs::create_dir(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        if let Some((user, group)) = owner {
+            chown(&path, Some(user), Some(group))?;
+        }
+        Ok(())
+    };
+    make(instance.to_owned(), 0o755, None)?;
+    make(instance.join("data"), 0o700, maker()?)?;
+    make(instance.join("run"), 0o770, owner(ENGINE_USER))?;
+    make(instance.join("node"), 0o700, owner(NODE_USER))?;
+    make(instance.join("node-run"), 0o750, owner(NODE_USER))
+}
+
+/// initdb refuses root and wants a user that has a name.
+fn maker() -> Outcome<Option<Owner>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let nobody = User::from_name("nobody")?.ok_or("this system has no user `nobody`")?;
+    Ok(Some((nobody.uid.as_raw(), nobody.gid.as_raw())))
+}
+
+fn prepare(instance: &Path) -> Outcome<()> {
+    stage(instance, "initdb", maker()?)?;
+    if let Some((user, group)) = owner(ENGINE_USER) {
+        let owner = format!("{user}:{group}");
+        run(Command::new("chown")
+            .args(["-R", &owner])
+            .arg(instance.join("data")))?;
+    }
+    stage(instance, "setup", owner(ENGINE_USER))
+}
+
+fn stage(instance: &Path, stage: &str, owner: Option<Owner>) -> Outcome<()> {
+    let mut command = node_command("prepare", instance)?;
+    command.args(["--stage", stage]);
+    own(&mut command, owner);
+    run(&mut command)
+}
+
+fn run(command: &mut Command) -> Outcome<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{command:?} ended with {}\n{printed}", output.status).into())
+}
+
+fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
+    let owner_role: lumadb_contract::name::PgName = "owner".parse()?;
+    let spec = InstanceSpec {
+        database_id: common.database_id,
+        generation: 1,
+        engine_version: 18,
+        run: RunState::Running,
+        compute: Compute {
+            milli_vcpu: 1000,
+            memory_mib: 4096,
+        },
+        connections_max: CONNECTIONS_MAX,
+        route_number: 1,
+        roles: vec![RoleSpec {
+            name: owner_role.clone(),
+            verifier: ScramVerifier::parse(&common.verifier)?,
+            owner: true,
+        }],
+        logical_databases: vec![LogicalDatabaseSpec {
+            name: "main".parse()?,
+            owner: owner_role,
+        }],
+        tls: Some(TlsIdentity {
+            certificate_chain_pem: common.keys.certificate_pem.clone(),
+            private_key_pem: Secret::new(common.keys.private_key_pem.as_str()),
+        }),
+    };
+    let file = instance.join("node/spec.json");
+    std::fs::write(&file, serde_json::to_vec(&spec)?)?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    if let Some((user, group)) = owner(NODE_USER) {
+        chown(&file, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+/// Lets the engine listen on TCP, which it never does in service: only to compare with.
+fn open_tcp(instance: &Path) -> Outcome<()> {
+    let file = instance.join("data/postgresql.auto.conf");
+    let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
+    writeln!(file, "listen_addresses = '{ENGINE_ADDRESS}'")?;
+    Ok(())
+}
+
+/// The node writes `pg_hba.conf` before each start of the engine, so this comes after it.
+async fn trust_tcp(instance: &Path) -> Outcome<()> {
+    let file = instance.join("data/pg_hba.conf");
+    let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
+    writeln!(file, "host main owner {ENGINE_ADDRESS}/32 trust")?;
+    writeln!(file, "host main owner 127.0.0.1/32 trust")?;
+    let admin = format!(
+        "host={} user=lumadb_admin dbname=main",
+        instance.join("run").display()
+    );
+    tools::psql(&admin, "select pg_reload_conf()").await?;
+    Ok(())
+}

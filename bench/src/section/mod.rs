@@ -1,0 +1,46 @@
+//! What is measured, one file a section of the table.
+
+pub(crate) mod relay;
+
+use crate::pgbench::Workload;
+use std::time::Duration;
+
+/// How long and how often.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) quick: bool,
+    /// Interleaved rounds of everything that has a peer.
+    pub(crate) rounds: usize,
+    /// Length of one run of `pgbench`.
+    pub(crate) span: Duration,
+    /// Only workloads whose name holds this.
+    pub(crate) workload: Option<String>,
+    /// Only with TLS, or only without.
+    pub(crate) tls: Option<bool>,
+}
+
+impl Settings {
+    pub(crate) fn new(quick: bool) -> Self {
+        Self {
+            quick,
+            rounds: if quick { 3 } else { 5 },
+            span: Duration::from_secs(if quick { 2 } else { 5 }),
+            workload: None,
+            tls: None,
+        }
+    }
+
+    fn selects(&self, workload: Workload, tls: bool) -> bool {
+        self.tls.is_none_or(|only| only == tls)
+            && self
+                .workload
+                .as_ref()
+                .is_none_or(|only| workload.name().contains(only.as_str()))
+    }
+
+    /// Says on standard error how far the run is; the table goes to standard output.
+    #[expect(clippy::unused_self, reason = "reads better where it is called")]
+    fn progress(&self, text: &str) {
+        eprintln!("{text}");
+    }
+}
