@@ -12,6 +12,7 @@
 //!
 //! A runtime must not know tenants, plans, operations or the control plane's tables.
 
+pub mod local;
 mod reports;
 
 pub use reports::{ComputeSpan, Reports};
@@ -66,7 +67,7 @@ pub enum RuntimeError {
     /// May work later: a process that does not come up, a folder that is busy, a full disk.
     #[error("{0}")]
     Retry(String),
-    /// Will never work as asked: the same spec is not tried again until it changes.
+    /// Will not work as asked: operations that wait for it fail, and it is tried again seldom.
     #[error("{0}")]
     GiveUp(String),
 }
