@@ -1,0 +1,191 @@
+// A new user in headless Chromium: sign up, open the mail in the outbox, verify, create a database,
+// copy the connection string, run a query, and look at every page in both color schemes.
+//
+//   CONSOLE_URL      where the console is
+//   BROWSER_PROFILE  a new folder for the browser's profile
+//   SCREENSHOTS      a folder for pictures of each page; none are made without it
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const console_url = process.env.CONSOLE_URL;
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const person = { name: "Ada Lovelace", email: "ada@example.org", password: "correct-horse-battery" };
+const screenshots = process.env.SCREENSHOTS;
+if (screenshots) mkdirSync(screenshots, { recursive: true });
+
+const browser = await chromium.launchPersistentContext(process.env.BROWSER_PROFILE, {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  viewport: { width: 1280, height: 860 },
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+await browser.grantPermissions(["clipboard-read", "clipboard-write"], { origin: console_url });
+const page = browser.pages()[0] ?? (await browser.newPage());
+page.setDefaultTimeout(30_000);
+
+const complaints = [];
+page.on("pageerror", (error) => complaints.push(`error in the page: ${error.message}`));
+page.on("console", (message) => {
+  // What the server refuses is shown by the page; the browser's own line about it is no defect.
+  if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+    complaints.push(`console: ${message.text()}`);
+  }
+});
+page.on("response", (response) => {
+  if (response.status() >= 500) complaints.push(`${response.status()} from ${response.url()}`);
+});
+
+/** Looks at a page as it is: both schemes, both widths, and what axe finds. */
+async function look(name) {
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 860 });
+      const overflow = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      if (overflow > 0) complaints.push(`${name}: scrolls sideways by ${overflow} px at ${width} px`);
+      if (screenshots) {
+        await page.screenshot({ path: `${screenshots}/${name}-${scheme}-${width}.png` });
+      }
+    }
+    await page.setViewportSize({ width: 1280, height: 860 });
+    await page.addScriptTag({ path: axe }).catch(async () => page.evaluate(await axeSource()));
+    const { violations } = await page.evaluate(() =>
+      globalThis.axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+      }),
+    );
+    for (const { id, help, nodes } of violations) {
+      complaints.push(`${name} (${scheme}): ${id}: ${help}: ${nodes[0].html}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+}
+
+/** The page's policy forbids foreign script tags; evaluating the source goes past it. */
+async function axeSource() {
+  const { readFile } = await import("node:fs/promises");
+  return readFile(axe, "utf8");
+}
+
+async function sign_up() {
+  await page.goto(`${console_url}/sign-up`);
+  await page.getByLabel("Name").fill(person.name);
+  await page.getByLabel("Email").fill(person.email);
+  await page.getByLabel("Password", { exact: true }).fill("short");
+  await look("sign-up");
+  await page.getByLabel("Password", { exact: true }).fill(person.password);
+  await page.getByRole("button", { name: /sign up|create/i }).click();
+  await page.waitForURL("**/check-mail**");
+  await look("check-mail");
+}
+
+async function verify() {
+  await page.goto(`${console_url}/outbox`);
+  const link = page.locator('a[href*="/verify?token="]').first();
+  const deadline = Date.now() + 30_000;
+  while ((await link.count()) === 0) {
+    assert(Date.now() < deadline, "the mail did not arrive in the outbox");
+    await page.waitForTimeout(250);
+    await page.reload();
+  }
+  await look("outbox");
+  await page.goto(await link.getAttribute("href"));
+  await page.waitForURL((url) => url.pathname.startsWith("/databases"));
+  await page.getByRole("heading").first().waitFor();
+  await look("databases-empty");
+}
+
+async function create_database() {
+  await page.getByRole("link", { name: /create/i }).first().click();
+  await page.waitForURL("**/databases/new");
+  await page.getByLabel("Name", { exact: true }).fill("shop");
+  await look("create");
+  await page.getByRole("button", { name: /create/i }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.waitFor();
+  await dialog.getByRole("region").first().waitFor();
+  await look("connect");
+  await dialog.getByRole("button", { name: /copy/i }).first().click();
+  await page.waitForTimeout(100);
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.match(copied, /^postgresql:\/\/owner\.db_[0-9a-z]{26}:[^@]+@/);
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "hidden" });
+  return copied;
+}
+
+async function query() {
+  await page.getByRole("link", { name: /sql/i }).first().click();
+  const editor = page.locator(".cm-content");
+  await editor.click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("select 40 + 2 as answer, 'shown' as word");
+  await page.keyboard.press("ControlOrMeta+Enter");
+  await page.getByText("answer", { exact: true }).first().waitFor();
+  await page.getByText("42", { exact: true }).first().waitFor();
+  await look("sql");
+  await editor.click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("select * from nowhere");
+  await page.keyboard.press("ControlOrMeta+Enter");
+  await page.getByText(/relation "nowhere" does not exist/).first().waitFor();
+  await look("sql-error");
+}
+
+async function other_pages(copied) {
+  const database = copied.match(/db_[0-9a-z]{26}/)[0];
+  for (const [name, path] of [
+    ["overview", `/databases/${database}`],
+    ["roles", `/databases/${database}/roles`],
+    ["settings", `/databases/${database}/settings`],
+    ["databases", "/databases"],
+    ["account", "/account"],
+    ["tokens", "/account/tokens"],
+  ]) {
+    await page.goto(`${console_url}${path}`);
+    await page.getByRole("heading").first().waitFor();
+    await page.waitForLoadState("networkidle").catch(() => {});
+    await look(name);
+  }
+}
+
+async function log_out_and_in() {
+  await page.context().clearCookies();
+  await page.goto(`${console_url}/databases`);
+  await page.waitForURL("**/log-in**");
+  await look("log-in");
+  await page.getByLabel("Email").fill(person.email);
+  await page.getByLabel("Password", { exact: true }).fill(person.password);
+  await page.getByRole("button", { name: /log in/i }).click();
+  await page.waitForURL((url) => url.pathname.startsWith("/databases"));
+  await page.getByText("shop").first().waitFor();
+}
+
+try {
+  await sign_up();
+  await verify();
+  const copied = await create_database();
+  await query();
+  await other_pages(copied);
+  await log_out_and_in();
+  assert.deepEqual([...new Set(complaints)], []);
+  process.stdout.write(`copied: ${copied}\n`);
+} catch (error) {
+  if (screenshots) await page.screenshot({ path: `${screenshots}/failed.png` });
+  process.stderr.write(`at ${page.url()}\n${[...new Set(complaints)].join("\n")}\n`);
+  throw error;
+} finally {
+  await browser.close();
+}
