@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lumadb-e2e", &[]),
     ("lumadb-bench", &["lumadb-contract", "lumadb-e2e"]),
+    ("lumadb-bench", &["lumadb-contract", "lumadb-e2e"]),
 ];
 
 /// A folder, and what no source in it may name.
