@@ -8,16 +8,31 @@ use std::path::Path;
 /// Replaces `path` by `content` with mode 0600, durable when it returns.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
+    write_private(&beside, content)?.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    sync_parent(path)
+}
+
+/// Makes `path` hold `content` with mode 0600, without waiting for the disk: for what is made again
+/// at each start.
+pub(crate) fn refresh(path: &Path, content: &[u8]) -> io::Result<()> {
+    if std::fs::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    let beside = path.with_extension("new");
+    write_private(&beside, content)?;
+    std::fs::rename(&beside, path)
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&beside)?;
+        .open(path)?;
     file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    sync_parent(path)
+    Ok(file)
 }
 
 /// Makes the names in the folder of `path` durable.

@@ -11,6 +11,7 @@
 //! nothing of accounts, prices or the console.
 
 pub mod agent;
+pub mod clock;
 pub mod edge;
 pub mod engine;
 pub(crate) mod files;

@@ -1,1 +1,139 @@
-fn main(){}
+//! `lumadb-node`: the data plane of one instance. Arguments and wiring; the work is in
+//! `lumadb-data-plane`.
+
+mod arguments;
+mod parent_address;
+
+use arguments::{Arguments, EngineArguments, InstanceArguments, PrepareArguments, RunArguments};
+use clap::Parser;
+use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
+use lumadb_data_plane::clock;
+use lumadb_data_plane::engine::{
+    EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError, SetupError,
+    engine_setup, helper_run, prepare,
+};
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    EngineDir(#[from] EngineDirError),
+    #[error(transparent)]
+    InstanceDir(#[from] InstanceDirError),
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("the process could not be set up")]
+    Process(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("LUMADB_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{}", in_one_line(&failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread for everything: waking another costs more than what there is to do.
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()?;
+    let result = runtime.block_on(async {
+        match arguments {
+            Arguments::Run(arguments) => node(arguments).await,
+            Arguments::Engine(arguments) => engine(arguments).await,
+            Arguments::Prepare(arguments) => data_folder(arguments).await,
+            Arguments::EngineSetup(EngineArguments { engine_dir }) => {
+                Ok(engine_setup(&EngineDir::open(&engine_dir)?)?)
+            }
+        }
+    });
+    // A thread that still waits for the disk does not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn node(arguments: RunArguments) -> Result<(), Failure> {
+    let end = end_signals()?;
+    EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let config = NodeConfig {
+        instance: InstanceDir::open(&arguments.instance.instance_dir)?,
+        database_id: arguments.database_id,
+        parent: arguments.parent.into_path(),
+        spec: arguments.spec,
+        listen: arguments.listen,
+        metrics: arguments.metrics,
+        now: clock::now,
+    };
+    Ok(node_run(config, end.received()).await?)
+}
+
+async fn engine(arguments: InstanceArguments) -> Result<(), Failure> {
+    let end = end_signals()?;
+    let engine = EngineDir::open(&arguments.engine.engine_dir)?;
+    let instance = InstanceDir::open(&arguments.instance_dir)?;
+    Ok(helper_run(engine, instance, end.received()).await?)
+}
+
+async fn data_folder(arguments: PrepareArguments) -> Result<(), Failure> {
+    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let instance = InstanceDir::open(&arguments.instance.instance_dir)?;
+    Ok(prepare(&engine, &instance, arguments.stage.into()).await?)
+}
+
+/// SIGTERM and SIGINT, caught from now on.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+fn end_signals() -> io::Result<EndSignals> {
+    Ok(EndSignals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    })
+}
+
+impl EndSignals {
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

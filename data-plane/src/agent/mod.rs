@@ -1,5 +1,27 @@
 //! The node: supervises one instance for its parent.
+//!
+//! It brings the engine, its roles and its logical databases to what the last spec says, serves
+//! clients meanwhile, and tells its parent what it observed and what was counted.
+//!
+//! Invariants:
+//! - the last spec is on disk, and the node serves from it with no parent;
+//! - a spec that ends the engine is acted on only when the parent has said so in this life of the
+//!   node: one found on disk may be older than the wish to wake;
+//! - the observed generation moves when a spec is wholly in force and on disk, and not before;
+//! - the engine sleeps only while no client is connected.
+//!
+//! Everything runs on one thread, beside the connections; what blocks on the disk goes elsewhere.
+//! This folder knows nothing of the messages of a tenant's protocol.
 
+mod engine_link;
+mod health;
+mod meter;
+mod node;
+mod parent;
+mod spec;
 mod state;
+mod status;
+mod supervisor;
 
+pub use node::{NodeConfig, NodeError, node_run};
 pub use state::{Admission, NodeState, Refusal, Serving, Sessions};

@@ -7,7 +7,7 @@ use lumadb_contract::scram::ScramVerifier;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// What becomes of client connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct NodeState {
     engine_socket: PathBuf,
     counters: Counters,
     serving: watch::Sender<Arc<Serving>>,
-    connections_changed: Notify,
+    connections: watch::Sender<u32>,
 }
 
 impl NodeState {
@@ -77,7 +77,7 @@ impl NodeState {
             engine_socket,
             counters: Counters::default(),
             serving: watch::Sender::new(Arc::new(Serving::default())),
-            connections_changed: Notify::new(),
+            connections: watch::Sender::new(0),
         })
     }
 
@@ -138,15 +138,14 @@ impl NodeState {
             let connections_max = serving.connections_max;
             return Err(Refusal::TooManyConnections { connections_max });
         }
-        self.counters.connection_opened();
+        self.connections.send_replace(self.counters.connection_opened());
         drop(serving);
-        self.connections_changed.notify_one();
         Ok(Admission { state: self.clone() })
     }
 
-    /// Completes when a connection came or went since the last call.
-    pub(crate) async fn connections_changed(&self) {
-        self.connections_changed.notified().await;
+    /// How many client connections are open, and that one came or went.
+    pub(crate) fn connections(&self) -> watch::Receiver<u32> {
+        self.connections.subscribe()
     }
 }
 
@@ -159,8 +158,8 @@ pub struct Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.state.counters.connection_closed();
-        self.state.connections_changed.notify_one();
+        let left = self.state.counters.connection_closed();
+        self.state.connections.send_replace(left);
     }
 }
 

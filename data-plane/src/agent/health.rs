@@ -1,0 +1,177 @@
+//! Health, readiness and metrics over HTTP, on a unix socket and on a port if asked for.
+//!
+//! `/health/live` answers while the process works, `/health/ready` while the instance takes
+//! connections, `/metrics` in Prometheus' text format.
+
+use super::state::NodeState;
+use super::status::StatusBoard;
+use crate::metering::Outbox;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use lumadb_contract::instance::InstancePhase;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+/// Requests served at the same time, at most.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Time for a request's headers, seconds.
+const HEADERS_SECONDS: u64 = 5;
+
+/// Everything that is told.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) state: Arc<NodeState>,
+    pub(crate) status: StatusBoard,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// Serves for as long as it is polled.
+pub(crate) async fn health_serve(
+    health: Arc<Health>,
+    socket: UnixListener,
+    port: Option<TcpListener>,
+) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let on_socket = async {
+        loop {
+            let accepted = socket.accept().await.map(|(stream, _)| stream);
+            accept(accepted, &health, &slots).await;
+        }
+    };
+    let on_port = async {
+        let Some(port) = port else {
+            return std::future::pending().await;
+        };
+        loop {
+            let accepted = port.accept().await.map(|(stream, _)| stream);
+            accept(accepted, &health, &slots).await;
+        }
+    };
+    tokio::join!(on_socket, on_port);
+}
+
+async fn accept<S>(accepted: std::io::Result<S>, health: &Arc<Health>, slots: &Arc<Semaphore>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(stream) = accepted else {
+        sleep(Duration::from_millis(100)).await;
+        return;
+    };
+    let Ok(slot) = slots.clone().acquire_owned().await else {
+        return;
+    };
+    let health = health.clone();
+    tokio::spawn(async move {
+        let service = service_fn(|request| {
+            let answer = answer(&health, &request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(HEADERS_SECONDS))
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "a request for health or metrics");
+        }
+        drop(slot);
+    });
+}
+
+fn answer(health: &Health, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let (status, text) = match request.uri().path() {
+        "/health/live" => (StatusCode::OK, "live\n".to_owned()),
+        "/health/ready" => match health.status.read().phase {
+            InstancePhase::Ready => (StatusCode::OK, "ready\n".to_owned()),
+            phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase:?}\n")),
+        },
+        "/metrics" => (StatusCode::OK, metrics(health)),
+        _ => (StatusCode::NOT_FOUND, "no such page\n".to_owned()),
+    };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    let text = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, text);
+    response
+}
+
+/// A metric: name, type, help, value.
+type Metric = (&'static str, &'static str, &'static str, u64);
+
+fn metrics(health: &Health) -> String {
+    let counters = health.state.counters().snapshot();
+    let status = health.status.read();
+    let ready = u64::from(status.phase == InstancePhase::Ready);
+    let list: [Metric; 10] = [
+        ("lumadb_node_requests_total", "counter", "Commands that the engine answered.", counters.requests),
+        ("lumadb_node_request_errors_total", "counter", "Answered commands that ended in an error.", counters.errors),
+        ("lumadb_node_transfer_out_bytes_total", "counter", "Bytes sent to clients, before TLS.", counters.transfer_out_bytes),
+        ("lumadb_node_vector_operations_total", "counter", "Vectors searched for or written.", counters.vector_operations),
+        ("lumadb_node_connections_opened_total", "counter", "Client connections admitted.", counters.connections_opened),
+        ("lumadb_node_connections", "gauge", "Client connections open.", u64::from(status.connections)),
+        ("lumadb_node_storage_bytes", "gauge", "Stored bytes without WAL.", status.storage_bytes),
+        ("lumadb_node_ready", "gauge", "1 while the instance takes connections.", ready),
+        ("lumadb_node_observed_generation", "gauge", "Generation of the spec in force.", status.observed_generation),
+        ("lumadb_node_spool_samples", "gauge", "Usage samples not yet acknowledged.", health.outbox.len() as u64),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, value) in list {
+        // Writing to a string does not fail.
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lumadb_contract::id::IncarnationId;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_metrics_are_these() {
+        let health = Health {
+            state: NodeState::new("engine".into()),
+            status: StatusBoard::new(IncarnationId::from_uuid(Uuid::nil()), || {
+                OffsetDateTime::UNIX_EPOCH
+            }),
+            outbox: Arc::default(),
+        };
+        let text = metrics(&health);
+        let names: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "lumadb_node_requests_total",
+                "lumadb_node_request_errors_total",
+                "lumadb_node_transfer_out_bytes_total",
+                "lumadb_node_vector_operations_total",
+                "lumadb_node_connections_opened_total",
+                "lumadb_node_connections",
+                "lumadb_node_storage_bytes",
+                "lumadb_node_ready",
+                "lumadb_node_observed_generation",
+                "lumadb_node_spool_samples",
+            ]
+        );
+    }
+}

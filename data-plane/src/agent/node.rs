@@ -1,0 +1,321 @@
+//! Wires the node together and runs it.
+
+use super::engine_link::EngineLink;
+use super::health::{Health, health_serve};
+use super::meter::{Meter, MeterError};
+use super::parent::ParentLink;
+use super::spec::{KnownSpec, SpecError, spec_read};
+use super::state::{NodeState, Serving, Sessions};
+use super::status::StatusBoard;
+use super::supervisor::{Supervisor, storage_measure};
+use crate::engine::{InstanceDir, Machine};
+use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
+use crate::protocol::postgres;
+use lumadb_contract::id::{DatabaseId, IncarnationId};
+use lumadb_contract::instance::InstancePhase;
+use lumadb_contract::stream::{NodeHello, STREAM_VERSION};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Between looks at the stored bytes while clients are connected, seconds.
+const STORAGE_EVERY_SECONDS: u64 = 30;
+
+/// Every so manieth look measures although nobody was connected.
+const STORAGE_IDLE_LOOKS: u32 = 10;
+
+/// Time for the last samples and the last state to reach the parent, seconds.
+const FAREWELL_SECONDS: u64 = 5;
+
+/// How a node is run.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    pub instance: InstanceDir,
+    pub database_id: DatabaseId,
+    /// The parent's unix socket.
+    pub parent: PathBuf,
+    /// A spec to begin with; counts as the parent's word if it is not older than the one on disk.
+    pub spec: Option<PathBuf>,
+    /// A port for clients that come without an edge.
+    pub listen: Option<SocketAddr>,
+    /// A port for health and metrics, beside their socket.
+    pub metrics: Option<SocketAddr>,
+    pub now: fn() -> OffsetDateTime,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("listening on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("writing the incarnation into {}", path.display())]
+    Incarnation {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("reading the size of this machine")]
+    Machine,
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+}
+
+/// An error and all that caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs a node until its parent wants the instance at rest, or until `shutdown` completes: then the
+/// engine runs on, for the next node. Must be called within a runtime of one thread.
+pub async fn node_run(
+    config: NodeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let sockets = Sockets::bind(&config).await?;
+    let specs = watch::Sender::new(spec_begin(&config)?);
+    let incarnation = Incarnation::begin(&config)?;
+    let state = NodeState::new(config.instance.engine_socket());
+    let status = StatusBoard::new(incarnation.id, config.now);
+    let outbox = incarnation.spool.outbox();
+    let (meter, meter_handle) =
+        Meter::new(incarnation.spool, state.clone(), status.clone(), config.now);
+
+    let leaving = CancellationToken::new();
+    let parent = ParentLink {
+        socket: config.parent.clone(),
+        hello: hello(&config, incarnation.id),
+        status: status.subscribe(),
+        outbox: outbox.clone(),
+        meter: meter_handle.clone(),
+        specs: specs.clone(),
+        leaving: leaving.clone(),
+    };
+    let farewell = Farewell {
+        leaving,
+        parent: tokio::spawn(parent.run()),
+        outbox: outbox.clone(),
+    };
+    let supervisor = Supervisor {
+        instance: config.instance.clone(),
+        machine: machine()?,
+        state: state.clone(),
+        specs: specs.subscribe(),
+        link: EngineLink::start(&config.instance, incarnation.first_order),
+        status: status.clone(),
+        meter: meter_handle.clone(),
+        applied: None,
+        written: spec_read(&config.instance.spec_file(), config.database_id)?
+            .map_or(0, |spec| spec.generation),
+    };
+    let health = Arc::new(Health {
+        state: state.clone(),
+        status: status.clone(),
+        outbox,
+    });
+    let sessions_end = CancellationToken::new();
+    let serving = tokio::spawn(postgres::serve(
+        state.clone(),
+        config.database_id,
+        sockets.clients,
+        sessions_end.clone(),
+    ));
+    let metering = tokio::spawn(meter.run());
+
+    let mut ended = tokio::select! {
+        () = supervisor.run() => Ended::AtRest,
+        () = shutdown => Ended::Told,
+        metered = metering => Ended::Meter(metered.unwrap_or(Err(MeterError::Ended))),
+        () = status.follow_connections(state.clone()) => Ended::Told,
+        () = storage_follow(&config.instance, &state, &status) => Ended::Told,
+        () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
+    };
+    sessions_end.cancel();
+    let _ = serving.await;
+    if let Ended::Told = ended {
+        state.serve(Serving {
+            sessions: Sessions::Ended,
+            ..Serving::default()
+        });
+        ended = Ended::Meter(meter_handle.finish().await);
+    }
+    farewell.say().await;
+    match ended {
+        Ended::AtRest | Ended::Told => Ok(()),
+        Ended::Meter(result) => Ok(result?),
+    }
+}
+
+/// What ended a node.
+enum Ended {
+    /// The parent wanted it at rest, and it is.
+    AtRest,
+    /// Whoever runs the process.
+    Told,
+    /// Its meter: to count on without it would be to lose.
+    Meter(Result<(), MeterError>),
+}
+
+struct Incarnation {
+    id: IncarnationId,
+    spool: Spool,
+    /// Numbers of orders to the helper begin here: no two nodes count from the same.
+    first_order: u64,
+}
+
+impl Incarnation {
+    /// On disk before anything is counted under it.
+    fn begin(config: &NodeConfig) -> Result<Self, NodeError> {
+        let now = (config.now)();
+        let id = IncarnationId::from_uuid(crate::clock::uuid_v7(now));
+        let folder = config.instance.node();
+        incarnation_begin(&folder, id, now).map_err(|source| NodeError::Incarnation {
+            path: folder,
+            source,
+        })?;
+        Ok(Self {
+            id,
+            spool: Spool::open(&config.instance.spool(), id)?,
+            first_order: u64::from(rand::random::<u32>()) << 32,
+        })
+    }
+}
+
+/// Everything the node listens on, bound before it begins.
+struct Sockets {
+    clients: postgres::Listeners,
+    health: UnixListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Sockets {
+    async fn bind(config: &NodeConfig) -> Result<Self, NodeError> {
+        Ok(Self {
+            clients: postgres::Listeners {
+                node: bind_unix(&config.instance.node_socket())?,
+                clients: bind_tcp(config.listen).await?,
+            },
+            health: bind_unix(&config.instance.metrics_socket())?,
+            metrics: bind_tcp(config.metrics).await?,
+        })
+    }
+}
+
+fn bind_unix(path: &Path) -> Result<UnixListener, NodeError> {
+    postgres::socket::bind(path).map_err(|source| NodeError::Listen {
+        address: path.display().to_string(),
+        source,
+    })
+}
+
+async fn bind_tcp(address: Option<SocketAddr>) -> Result<Option<TcpListener>, NodeError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => Err(NodeError::Listen {
+            address: address.to_string(),
+            source,
+        }),
+    }
+}
+
+/// The newer of the spec that was given and the one on disk.
+fn spec_begin(config: &NodeConfig) -> Result<Option<KnownSpec>, SpecError> {
+    let known = |confirmed| move |spec| KnownSpec { spec, confirmed };
+    let given = match &config.spec {
+        Some(path) => spec_read(path, config.database_id)?.map(known(true)),
+        None => None,
+    };
+    let on_disk = spec_read(&config.instance.spec_file(), config.database_id)?.map(known(false));
+    Ok(match (given, on_disk) {
+        (Some(given), Some(on_disk)) if on_disk.spec.generation > given.spec.generation => {
+            Some(on_disk)
+        }
+        (given, on_disk) => given.or(on_disk),
+    })
+}
+
+fn hello(config: &NodeConfig, incarnation_id: IncarnationId) -> NodeHello {
+    NodeHello {
+        stream_version: STREAM_VERSION,
+        database_id: config.database_id,
+        incarnation_id,
+        node_version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    }
+}
+
+fn machine() -> Result<Machine, NodeError> {
+    std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| Machine::of_meminfo(&text))
+        .ok_or(NodeError::Machine)
+}
+
+/// Measures the stored bytes: when the engine is ready, and every so often after that.
+async fn storage_follow(instance: &InstanceDir, state: &Arc<NodeState>, status: &StatusBoard) {
+    let mut phases = status.subscribe();
+    let mut connections = state.connections();
+    let mut looks = 0;
+    loop {
+        let ready = phases.wait_for(|status| status.phase == InstancePhase::Ready);
+        if ready.await.is_err() {
+            return;
+        }
+        let used = connections.has_changed().unwrap_or(false) || *connections.borrow() > 0;
+        if used || looks % STORAGE_IDLE_LOOKS == 0 {
+            connections.mark_unchanged();
+            if let Err(error) = storage_measure(instance, status).await {
+                tracing::warn!(error = %chain(&error), "storage was not measured");
+            }
+        }
+        looks += 1;
+        sleep(Duration::from_secs(STORAGE_EVERY_SECONDS)).await;
+    }
+}
+
+/// What is left to say when a node ends.
+struct Farewell {
+    leaving: CancellationToken,
+    parent: JoinHandle<()>,
+    outbox: Arc<Outbox>,
+}
+
+impl Farewell {
+    async fn say(self) {
+        self.leaving.cancel();
+        let limit = Duration::from_secs(FAREWELL_SECONDS);
+        if timeout(limit, self.parent).await.is_err() {
+            tracing::warn!("the parent did not hear the node out");
+        }
+        if !self.outbox.is_empty() {
+            let samples = self.outbox.len();
+            tracing::info!(samples, "samples stay in the spool for the next node");
+        }
+    }
+}

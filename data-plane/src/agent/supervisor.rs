@@ -1,0 +1,324 @@
+//! Brings the instance to what the newest spec says, again and again, whatever has happened.
+
+use super::engine_link::EngineLink;
+use super::meter::MeterHandle;
+use super::node::chain;
+use super::spec::{KnownSpec, SpecError, spec_write};
+use super::state::{NodeState, Serving, Sessions};
+use super::status::StatusBoard;
+use crate::engine::{
+    AdminSession, ApplyError, Command, ConfigFiles, EnginePhase, InstanceDir, Machine, Settings,
+    StopMode, tenancy_apply,
+};
+use lumadb_contract::instance::{Generation, InstancePhase, InstanceSpec, RunState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Pauses before applying a spec again that failed, milliseconds: the first, and the longest.
+const RETRY_MS: (u64, u64) = (20, 10_000);
+
+/// Time for open sessions to hear that they end, seconds.
+const SESSIONS_END_SECONDS: u64 = 5;
+
+/// Time to measure the storage before the engine ends, seconds.
+const LAST_MEASURE_SECONDS: u64 = 5;
+
+/// What a spec needs on the way into force.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Admin(#[from] crate::engine::AdminError),
+}
+
+/// How one look at the newest spec ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing to do until something changes.
+    Settled,
+    /// Something failed; look again after a pause.
+    Retry,
+    /// The instance is at rest and the node may go.
+    Rest,
+}
+
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) instance: InstanceDir,
+    pub(crate) machine: Machine,
+    pub(crate) state: Arc<NodeState>,
+    pub(crate) specs: watch::Receiver<Option<KnownSpec>>,
+    pub(crate) link: EngineLink,
+    pub(crate) status: StatusBoard,
+    pub(crate) meter: MeterHandle,
+    /// The spec that is in force, and the engine's process in which it is.
+    pub(crate) applied: Option<(InstanceSpec, u32)>,
+    /// Generation of the spec on disk.
+    pub(crate) written: Generation,
+}
+
+impl Supervisor {
+    /// Returns when the parent wanted the instance at rest and it is: the engine has ended, the
+    /// last sample is sealed, the helper has been told to go.
+    pub(crate) async fn run(mut self) {
+        let mut retry_ms = RETRY_MS.0;
+        let mut connections = self.state.connections();
+        loop {
+            let look = self.look().await;
+            let pause = match look {
+                Look::Rest => return,
+                Look::Settled => {
+                    retry_ms = RETRY_MS.0;
+                    None
+                }
+                Look::Retry => {
+                    let pause = Duration::from_millis(retry_ms);
+                    retry_ms = (retry_ms * 2).min(RETRY_MS.1);
+                    Some(pause)
+                }
+            };
+            let wants_sleep = self.wants(RunState::Asleep);
+            tokio::select! {
+                changed = self.specs.changed() => if changed.is_err() { return },
+                () = self.link.changed() => {}
+                _ = connections.changed(), if wants_sleep => {}
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+        }
+    }
+
+    fn wants(&self, run: RunState) -> bool {
+        let known = self.specs.borrow();
+        known
+            .as_ref()
+            .is_some_and(|known| known.confirmed && known.spec.run == run)
+    }
+
+    async fn look(&mut self) -> Look {
+        let Some(known) = self.specs.borrow_and_update().clone() else {
+            return Look::Settled;
+        };
+        match known.spec.run {
+            RunState::Running => self.keep_running(&known.spec).await,
+            _ if !known.confirmed => Look::Settled,
+            RunState::Asleep if !self.state.close_if_idle() => {
+                self.keep_running(&known.spec).await
+            }
+            RunState::Asleep => self.rest(&known.spec).await,
+            RunState::Stopped => {
+                self.end_sessions().await;
+                self.rest(&known.spec).await
+            }
+        }
+    }
+
+    async fn keep_running(&mut self, spec: &InstanceSpec) -> Look {
+        let config = ConfigFiles::new(Settings::from(spec), self.machine);
+        let config = Box::new(config);
+        self.link.order(Command::Run { config });
+        self.publish_known(spec);
+        let Some(report) = self.link.report() else {
+            // The helper is away; an engine that ran goes on and its clients with it.
+            return Look::Settled;
+        };
+        let in_force = self.applied.as_ref().is_some_and(|(applied, pid)| {
+            applied == spec && Some(*pid) == report.pid && report.phase != EnginePhase::Stopping
+        });
+        if in_force && self.state.serving().sessions == Sessions::Accepted {
+            return Look::Settled;
+        }
+        let Some(pid) = report.pid.filter(|_| self.link.is_settled(&report)) else {
+            self.not_ready(report.phase, report.error);
+            return Look::Settled;
+        };
+        let writing = self.write(spec);
+        match self.bring_into_force(spec).await {
+            Ok(()) => {
+                self.applied = Some((spec.clone(), pid));
+                let written = self.written(writing).await;
+                self.ready(spec, written.err().map(|error| chain(&error)));
+                Look::Settled
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(error, spec.generation, "the spec is not in force");
+                self.status.update(|status| status.error = Some(error));
+                Look::Retry
+            }
+        }
+    }
+
+    /// What of a spec needs no engine holds at once: limits, certificate, passwords, and that a
+    /// role is gone. A role that is new is shown when the engine knows it.
+    fn publish_known(&self, spec: &InstanceSpec) {
+        let current = self.state.serving();
+        let mut next = Serving::of_spec(spec);
+        next.sessions = match current.sessions {
+            Sessions::Accepted => Sessions::Accepted,
+            Sessions::NotReady | Sessions::Ended => Sessions::NotReady,
+        };
+        next.roles.retain(|name, _| current.roles.contains_key(name));
+        self.state.serve(next);
+    }
+
+    fn not_ready(&mut self, phase: EnginePhase, error: Option<String>) {
+        let mut serving = Serving::clone(&self.state.serving());
+        serving.sessions = Sessions::NotReady;
+        self.state.serve(serving);
+        self.status.update(|status| {
+            status.phase = match phase {
+                EnginePhase::Stopped if error.is_some() => InstancePhase::Failed,
+                _ => InstancePhase::Starting,
+            };
+            status.error = error;
+        });
+    }
+
+    async fn bring_into_force(&self, spec: &InstanceSpec) -> Result<(), StepError> {
+        tenancy_apply(&self.instance, spec).await?;
+        if self.status.read().system_identifier.is_none() {
+            let identity = AdminSession::open(&self.instance).await?.identity().await?;
+            self.status.update(|status| {
+                status.system_identifier = Some(identity.system_identifier);
+                status.engine_version = Some(identity.version);
+            });
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, spec: &InstanceSpec, error: Option<String>) {
+        let mut serving = Serving::of_spec(spec);
+        serving.sessions = Sessions::Accepted;
+        self.state.serve(serving);
+        self.status.update(|status| {
+            status.phase = InstancePhase::Ready;
+            status.error = error;
+            if self.written == spec.generation {
+                status.observed_generation = spec.generation;
+            }
+        });
+    }
+
+    /// Starts writing the spec to disk, unless it is there.
+    fn write(&self, spec: &InstanceSpec) -> Option<JoinHandle<Result<Generation, SpecError>>> {
+        if self.written == spec.generation {
+            return None;
+        }
+        let path = self.instance.spec_file();
+        let spec = spec.clone();
+        Some(spawn_blocking(move || {
+            spec_write(&path, &spec)?;
+            Ok(spec.generation)
+        }))
+    }
+
+    async fn written(
+        &mut self,
+        writing: Option<JoinHandle<Result<Generation, SpecError>>>,
+    ) -> Result<(), SpecError> {
+        if let Some(Ok(written)) = match writing {
+            Some(writing) => Some(writing.await),
+            None => None,
+        } {
+            self.written = written?;
+        }
+        Ok(())
+    }
+
+    async fn end_sessions(&self) {
+        let mut serving = Serving::clone(&self.state.serving());
+        serving.sessions = Sessions::Ended;
+        self.state.serve(serving);
+        let mut connections = self.state.connections();
+        let gone = connections.wait_for(|open| *open == 0);
+        // Those that do not hear it end with the engine.
+        let _ = timeout(Duration::from_secs(SESSIONS_END_SECONDS), gone).await;
+    }
+
+    /// Ends the engine and this incarnation, unless the instance is wanted again on the way.
+    async fn rest(&mut self, spec: &InstanceSpec) -> Look {
+        self.status.update(|status| status.phase = InstancePhase::Stopping);
+        if self.applied.is_some() {
+            self.measure_once_more().await;
+        }
+        let mode = StopMode::Fast;
+        self.link.order(Command::Stop { mode });
+        loop {
+            let report = self.link.report();
+            if report.is_some_and(|report| self.link.is_settled(&report)) {
+                break;
+            }
+            tokio::select! {
+                () = self.link.changed() => {}
+                changed = self.specs.changed() => {
+                    if changed.is_err() || !self.wants_rest() {
+                        self.specs.mark_changed();
+                        return Look::Settled;
+                    }
+                }
+            }
+        }
+        self.applied = None;
+        if !self.wants_rest() {
+            self.specs.mark_changed();
+            return Look::Settled;
+        }
+        let writing = self.write(spec);
+        let written = self.written(writing).await;
+        if let Err(error) = self.meter.finish().await {
+            tracing::error!(error = %chain(&error), "the last sample was not sealed");
+        }
+        self.status.update(|status| {
+            status.phase = InstancePhase::Stopped;
+            status.error = written.err().map(|error| chain(&error));
+            status.observed_generation = spec.generation;
+        });
+        self.release_helper().await;
+        Look::Rest
+    }
+
+    fn wants_rest(&self) -> bool {
+        self.wants(RunState::Asleep) || self.wants(RunState::Stopped)
+    }
+
+    /// The helper goes with the node; it ends the link when it has.
+    async fn release_helper(&mut self) {
+        let mode = StopMode::Fast;
+        self.link.order(Command::Exit { mode });
+        let deadline = Instant::now() + Duration::from_secs(SESSIONS_END_SECONDS);
+        while self.link.report().is_some() {
+            if tokio::time::timeout_at(deadline, self.link.changed())
+                .await
+                .is_err()
+            {
+                tracing::warn!("the engine's helper does not end");
+                return;
+            }
+        }
+    }
+
+    async fn measure_once_more(&self) {
+        let measuring = storage_measure(&self.instance, &self.status);
+        let limit = Duration::from_secs(LAST_MEASURE_SECONDS);
+        match timeout(limit, measuring).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "storage was not measured"),
+            Err(_) => tracing::warn!("storage was not measured in time"),
+        }
+    }
+}
+
+/// Asks the engine for the size of what it stores.
+pub(crate) async fn storage_measure(
+    instance: &InstanceDir,
+    status: &StatusBoard,
+) -> Result<(), crate::engine::AdminError> {
+    let session = AdminSession::open(instance).await?;
+    let storage_bytes = session.storage_bytes().await?;
+    status.update(|status| status.storage_bytes = storage_bytes);
+    Ok(())
+}

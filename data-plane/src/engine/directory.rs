@@ -1,0 +1,135 @@
+//! Where PostgreSQL's own programs are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Major version of the engine.
+pub(super) const ENGINE_MAJOR: &str = "18";
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineDirError {
+    #[error(
+        "no PostgreSQL {ENGINE_MAJOR} in {}: it has no program bin/{program}; set LUMADB_ENGINE_DIR to a folder that has, or run `make engine`",
+        path.display()
+    )]
+    Missing {
+        path: PathBuf,
+        program: &'static str,
+    },
+    #[error(
+        "no PostgreSQL {ENGINE_MAJOR} was found: set LUMADB_ENGINE_DIR to its folder, put its pg_config on the PATH, or run `make engine`"
+    )]
+    NotFound,
+    #[error("{} does not run", program.display())]
+    Broken {
+        program: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} says it is `{version}`; PostgreSQL {ENGINE_MAJOR} is needed", program.display())]
+    Version { program: PathBuf, version: String },
+}
+
+/// A folder with `bin/postgres` and its kin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineDir {
+    root: PathBuf,
+}
+
+impl EngineDir {
+    /// Takes a folder that has the programs, without running them.
+    pub fn open(root: &Path) -> Result<Self, EngineDirError> {
+        let dir = Self {
+            root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
+        };
+        for program in ["postgres", "initdb"] {
+            if !dir.program(program).is_file() {
+                return Err(EngineDirError::Missing {
+                    path: root.to_owned(),
+                    program,
+                });
+            }
+        }
+        Ok(dir)
+    }
+
+    /// Looks in `given` and nowhere else if there is one; then by `pg_config` on the PATH if it is
+    /// of the right version; then in `unpacked`.
+    pub fn locate(given: Option<&Path>, unpacked: &Path) -> Result<Self, EngineDirError> {
+        if let Some(given) = given {
+            return Self::open(given);
+        }
+        if let Some(found) = installed() {
+            return Ok(found);
+        }
+        if unpacked.join("bin/postgres").is_file() {
+            return Self::open(unpacked);
+        }
+        Err(EngineDirError::NotFound)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// PostgreSQL's own word on its version, such as `18.6`. Runs it, and refuses another major
+    /// version.
+    pub fn version(&self) -> Result<String, EngineDirError> {
+        let program = self.program("postgres");
+        let output = Command::new(&program).arg("--version").output();
+        let output = output.map_err(|source| EngineDirError::Broken {
+            program: program.clone(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        match version_in(&text) {
+            Some(version) => Ok(version.to_owned()),
+            None => Err(EngineDirError::Version {
+                program,
+                version: text.trim().to_owned(),
+            }),
+        }
+    }
+}
+
+/// `18.6` from `postgres (PostgreSQL) 18.6 (Debian …)`, if it is the right major version.
+fn version_in(text: &str) -> Option<&str> {
+    let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+    (version.split('.').next() == Some(ENGINE_MAJOR)).then_some(version)
+}
+
+/// PostgreSQL as `pg_config` on the PATH knows it.
+fn installed() -> Option<EngineDir> {
+    let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let found = EngineDir::open(Path::new(text.trim()).parent()?).ok()?;
+    found.version().ok()?;
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_and_another_major_one_refused() {
+        assert_eq!(version_in("postgres (PostgreSQL) 18.6\n"), Some("18.6"));
+        assert_eq!(
+            version_in("postgres (PostgreSQL) 18.6 (Debian 18.6-1)\n"),
+            Some("18.6")
+        );
+        assert_eq!(version_in("postgres (PostgreSQL) 17.2\n"), None);
+        assert_eq!(version_in("postgres 18\n"), None);
+    }
+
+    #[test]
+    fn a_folder_without_the_programs_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = EngineDir::open(folder.path()).expect_err("empty");
+        assert!(error.to_string().contains("LUMADB_ENGINE_DIR"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Where things lie in an instance's folder.
+
+use std::path::{Path, PathBuf};
+
+/// Longest path of a unix socket, bytes (`sun_path` without its final zero).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceDirError {
+    #[error("the instance folder {} cannot be used", path.display())]
+    Unusable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "the path {} is too long for a socket by {excess} bytes: use a data folder with a shorter name",
+        path.display()
+    )]
+    TooLong { path: PathBuf, excess: usize },
+}
+
+/// An instance's folder. Whoever made it (the runtime) gave its parts to two users: `data` and
+/// `run` to the engine's, `node` and `node-run` to the node's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceDir {
+    root: PathBuf,
+}
+
+impl InstanceDir {
+    /// Takes an existing folder, and refuses one whose sockets would have too long a path.
+    pub fn open(root: &Path) -> Result<Self, InstanceDirError> {
+        let root = root
+            .canonicalize()
+            .map_err(|source| InstanceDirError::Unusable {
+                path: root.to_owned(),
+                source,
+            })?;
+        let dir = Self { root };
+        for socket in [dir.engine_socket(), dir.metrics_socket()] {
+            let excess = socket
+                .as_os_str()
+                .len()
+                .saturating_sub(SOCKET_PATH_BYTES_MAX);
+            if excess > 0 {
+                return Err(InstanceDirError::TooLong {
+                    path: socket,
+                    excess,
+                });
+            }
+        }
+        Ok(dir)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// PostgreSQL's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Sockets of the engine's side.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The helper's socket, where the node tells it what to do.
+    pub fn helper_socket(&self) -> PathBuf {
+        self.run().join("engine.sock")
+    }
+
+    /// PostgreSQL's own socket.
+    pub fn engine_socket(&self) -> PathBuf {
+        self.run().join(".s.PGSQL.5432")
+    }
+
+    /// The node's own files: spec, incarnation, spool.
+    pub fn node(&self) -> PathBuf {
+        self.root.join("node")
+    }
+
+    pub fn spool(&self) -> PathBuf {
+        self.node().join("spool")
+    }
+
+    pub fn spec_file(&self) -> PathBuf {
+        self.node().join("spec.json")
+    }
+
+    /// Where an edge hands on its clients.
+    pub fn node_socket(&self) -> PathBuf {
+        self.root.join("node-run").join("node.sock")
+    }
+
+    /// Health, readiness and metrics over HTTP.
+    pub fn metrics_socket(&self) -> PathBuf {
+        self.root.join("node-run").join("metrics.sock")
+    }
+}
