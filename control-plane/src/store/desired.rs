@@ -137,20 +137,6 @@ pub async fn renew(
     Ok(())
 }
 
-/// When something of a region is due next.
-pub async fn next_look(
-    tx: &mut RegionTx,
-    region: &str,
-) -> Result<Option<OffsetDateTime>, StoreError> {
-    let row = sqlx::query!(
-        "select min(look_at) as next from databases where region = $1 and deleted_at is null",
-        region
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(row.next)
-}
-
 /// Has the loop look at everything: after a start it knows nothing.
 pub async fn look_at_all(
     tx: &mut RegionTx,

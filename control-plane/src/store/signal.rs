@@ -6,7 +6,7 @@ use sqlx::postgres::{PgListener, PgPool};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use uuid::Uuid;
 
 /// Signals that a receiver may lag behind before it is told to look at everything.
@@ -68,6 +68,15 @@ impl SignalReceiver {
             Err(RecvError::Lagged(_)) => Signal::Missed,
             // The sender lives as long as the process.
             Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+
+    /// The next signal that is here already.
+    pub fn try_next(&mut self) -> Option<Signal> {
+        match self.0.try_recv() {
+            Ok(signal) => Some(signal),
+            Err(TryRecvError::Lagged(_)) => Some(Signal::Missed),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
     }
 

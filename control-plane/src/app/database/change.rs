@@ -1,0 +1,254 @@
+//! Changing, suspending, resuming and deleting a database.
+
+use super::create::{check_compute_quota, check_idle_timeout, check_size, name_taken};
+use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
+use crate::app::authorize::authorize;
+use crate::app::change::{Begun, Change, IdempotentRequest};
+use crate::app::operation::{self, Operation};
+use crate::app::state::{Desired, Observed, OperationKind, Undo};
+use crate::app::validate::FieldErrors;
+use crate::app::{Action, AppError, Caller, Platform, ProblemType};
+use crate::store::database::{self, DatabaseChange, DatabaseRow};
+use lumadb_contract::id::DatabaseId;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use utoipa::ToSchema;
+
+/// What to change of a database; what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseUpdate {
+    #[schema(min_length = 1, max_length = 63)]
+    pub name: Option<String>,
+    pub deletion_protection: Option<bool>,
+    /// Compute, thousandths of a vCPU, one of the sizes on offer.
+    pub milli_vcpu: Option<i32>,
+    /// Seconds without a client after which it falls asleep; null: never.
+    #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = Option<u32>, minimum = 5, maximum = 2_592_000)]
+    pub idle_timeout_seconds: Option<Option<u32>>,
+}
+
+/// Tells a null from a field that is left out.
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::<u32>::deserialize(from).map(Some)
+}
+
+/// A caller's wish about whether a database runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunChange {
+    Suspend,
+    Resume,
+}
+
+/// Changes fields. `check_revision` gets the revision that is there.
+pub async fn database_update(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+    check_revision: impl FnOnce(i64) -> Result<(), AppError>,
+    input: DatabaseUpdate,
+) -> Result<DatabaseChanged, AppError> {
+    let mut change = begin(platform, caller, id, Action::DatabaseWrite).await?;
+    let row = find_for_change(&mut change, id).await?;
+    check_revision(row.revision)?;
+    let limits = database::plan_limits(&mut change).await?;
+    let mut fields = FieldErrors::new();
+    let mut to = unchanged(&row);
+    let name = input
+        .name
+        .map(|name| fields.display_name("name", &name, NAME_CHARACTERS_MAX));
+    if let Some(name) = &name {
+        to.name = name;
+    }
+    if let Some(protection) = input.deletion_protection {
+        to.deletion_protection = protection;
+    }
+    if let Some(asked) = input.idle_timeout_seconds {
+        to.idle_timeout_seconds = check_idle_timeout(&mut fields, &limits, asked);
+    }
+    if let Some(milli_vcpu) = input.milli_vcpu {
+        check_size(&mut change, &mut fields, milli_vcpu).await?;
+        to.milli_vcpu = milli_vcpu;
+    }
+    fields.finish()?;
+    if to == unchanged(&row) {
+        return Ok(DatabaseChanged {
+            database: row.into(),
+            operation: None,
+        });
+    }
+    let resized = to.milli_vcpu != row.milli_vcpu;
+    if resized {
+        check_compute_quota(&limits, to.milli_vcpu)?;
+        to.generation += 1;
+    }
+    database::change(&mut change, id, &to, platform.clock.now())
+        .await
+        .map_err(|error| name_taken(error, to.name))?;
+    let operation = if resized {
+        Some(
+            operation::begin(
+                platform,
+                &mut change,
+                caller,
+                id,
+                OperationKind::DatabaseResize,
+                to.generation,
+                Some(Undo::MilliVcpu(row.milli_vcpu)),
+            )
+            .await?,
+        )
+    } else {
+        None
+    };
+    let details = json!({
+        "name": to.name, "deletion_protection": to.deletion_protection,
+        "milli_vcpu": to.milli_vcpu, "idle_timeout_seconds": to.idle_timeout_seconds,
+    });
+    change.audit("database.update", id, details).await?;
+    let database = find(&mut change, id, false).await?.into();
+    change
+        .commit(DatabaseChanged {
+            database,
+            operation,
+        })
+        .await
+}
+
+pub async fn database_run_change(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+    request: Option<&IdempotentRequest>,
+    wish: RunChange,
+) -> Result<DatabaseChanged, AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseWrite).await?;
+    let mut change = match Change::begin(platform, caller, member, request).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::Fresh(change) => change,
+    };
+    let row = find_for_change(&mut change, id).await?;
+    let (to, kind, action) = match wish {
+        RunChange::Suspend => (
+            Desired::Suspended,
+            OperationKind::DatabaseSuspend,
+            "database.suspend",
+        ),
+        RunChange::Resume => (
+            Desired::Running,
+            OperationKind::DatabaseResume,
+            "database.resume",
+        ),
+    };
+    refuse_run_change(&row, wish)?;
+    let (database, operation) = turn(platform, &mut change, caller, &row, to, kind).await?;
+    change.audit(action, id, json!({})).await?;
+    change
+        .commit(DatabaseChanged {
+            database,
+            operation: Some(operation),
+        })
+        .await
+}
+
+fn refuse_run_change(row: &DatabaseRow, wish: RunChange) -> Result<(), AppError> {
+    let conflict = |text: &str| Err(AppError::rejected(ProblemType::Conflict, text));
+    match (wish, row.desired) {
+        (RunChange::Suspend, Desired::Suspended) => conflict("The database is suspended already."),
+        (RunChange::Suspend, _)
+            if row.observed == Observed::Pending && row.observed_generation == 0 =>
+        {
+            conflict("The database is being created; suspend it once it is there.")
+        }
+        (RunChange::Resume, Desired::Running | Desired::Asleep) => {
+            conflict("The database is not suspended.")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a database and everything in it.
+pub async fn database_delete(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+    check_revision: impl FnOnce(i64) -> Result<(), AppError>,
+) -> Result<DatabaseChanged, AppError> {
+    let mut change = begin(platform, caller, id, Action::DatabaseDelete).await?;
+    let row = find_for_change(&mut change, id).await?;
+    check_revision(row.revision)?;
+    if row.deletion_protection {
+        return Err(AppError::rejected(
+            ProblemType::DeletionProtected,
+            "Switch deletion protection off first.",
+        ));
+    }
+    let kind = OperationKind::DatabaseDelete;
+    let (database, operation) =
+        turn(platform, &mut change, caller, &row, Desired::Deleted, kind).await?;
+    change
+        .audit("database.delete", id, json!({ "name": row.name }))
+        .await?;
+    change
+        .commit(DatabaseChanged {
+            database,
+            operation: Some(operation),
+        })
+        .await
+}
+
+/// Changes whether the database runs, in the place of whatever was asked of that before.
+async fn turn(
+    platform: &Platform,
+    change: &mut Change,
+    caller: &Caller,
+    row: &DatabaseRow,
+    desired: Desired,
+    kind: OperationKind,
+) -> Result<(Database, Operation), AppError> {
+    operation::supersede(platform, change, row.id, desired).await?;
+    let mut to = unchanged(row);
+    to.desired = desired;
+    to.generation += 1;
+    to.run_generation = to.generation;
+    database::change(change, row.id, &to, platform.clock.now()).await?;
+    let undo = (desired != Desired::Deleted).then_some(Undo::Desired(row.desired));
+    let operation = operation::begin(
+        platform,
+        change,
+        caller,
+        row.id,
+        kind,
+        to.generation,
+        undo,
+    )
+    .await?;
+    let database = find(change, row.id, false).await?.into();
+    Ok((database, operation))
+}
+
+async fn begin(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+    action: Action,
+) -> Result<Change, AppError> {
+    let member = authorize(platform, caller, id, action).await?;
+    match Change::begin::<()>(platform, caller, member, None).await? {
+        Begun::Fresh(change) => Ok(change),
+        Begun::Replayed(()) => Err(AppError::internal("a change without a key was replayed")),
+    }
+}
+
+pub(in crate::app) fn unchanged(row: &DatabaseRow) -> DatabaseChange<'_> {
+    DatabaseChange {
+        name: &row.name,
+        deletion_protection: row.deletion_protection,
+        milli_vcpu: row.milli_vcpu,
+        idle_timeout_seconds: row.idle_timeout_seconds,
+        desired: row.desired,
+        generation: row.generation,
+        run_generation: row.run_generation,
+    }
+}

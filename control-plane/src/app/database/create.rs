@@ -1,0 +1,284 @@
+//! Creating a database.
+
+use super::connection::{Connection, Target};
+use super::{Database, NAME_CHARACTERS_MAX, find};
+use crate::app::authorize::authorize;
+use crate::app::change::{Begun, Change, IdempotentRequest};
+use crate::app::operation::{self, Operation};
+use crate::app::role::{self, Role};
+use crate::app::state::{Desired, OperationKind, Undo};
+use crate::app::validate::FieldErrors;
+use crate::app::{Action, AppError, Caller, Platform, ProblemType};
+use crate::store::database::{self, NewDatabase, PlanLimits};
+use crate::store::{StoreError, logical_database};
+use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, ProjectId};
+use lumadb_contract::name::PgName;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+/// Shortest time without a client after which a database may fall asleep, seconds.
+pub const IDLE_TIMEOUT_SECONDS_MIN: u32 = 5;
+/// Longest one: 30 days.
+pub const IDLE_TIMEOUT_SECONDS_MAX: u32 = 30 * 24 * 3600;
+
+const DEFAULT_ROLE: &str = "owner";
+const DEFAULT_LOGICAL_DATABASE: &str = "main";
+
+/// What a new database shall be.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseCreate {
+    /// Unique in its project.
+    #[schema(min_length = 1, max_length = 63)]
+    pub name: String,
+    /// The platform's default region if left out.
+    pub region: Option<String>,
+    /// Compute, thousandths of a vCPU, one of the sizes on offer; the plan's default if left out.
+    pub milli_vcpu: Option<i32>,
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// Name of the first role, which owns everything; `owner` if left out.
+    #[schema(max_length = 63)]
+    pub owner_role: Option<String>,
+    /// Name of the first logical database; `main` if left out.
+    #[schema(max_length = 63)]
+    pub logical_database: Option<String>,
+    /// Seconds without a client after which it falls asleep; the plan's default if left out.
+    #[schema(minimum = 5, maximum = 2_592_000)]
+    pub idle_timeout_seconds: Option<u32>,
+}
+
+/// A new database, with what is needed to connect.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseCreated {
+    pub database: Database,
+    pub operation: Operation,
+    pub role: Role,
+    /// Password of the role.
+    pub password: String,
+    pub connection: Connection,
+}
+
+struct Checked {
+    name: String,
+    owner_role: PgName,
+    logical_database: PgName,
+    region: String,
+    milli_vcpu: i32,
+    idle_timeout_seconds: Option<i32>,
+}
+
+pub async fn database_create(
+    platform: &Platform,
+    caller: &Caller,
+    project: ProjectId,
+    request: Option<&IdempotentRequest>,
+    input: DatabaseCreate,
+) -> Result<DatabaseCreated, AppError> {
+    let member = authorize(platform, caller, project, Action::DatabaseWrite).await?;
+    let mut change = match Change::begin(platform, caller, member, request).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::Fresh(change) => change,
+    };
+    let limits = database::plan_limits(&mut change).await?;
+    let checked = check(platform, &mut change, &limits, &input).await?;
+    let id = DatabaseId::from_uuid(platform.clock.new_uuid());
+    let now = platform.clock.now();
+    database::insert(
+        &mut change,
+        &NewDatabase {
+            id,
+            project,
+            name: &checked.name,
+            region: &checked.region,
+            milli_vcpu: checked.milli_vcpu,
+            idle_timeout_seconds: checked.idle_timeout_seconds,
+            deletion_protection: input.deletion_protection,
+            now,
+        },
+    )
+    .await
+    .map_err(|error| name_taken(error, &checked.name))?;
+    let (role, password) =
+        role::make(platform, &mut change, id, &checked.owner_role, true).await?;
+    let logical = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
+    logical_database::insert(
+        &mut change,
+        id,
+        logical,
+        &checked.logical_database,
+        role.id,
+        now,
+    )
+    .await?;
+    let operation = operation::begin(
+        platform,
+        &mut change,
+        caller,
+        id,
+        OperationKind::DatabaseCreate,
+        1,
+        Some(Undo::Desired(Desired::Deleted)),
+    )
+    .await?;
+    change
+        .audit("database.create", id, json!({ "name": checked.name }))
+        .await?;
+    let row = find(&mut change, id, false).await?;
+    let connection = Target::of(
+        &row,
+        &checked.owner_role,
+        &checked.logical_database,
+        Some(password.expose()),
+    )
+    .connection(platform.settings.ca_certificate_pem.as_deref());
+    change
+        .commit(DatabaseCreated {
+            database: row.into(),
+            operation,
+            role,
+            password: password.expose().to_owned(),
+            connection,
+        })
+        .await
+}
+
+/// A name that another database of the project has is the caller's to solve.
+pub(super) fn name_taken(error: StoreError, name: &str) -> AppError {
+    if error.constraint() == Some(database::NAME_UNIQUE) {
+        return AppError::rejected(
+            ProblemType::Conflict,
+            format!("This project has a database called \u{201c}{name}\u{201d} already."),
+        );
+    }
+    error.into()
+}
+
+async fn check(
+    platform: &Platform,
+    change: &mut Change,
+    limits: &PlanLimits,
+    input: &DatabaseCreate,
+) -> Result<Checked, AppError> {
+    let mut fields = FieldErrors::new();
+    let name = fields.display_name("name", &input.name, NAME_CHARACTERS_MAX);
+    let owner = input.owner_role.as_deref().unwrap_or(DEFAULT_ROLE);
+    let owner_role = pg_name(&mut fields, "owner_role", owner);
+    let logical = input
+        .logical_database
+        .as_deref()
+        .unwrap_or(DEFAULT_LOGICAL_DATABASE);
+    let logical_database = pg_name(&mut fields, "logical_database", logical);
+    let region = input
+        .region
+        .clone()
+        .unwrap_or_else(|| platform.settings.default_region.clone());
+    if !database::region_exists(change, &region).await? {
+        fields.add("region", "there is no such region");
+    }
+    let milli_vcpu = input
+        .milli_vcpu
+        .unwrap_or(limits.compute_milli_vcpu_default);
+    check_size(change, &mut fields, milli_vcpu).await?;
+    let asked = input.idle_timeout_seconds.map(Some);
+    let idle_timeout_seconds = match asked {
+        Some(asked) => check_idle_timeout(&mut fields, limits, asked),
+        None => limits.idle_timeout_seconds,
+    };
+    let (Some(owner_role), Some(logical_database)) = (owner_role, logical_database) else {
+        return Err(fields.finish().err().unwrap_or_else(|| {
+            AppError::field("owner_role", "is not a name")
+        }));
+    };
+    fields.finish()?;
+    check_compute_quota(limits, milli_vcpu)?;
+    if limits
+        .databases_max
+        .is_some_and(|most| limits.databases >= i64::from(most))
+    {
+        return Err(quota(format!(
+            "The plan {} has room for {} databases, and all are taken.",
+            limits.plan, limits.databases
+        )));
+    }
+    Ok(Checked {
+        name,
+        owner_role,
+        logical_database,
+        region,
+        milli_vcpu,
+        idle_timeout_seconds,
+    })
+}
+
+pub(in crate::app) fn quota(detail: String) -> AppError {
+    AppError::rejected(ProblemType::QuotaExceeded, detail)
+}
+
+pub(in crate::app) fn pg_name(
+    fields: &mut FieldErrors,
+    field: &str,
+    text: &str,
+) -> Option<PgName> {
+    match text.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            fields.add(field, error.to_string());
+            None
+        }
+    }
+}
+
+pub(super) async fn check_size(
+    change: &mut Change,
+    fields: &mut FieldErrors,
+    milli_vcpu: i32,
+) -> Result<(), AppError> {
+    let sizes = database::compute_sizes(change).await?;
+    if !sizes.contains(&milli_vcpu) {
+        let sizes: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+        fields.add("milli_vcpu", format!("is one of {}", sizes.join(", ")));
+    }
+    Ok(())
+}
+
+pub(super) fn check_compute_quota(limits: &PlanLimits, milli_vcpu: i32) -> Result<(), AppError> {
+    if milli_vcpu <= limits.compute_milli_vcpu_max {
+        return Ok(());
+    }
+    Err(quota(format!(
+        "The largest database of the plan {} has {} thousandths of a vCPU.",
+        limits.plan, limits.compute_milli_vcpu_max
+    )))
+}
+
+/// Where the plan has its databases sleep, one may sleep sooner, but not later.
+pub(super) fn check_idle_timeout(
+    fields: &mut FieldErrors,
+    limits: &PlanLimits,
+    asked: Option<u32>,
+) -> Option<i32> {
+    let most = limits
+        .idle_timeout_seconds
+        .and_then(|seconds| u32::try_from(seconds).ok());
+    match (asked, most) {
+        (None, None) => None,
+        (None, Some(most)) => {
+            fields.add(
+                "idle_timeout_seconds",
+                format!("cannot be null: databases of this plan sleep after {most} seconds"),
+            );
+            None
+        }
+        (Some(seconds), most) => {
+            let most = most.unwrap_or(IDLE_TIMEOUT_SECONDS_MAX);
+            fields.check(
+                "idle_timeout_seconds",
+                (IDLE_TIMEOUT_SECONDS_MIN..=most).contains(&seconds),
+                format!("is {IDLE_TIMEOUT_SECONDS_MIN} to {most}"),
+            );
+            i32::try_from(seconds).ok()
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Databases: create, list, change, suspend, resume, delete.
+
+pub mod connection;
+mod change;
+mod create;
+mod view;
+pub mod wake;
+
+pub(super) use change::unchanged;
+pub use change::{
+    DatabaseUpdate, RunChange, database_delete, database_run_change, database_update,
+};
+pub(super) use create::{pg_name, quota};
+pub use create::{DatabaseCreate, DatabaseCreated, database_create};
+pub use view::{Database, DatabaseChanged};
+
+use crate::app::authorize::authorize;
+use crate::app::change::Change;
+use crate::app::state::Desired;
+use crate::app::{Action, AppError, Caller, Platform, ProblemType};
+use crate::store::TenantTx;
+use crate::store::database::{self, DatabaseRow};
+use lumadb_contract::id::{DatabaseId, ProjectId};
+
+/// Longest name of a database, characters.
+pub const NAME_CHARACTERS_MAX: usize = 63;
+
+pub async fn database_get(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+) -> Result<Database, AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
+    let mut tx = platform.store.tenant(member.organization).await?;
+    let row = find(&mut tx, id, false).await?;
+    tx.commit().await?;
+    Ok(row.into())
+}
+
+/// Databases of a project by age, from behind `after` on.
+pub async fn database_list(
+    platform: &Platform,
+    caller: &Caller,
+    project: ProjectId,
+    after: Option<DatabaseId>,
+    limit: i64,
+) -> Result<Vec<Database>, AppError> {
+    let member = authorize(platform, caller, project, Action::DatabaseRead).await?;
+    let mut tx = platform.store.tenant(member.organization).await?;
+    let rows = database::list(&mut tx, project, after, limit).await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(Database::from).collect())
+}
+
+/// One that is there: a deleted one is not.
+pub(super) async fn find(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+    lock: bool,
+) -> Result<DatabaseRow, AppError> {
+    database::find(tx, id, lock)
+        .await?
+        .ok_or_else(|| AppError::not_found("database", id))
+}
+
+/// One that is there and stays: locked until the change ends.
+pub(super) async fn find_for_change(
+    change: &mut Change,
+    id: DatabaseId,
+) -> Result<DatabaseRow, AppError> {
+    let row = find(change, id, true).await?;
+    if row.desired == Desired::Deleted {
+        return Err(AppError::rejected(
+            ProblemType::Conflict,
+            "The database is being deleted.",
+        ));
+    }
+    Ok(row)
+}

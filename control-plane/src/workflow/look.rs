@@ -1,0 +1,188 @@
+//! One look at one database: ask for the desired state, observe, write.
+
+use super::decide::{self, Decision};
+use super::steps;
+use crate::app::Platform;
+use crate::app::state::{Desired, OperationState};
+use crate::runtime::{Runtime, RuntimeError};
+use crate::store::desired::{
+    self, ClaimedDatabase, OpenOperation, OperationRecord,
+};
+use crate::store::{RegionTx, StoreError};
+use lumadb_contract::id::DatabaseId;
+use lumadb_contract::instance::InstanceSpec;
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Longest time that the runtime may take for one wish.
+const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What operations say that a deletion overtook.
+const ERROR_DELETED: &str = "The database was deleted.";
+
+struct Loaded {
+    row: ClaimedDatabase,
+    spec: Option<InstanceSpec>,
+    operations: Vec<OpenOperation>,
+}
+
+/// Looks at a database that `owner` has claimed.
+pub(super) async fn look<R: Runtime>(
+    platform: &Platform,
+    runtime: &R,
+    owner: Uuid,
+    id: DatabaseId,
+) -> Result<(), StoreError> {
+    let Some(loaded) = load(platform, owner, id).await? else {
+        return Ok(());
+    };
+    let asked = ask(runtime, &loaded).await;
+    if let Err(error) = &asked {
+        tracing::warn!(database = %id, attempt = loaded.row.attempt, %error, "the runtime did not do as asked");
+    }
+    let now = platform.clock.now();
+    if loaded.row.desired == Desired::Deleted && asked.is_ok() {
+        return finish_deleted(platform, owner, &loaded, now).await;
+    }
+    let decision = decide::decide(
+        &loaded.row,
+        &loaded.operations,
+        &asked,
+        &runtime.observe(id),
+        now,
+        rand::random(),
+    );
+    finish(platform, owner, &loaded, decision, now).await
+}
+
+async fn load(
+    platform: &Platform,
+    owner: Uuid,
+    id: DatabaseId,
+) -> Result<Option<Loaded>, StoreError> {
+    let mut tx = platform.store.region().await?;
+    let Some(row) = desired::load(&mut tx, id, owner).await? else {
+        return Ok(None);
+    };
+    let (roles, logical_databases) = desired::contents(&mut tx, id).await?;
+    let operations = desired::open_operations(&mut tx, id).await?;
+    tx.commit().await?;
+    let spec = decide::spec(&row, roles, logical_databases);
+    Ok(Some(Loaded {
+        row,
+        spec,
+        operations,
+    }))
+}
+
+async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded) -> Result<(), RuntimeError> {
+    let work = async {
+        match &loaded.spec {
+            Some(spec) => runtime.apply(spec.clone()).await,
+            None if loaded.row.desired == Desired::Deleted => {
+                runtime.remove(loaded.row.id).await
+            }
+            None => Err(RuntimeError::GiveUp(
+                "its row holds a value that no spec can".into(),
+            )),
+        }
+    };
+    tokio::time::timeout(RUNTIME_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| {
+            Err(RuntimeError::Retry(format!(
+                "the runtime took longer than {} s",
+                RUNTIME_TIMEOUT.as_secs()
+            )))
+        })
+}
+
+async fn finish(
+    platform: &Platform,
+    owner: Uuid,
+    loaded: &Loaded,
+    decision: Decision,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let row = &loaded.row;
+    let mut tx = platform.store.region().await?;
+    let kept = desired::finish(
+        &mut tx,
+        row,
+        owner,
+        &decision.record,
+        decision.attempt,
+        decision.look_at,
+        now,
+    )
+    .await?;
+    if !kept {
+        tracing::info!(database = %row.id, "another loop took this database over");
+        return Ok(());
+    }
+    record_changed(&mut tx, &loaded.operations, decision.operations).await?;
+    if let Some(turn) = decision.turn {
+        let turned =
+            desired::set_desired(&mut tx, row.id, row.generation, turn.from, turn.to, now).await?;
+        if turned {
+            tracing::info!(database = %row.id, from = turn.from.as_str(), to = turn.to.as_str(), "turned");
+        }
+    }
+    tx.commit().await
+}
+
+async fn finish_deleted(
+    platform: &Platform,
+    owner: Uuid,
+    loaded: &Loaded,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let mut tx = platform.store.region().await?;
+    if desired::mark_deleted(&mut tx, loaded.row.id, owner, now).await? {
+        let records = loaded
+            .operations
+            .iter()
+            .map(|operation| deleted_record(operation, loaded.row.generation, now))
+            .collect();
+        record_changed(&mut tx, &loaded.operations, records).await?;
+    }
+    tx.commit().await
+}
+
+fn deleted_record(
+    operation: &OpenOperation,
+    generation: i64,
+    now: OffsetDateTime,
+) -> OperationRecord {
+    use crate::app::state::OperationKind::DatabaseDelete;
+    let is_deletion = operation.kind == DatabaseDelete && operation.generation <= generation;
+    let state = if is_deletion {
+        OperationState::Succeeded
+    } else {
+        OperationState::Cancelled
+    };
+    OperationRecord {
+        id: operation.id,
+        state,
+        steps: steps::advance(operation.kind, &operation.steps, state, false, now),
+        error: (!is_deletion).then(|| ERROR_DELETED.to_owned()),
+        started_at: Some(operation.started_at.unwrap_or(now)),
+        ended_at: Some(now),
+    }
+}
+
+/// Writes those that moved: each write wakes whoever waits for one.
+async fn record_changed(
+    tx: &mut RegionTx,
+    before: &[OpenOperation],
+    records: Vec<OperationRecord>,
+) -> Result<(), StoreError> {
+    let changed: Vec<_> = before
+        .iter()
+        .zip(records)
+        .filter(|(before, after)| before.state != after.state || before.steps.0 != after.steps)
+        .map(|(_, after)| after)
+        .collect();
+    desired::record_operations(tx, &changed).await
+}
