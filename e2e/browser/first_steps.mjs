@@ -81,12 +81,12 @@ async function axeSource() {
 
 async function sign_up() {
   await page.goto(`${console_url}/sign-up`);
-  await page.getByLabel("Name").fill(person.name);
-  await page.getByLabel("Email").fill(person.email);
+  await page.getByLabel("Your name").fill(person.name);
+  await page.getByLabel("E-mail").fill(person.email);
   await page.getByLabel("Password", { exact: true }).fill("short");
   await look("sign-up");
   await page.getByLabel("Password", { exact: true }).fill(person.password);
-  await page.getByRole("button", { name: /sign up|create/i }).click();
+  await page.getByRole("button", { name: "Create account" }).click();
   await page.waitForURL("**/check-mail**");
   await look("check-mail");
 }
@@ -166,7 +166,7 @@ async function log_out_and_in() {
   await page.goto(`${console_url}/databases`);
   await page.waitForURL("**/log-in**");
   await look("log-in");
-  await page.getByLabel("Email").fill(person.email);
+  await page.getByLabel("E-mail").fill(person.email);
   await page.getByLabel("Password", { exact: true }).fill(person.password);
   await page.getByRole("button", { name: /log in/i }).click();
   await page.waitForURL((url) => url.pathname.startsWith("/databases"));

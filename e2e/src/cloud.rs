@@ -44,7 +44,7 @@ impl Cloud {
     pub async fn start_with(settings: &[(&str, &str)]) -> Outcome<Self> {
         let turn = TURN.lock().await;
         let folder = new_folder()?;
-        let settings: Vec<_> = free_ports()
+        let settings: Vec<_> = settings_of_tests()
             .into_iter()
             .chain(settings.iter().copied())
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -246,11 +246,12 @@ pub fn up_command(data_dir: &Path) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Settings that make a cloud listen on ports nobody else has.
-pub fn free_ports() -> [(&'static str, &'static str); 2] {
+/// Ports nobody else has, and as many requests as a waiting test asks.
+pub fn settings_of_tests() -> [(&'static str, &'static str); 3] {
     [
         ("LUMADB_HTTP_LISTEN", "127.0.0.1:0"),
         ("LUMADB_EDGE_LISTEN", "127.0.0.1:0"),
+        ("LUMADB_LIMITS_REQUESTS_PER_MINUTE", "100000"),
     ]
 }
 

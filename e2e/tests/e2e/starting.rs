@@ -2,7 +2,7 @@
 //! fails.
 
 use lumadb_e2e::account::Account;
-use lumadb_e2e::cloud::{Cloud, free_ports, new_folder, up_command};
+use lumadb_e2e::cloud::{Cloud, new_folder, settings_of_tests, up_command};
 use lumadb_e2e::{Outcome, process, tools};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ async fn a_port_in_use_is_named() -> Outcome<()> {
     let address = taken.local_addr()?.to_string();
     let folder = new_folder()?;
     let data_dir = folder.path().join("d");
-    for (name, _) in free_ports() {
+    for name in ["LUMADB_HTTP_LISTEN", "LUMADB_EDGE_LISTEN"] {
         let text = refused(&data_dir, &[(name, &address)]).await?;
         assert!(
             text.contains(&taken.local_addr()?.port().to_string()),
@@ -187,7 +187,9 @@ async fn an_unknown_configuration_key_is_named() -> Outcome<()> {
 /// Starts `up`, which must refuse in a few words; gives what it said.
 async fn refused(data_dir: &Path, settings: &[(&str, &str)]) -> Outcome<String> {
     let mut command: Command = up_command(data_dir)?;
-    command.envs(free_ports()).envs(settings.iter().copied());
+    command
+        .envs(settings_of_tests())
+        .envs(settings.iter().copied());
     let limit = std::time::Duration::from_mins(1);
     let output = tokio::time::timeout(limit, tools::output(&mut command)).await??;
     let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
