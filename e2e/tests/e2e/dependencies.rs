@@ -76,7 +76,12 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         folder: "control-plane/src/app",
         except: &[],
-        forbidden: &["crate::http", "crate::workflow", "axum::"],
+        forbidden: &[
+            "crate::http",
+            "crate::workflow::Workflow",
+            "crate::runtime::local",
+            "axum::",
+        ],
         why: "what is allowed and decided does not depend on how it was asked",
     },
     Boundary {
@@ -117,13 +122,13 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         folder: "data-plane/src",
         except: &[],
-        forbidden: &["sqlx", "control_plane", "axum"],
+        forbidden: &["sqlx", "lumadb_control_plane", "axum"],
         why: "the data plane holds no code of the control plane",
     },
     Boundary {
         folder: "lumadb-node/src",
         except: &[],
-        forbidden: &["sqlx", "control_plane", "axum"],
+        forbidden: &["sqlx", "lumadb_control_plane", "axum"],
         why: "a node is small and knows its parent's contract alone",
     },
 ];
