@@ -5,12 +5,15 @@
 //! a bar that is missed is printed as missed. The programs measured are separate processes, built
 //! for release and found in the folder that `LUMADB_TEST_BIN` names.
 
+mod by_hand;
+mod client;
 mod pgbench;
 mod process;
 mod report;
 mod rig;
 mod sample;
 mod section;
+mod world;
 
 use clap::{Parser, ValueEnum};
 use lumadb_e2e::{Outcome, tools};
@@ -22,20 +25,36 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Section {
+    /// Creating and waking, to the first answer
+    Connect,
     /// Relays beside PgBouncer: throughput and CPU
     Pgbench,
+    /// Memory of nodes, connections and many databases
+    Memory,
+    /// Reads and creations a second
+    Api,
+    /// From cold to the console
+    Up,
 }
 
 impl Section {
     fn name(self) -> &'static str {
         match self {
+            Self::Connect => "connect",
             Self::Pgbench => "pgbench",
+            Self::Memory => "memory",
+            Self::Api => "api",
+            Self::Up => "up",
         }
     }
 
     async fn measure(self, settings: &Settings) -> Outcome<Vec<report::Row>> {
         match self {
+            Self::Connect => section::connect::measure(settings).await,
             Self::Pgbench => section::relay::measure(settings).await,
+            Self::Memory => section::memory::measure(settings).await,
+            Self::Api => section::api::measure(settings).await,
+            Self::Up => section::up::measure(settings).await,
         }
     }
 }
@@ -61,6 +80,15 @@ struct Arguments {
     /// Only with TLS (true) or only without (false)
     #[arg(long)]
     tls: Option<bool>,
+    /// Time under pgbench before the node's memory is read, seconds
+    #[arg(long)]
+    soak_seconds: Option<u64>,
+    /// Databases awake at once
+    #[arg(long)]
+    awake: Option<usize>,
+    /// Databases asleep at once
+    #[arg(long)]
+    asleep: Option<usize>,
     /// Folder for the table as Markdown and JSON
     #[arg(long, default_value_os_t = tools::workspace().join("target/bench"))]
     out: PathBuf,
@@ -71,6 +99,9 @@ impl Arguments {
         let mut settings = Settings::new(self.quick);
         settings.rounds = self.rounds.unwrap_or(settings.rounds);
         settings.span = self.seconds.map_or(settings.span, Duration::from_secs);
+        settings.soak = self.soak_seconds.map_or(settings.soak, Duration::from_secs);
+        settings.awake = self.awake.unwrap_or(settings.awake);
+        settings.asleep = self.asleep.unwrap_or(settings.asleep);
         settings.workload.clone_from(&self.workload);
         settings.tls = self.tls;
         settings

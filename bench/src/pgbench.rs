@@ -2,6 +2,7 @@
 
 use crate::process::cpu_time_of;
 use lumadb_e2e::{Outcome, tools};
+use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -83,11 +84,13 @@ pub(crate) async fn initialize(address: &Address, scale: u32) -> Outcome<()> {
     Ok(())
 }
 
-/// Holds idle connections open for a while.
-pub(crate) fn hold_idle(address: &Address, connections: u32, script: &str) -> Outcome<Command> {
+/// A command that opens connections and runs a script once on each.
+pub(crate) fn hold_idle(address: &Address, connections: u32, script: &Path) -> Outcome<Command> {
     let mut command = command(address)?;
     let connections = connections.to_string();
-    command.args(["-n", "-c", &connections, "-j", "1", "-t", "1", "-f", script]);
+    command
+        .args(["-n", "-c", &connections, "-j", "1", "-t", "1", "-f"])
+        .arg(script);
     Ok(command)
 }
 

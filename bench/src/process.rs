@@ -29,20 +29,17 @@ pub(crate) fn anonymous_kib_of(pids: &[i32]) -> Outcome<u64> {
         .try_fold(0, |sum, pid| Ok(sum + process::anonymous_kib(*pid)?))
 }
 
-/// A process and all that descends from it.
-pub(crate) fn family(pid: i32) -> Outcome<Vec<i32>> {
-    let mut family = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = family.get(next).copied() {
-        next += 1;
-        for task in std::fs::read_dir(format!("/proc/{parent}/task"))? {
-            let children = std::fs::read_to_string(task?.path().join("children"))?;
-            family.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|pid| pid.parse::<i32>().ok()),
-            );
-        }
+/// Memory of several processes, KiB; a page that several share counts in parts.
+pub(crate) fn proportional_kib_of(pids: &[i32]) -> Outcome<u64> {
+    let mut total = 0;
+    for pid in pids {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let kib: Option<u64> = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|number| number.parse().ok());
+        total += kib.ok_or_else(|| format!("process {pid} tells no Pss"))?;
     }
-    Ok(family)
+    Ok(total)
 }

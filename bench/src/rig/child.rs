@@ -2,6 +2,7 @@
 
 use lumadb_e2e::{Outcome, process, wait};
 use nix::sys::signal::Signal;
+use nix::unistd::{User, geteuid};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child as Process, Command, Stdio};
@@ -12,16 +13,16 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A user and a group by number.
-pub(super) type Owner = (u32, u32);
+pub(crate) type Owner = (u32, u32);
 
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     process: Process,
 }
 
 impl Child {
     /// Starts a command; what it prints goes to a log file.
-    pub(super) fn start(mut command: Command, owner: Option<Owner>, log: &Path) -> Outcome<Self> {
+    pub(crate) fn start(mut command: Command, owner: Option<Owner>, log: &Path) -> Outcome<Self> {
         let log = std::fs::File::create(log)?;
         own(&mut command, owner);
         command
@@ -34,7 +35,7 @@ impl Child {
         Ok(Self { process })
     }
 
-    pub(super) fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.process.id().cast_signed()
     }
 }
@@ -54,11 +55,20 @@ impl Drop for Child {
 }
 
 /// Gives a command to another user; no group of ours stays with it.
-pub(super) fn own(command: &mut Command, owner: Option<Owner>) {
+pub(crate) fn own(command: &mut Command, owner: Option<Owner>) {
     use std::os::unix::process::CommandExt;
     if let Some((user, group)) = owner {
         command.uid(user).gid(group);
     }
+}
+
+/// Who runs initdb: it refuses root and wants a user that has a name.
+pub(crate) fn maker() -> Outcome<Option<Owner>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let nobody = User::from_name("nobody")?.ok_or("this system has no user `nobody`")?;
+    Ok(Some((nobody.uid.as_raw(), nobody.gid.as_raw())))
 }
 
 /// A port that nobody listens on now.

@@ -1,6 +1,6 @@
 //! An engine with its node, made as the runtime makes one, without a runtime.
 
-use super::child::{Child, Owner, free_port, listening, own};
+use super::child::{Child, Owner, free_port, listening, maker, own};
 use super::{CONNECTIONS_MAX, Common};
 use lumadb_contract::instance::{
     Compute, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState, TlsIdentity,
@@ -9,7 +9,7 @@ use lumadb_contract::scram::ScramVerifier;
 use lumadb_contract::secret::Secret;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -35,7 +35,7 @@ pub(super) struct Instance {
     folder: PathBuf,
     // Dropped in this order: the helper takes the engine with it.
     node: Child,
-    _engine: Child,
+    helper: Child,
 }
 
 impl Instance {
@@ -47,7 +47,7 @@ impl Instance {
         open_tcp(&instance)?;
         let log = folder.join("engine.log");
         let mut command = node_command("engine", &instance)?;
-        let engine = Child::start(take(&mut command), owner(ENGINE_USER), &log)?;
+        let helper = Child::start(take(&mut command), owner(ENGINE_USER), &log)?;
         let node_port = free_port()?;
         let log = folder.join("node.log");
         let mut command = node_command("run", &instance)?;
@@ -61,7 +61,7 @@ impl Instance {
             node_port,
             folder: instance,
             node,
-            _engine: engine,
+            helper,
         };
         listening(node_port, &log).await?;
         rig.ready(common).await?;
@@ -76,6 +76,10 @@ impl Instance {
 
     pub(super) fn node_pid(&self) -> i32 {
         self.node.pid()
+    }
+
+    pub(super) fn helper_pid(&self) -> i32 {
+        self.helper.pid()
     }
 
     /// Who may enter the folder of PostgreSQL's socket.
@@ -130,15 +134,6 @@ fn make_folders(instance: &Path) -> Outcome<()> {
     make(instance.join("run"), 0o770, owner(ENGINE_USER))?;
     make(instance.join("node"), 0o700, owner(NODE_USER))?;
     make(instance.join("node-run"), 0o750, owner(NODE_USER))
-}
-
-/// initdb refuses root and wants a user that has a name.
-fn maker() -> Outcome<Option<Owner>> {
-    if !geteuid().is_root() {
-        return Ok(None);
-    }
-    let nobody = User::from_name("nobody")?.ok_or("this system has no user `nobody`")?;
-    Ok(Some((nobody.uid.as_raw(), nobody.gid.as_raw())))
 }
 
 fn prepare(instance: &Path) -> Outcome<()> {

@@ -6,7 +6,7 @@
 //! plane here: the node serves from the spec on its disk, the edge from the routes it is given.
 
 mod bouncer;
-mod child;
+pub(crate) mod child;
 mod instance;
 mod keys;
 
@@ -16,6 +16,7 @@ use instance::Instance;
 use keys::Keys;
 use lumadb_contract::id::DatabaseId;
 use lumadb_e2e::{Outcome, cloud};
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Rows of `pgbench_accounts` in hundred thousands: more than the clients, or they would queue for
@@ -81,7 +82,7 @@ pub(crate) struct Rig {
     common: Common,
     bouncer: Bouncer,
     instance: Instance,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Rig {
@@ -101,7 +102,7 @@ impl Rig {
             common,
             bouncer,
             instance,
-            _folder: folder,
+            folder,
         };
         pgbench::initialize(&rig.address(Way::EngineSocket, false), SCALE).await?;
         Ok(rig)
@@ -131,6 +132,15 @@ impl Rig {
 
     pub(crate) fn node_pid(&self) -> i32 {
         self.instance.node_pid()
+    }
+
+    pub(crate) fn helper_pid(&self) -> i32 {
+        self.instance.helper_pid()
+    }
+
+    /// For files of a measurement; gone with the rig.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn bouncer_pid(&self) -> i32 {

@@ -1,6 +1,10 @@
 //! What is measured, one file a section of the table.
 
+pub(crate) mod api;
+pub(crate) mod connect;
+pub(crate) mod memory;
 pub(crate) mod relay;
+pub(crate) mod up;
 
 use crate::pgbench::Workload;
 use std::time::Duration;
@@ -13,6 +17,12 @@ pub(crate) struct Settings {
     pub(crate) rounds: usize,
     /// Length of one run of `pgbench`.
     pub(crate) span: Duration,
+    /// Time under pgbench before a node's memory is read.
+    pub(crate) soak: Duration,
+    /// Databases awake at once.
+    pub(crate) awake: usize,
+    /// Databases asleep at once.
+    pub(crate) asleep: usize,
     /// Only workloads whose name holds this.
     pub(crate) workload: Option<String>,
     /// Only with TLS, or only without.
@@ -25,6 +35,9 @@ impl Settings {
             quick,
             rounds: if quick { 3 } else { 5 },
             span: Duration::from_secs(if quick { 2 } else { 5 }),
+            soak: Duration::from_secs(if quick { 10 } else { 120 }),
+            awake: if quick { 5 } else { 50 },
+            asleep: if quick { 10 } else { 500 },
             workload: None,
             tls: None,
         }
