@@ -1,1 +1,152 @@
-fn main(){}
+//! `lumadb-cloud`: the control plane and, with `up`, the whole cloud on one machine.
+//!
+//! Arguments, configuration, wiring. Nothing here decides anything about databases or accounts.
+
+mod config;
+mod database;
+mod keys;
+mod service;
+mod status;
+mod telemetry;
+mod up;
+
+use clap::{Args, Parser, Subcommand};
+use config::Config;
+use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_control_plane::store::setup::Setup;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "lumadb-cloud", version, about = "The LumaDB cloud", long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Where {
+    /// Folder of everything that is kept [default: ./lumadb-data]
+    #[arg(long, env = "LUMADB_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Configuration [default: config.toml in the data folder, if it is there]
+    #[arg(long, env = "LUMADB_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the whole cloud up on this machine, and keep it up
+    Up(Where),
+    /// Serve the API and the web console
+    Api(Where),
+    /// Apply what is asked: operations, nodes, mail
+    Worker(Where),
+    /// Take the connections of databases' clients
+    Edge(Where),
+    /// Bring the schema of the control plane's database up to date
+    Migrate(Where),
+    /// List the processes of a data folder
+    Status(Where),
+    /// Print the configuration as it is in force
+    Config(Where),
+    /// Print the OpenAPI document of the API
+    Openapi,
+}
+
+/// Anything that ends the program: one line for its user.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Openapi => {
+            println!(
+                "{}",
+                lumadb_control_plane::http::openapi().to_pretty_json()?
+            );
+            Ok(())
+        }
+        Command::Config(place) => {
+            let (_, config, _) = load(&place)?;
+            print!("{}", toml::to_string_pretty(&config)?);
+            Ok(())
+        }
+        Command::Status(place) => {
+            let (data, _, _) = load(&place)?;
+            status::print(&data);
+            Ok(())
+        }
+        Command::Up(place) => {
+            let (data, config, file) = load(&place)?;
+            runtime(false)?.block_on(up::run(&data, &config, file.as_deref()))?;
+            Ok(())
+        }
+        Command::Migrate(place) => {
+            let (data, _, _) = load(&place)?;
+            runtime(false)?.block_on(migrate(&data))
+        }
+        Command::Api(place) => serve("api", &place),
+        Command::Worker(place) => serve("worker", &place),
+        Command::Edge(place) => serve("edge", &place),
+    }
+}
+
+fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
+    let (data, config, _) = load(place)?;
+    // Relays lose more by waking other threads than they win by them.
+    let runtime = runtime(name != "edge")?;
+    let result = runtime.block_on(async {
+        let _telemetry = telemetry::start(name, &config, None)?;
+        let served = match name {
+            "api" => service::api::run(&data, &config).await,
+            "worker" => service::worker::run(&data, &config).await,
+            _ => service::edge::run(&data, &config).await,
+        };
+        if let Err(error) = &served {
+            tracing::error!(%error, "ended");
+        }
+        Ok::<(), Failure>(served?)
+    });
+    runtime.shutdown_background();
+    result
+}
+
+async fn migrate(data: &DataFolder) -> Result<(), Failure> {
+    let mut database = Setup::open(&database::administrator(data)).await?;
+    let applied = database.migrate().await?;
+    database.close().await?;
+    println!("{applied} migrations applied");
+    Ok(())
+}
+
+fn runtime(threads: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = if threads {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}
+
+/// The data folder, the configuration, and the file that it came from.
+fn load(place: &Where) -> Result<(DataFolder, Config, Option<PathBuf>), Failure> {
+    let data = up::folder::choose(place.data_dir.clone())?;
+    let file = match &place.config {
+        Some(path) => Some(std::path::absolute(path)?),
+        None => Some(data.configuration()).filter(|path| path.exists()),
+    };
+    let variables = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let config = Config::load(file.as_deref(), variables)?;
+    Ok((data, config, file))
+}

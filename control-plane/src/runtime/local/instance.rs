@@ -66,8 +66,8 @@ impl InstancePrograms {
                 "--engine-dir".into(),
                 programs.engine.clone().into(),
             ],
-            environment: std::env::var_os("RUST_LOG")
-                .map(|level| ("RUST_LOG".into(), level))
+            environment: std::env::var_os("LUMADB_LOG")
+                .map(|level| ("LUMADB_LOG".into(), level))
                 .into_iter()
                 .collect(),
             inherit_environment: false,
@@ -97,7 +97,8 @@ pub struct InstanceParts {
     pub programs: InstancePrograms,
     pub processes: Processes,
     pub expected: Arc<Expected>,
-    pub(super) spans: Option<Arc<SpanBook>>,
+    /// Where its spans of compute go; `None`: nobody is charged for it.
+    pub spans: Option<Arc<SpanBook>>,
 }
 
 /// A handle on the task of one instance.

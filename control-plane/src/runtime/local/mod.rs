@@ -26,7 +26,7 @@ pub mod parent;
 pub mod pool;
 mod proc;
 pub mod process;
-mod spans;
+pub mod spans;
 
 mod runtime;
 

@@ -51,7 +51,7 @@ impl Entry {
 
 /// The spans of one runtime that are open or not stored yet.
 #[derive(Debug)]
-pub(super) struct SpanBook {
+pub struct SpanBook {
     path: PathBuf,
     clock: Clock,
     entries: Mutex<Vec<Entry>>,

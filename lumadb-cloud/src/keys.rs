@@ -1,0 +1,96 @@
+//! The keys of one installation: made once, in files of mode 0600.
+
+use base64::Engine as _;
+use lumadb_control_plane::identity::random;
+use rcgen::{KeyPair, PKCS_ED25519};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("could not write {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("could not make a key: {0}")]
+    Make(String),
+}
+
+/// Paths of the keys in a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyFiles {
+    folder: PathBuf,
+}
+
+impl KeyFiles {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Signs what the API shows to edges.
+    pub(crate) fn api_private(&self) -> PathBuf {
+        self.folder.join("api.key")
+    }
+
+    pub(crate) fn api_public(&self) -> PathBuf {
+        self.folder.join("api.pub")
+    }
+
+    /// Signs what the edge shows to the API.
+    pub(crate) fn edge_private(&self) -> PathBuf {
+        self.folder.join("edge.key")
+    }
+
+    pub(crate) fn edge_public(&self) -> PathBuf {
+        self.folder.join("edge.pub")
+    }
+
+    /// Seals the passwords of roles: 32 bytes in base64.
+    pub(crate) fn master(&self) -> PathBuf {
+        self.folder.join("master.key")
+    }
+
+    /// Makes what is missing. A master key is never made again: without the one that sealed them
+    /// passwords are lost.
+    pub(crate) fn ensure(&self) -> Result<(), KeyError> {
+        let pairs = [
+            (self.api_private(), self.api_public()),
+            (self.edge_private(), self.edge_public()),
+        ];
+        for (private, public) in pairs {
+            if private.exists() && public.exists() {
+                continue;
+            }
+            let key = KeyPair::generate_for(&PKCS_ED25519)
+                .map_err(|error| KeyError::Make(error.to_string()))?;
+            write(&public, &key.public_key_pem())?;
+            write(&private, &key.serialize_pem())?;
+        }
+        if !self.master().exists() {
+            let key = random::bytes::<32>().map_err(|error| KeyError::Make(error.to_string()))?;
+            let text = base64::engine::general_purpose::STANDARD.encode(key);
+            write(&self.master(), &format!("{text}\n"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes beside the file and renames: a key is whole or absent.
+fn write(path: &Path, text: &str) -> Result<(), KeyError> {
+    let beside = path.with_extension("new");
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    })();
+    written.map_err(|source| KeyError::File {
+        path: path.to_owned(),
+        source,
+    })
+}

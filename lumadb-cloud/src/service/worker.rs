@@ -1,0 +1,57 @@
+//! `lumadb-cloud worker`: the loop of the region, its runtime, and mail.
+
+use super::{ServiceError, StopSignals, Told, platform, read};
+use crate::config::Config;
+use crate::up::programs;
+use lumadb_contract::secret::Secret;
+use lumadb_control_plane::notify::{self, Transport};
+use lumadb_control_plane::runtime::Reports;
+use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_control_plane::runtime::local::{LocalConfig, LocalRuntime};
+use lumadb_control_plane::workflow::Workflow;
+use tokio_util::sync::CancellationToken;
+
+/// Connections of this process to the control plane's database.
+const CONNECTIONS_MAX: u32 = 20;
+
+/// Runs until it is told to stop. On SIGTERM the nodes go on and the next worker adopts them; on
+/// SIGINT they end first.
+pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
+    let mut signals = StopSignals::listen()?;
+    let platform = platform(data, config, CONNECTIONS_MAX)?;
+    let transport = match &config.mail.smtp_url_file {
+        Some(path) => {
+            let url = read(path.clone())?;
+            Transport::smtp(&Secret::new(url.trim()), &config.mail.from)?
+        }
+        None => Transport::local(data.outbox(), &config.mail.from)?,
+    };
+    let local = LocalConfig {
+        data: data.clone(),
+        programs: programs::find(data, config)?,
+        pool_size: config.pool.size,
+        host: config.edge.host.clone(),
+    };
+    let clock = platform.clock.clone();
+    let reports = Reports::new(platform.store.clone(), clock.clone());
+    let runtime = LocalRuntime::open(local, reports, clock).await?;
+    let shutdown = CancellationToken::new();
+    let workflow = Workflow::new(
+        platform.clone(),
+        runtime.clone(),
+        config.region.name.clone(),
+    );
+    let looping = tokio::spawn(workflow.run(shutdown.clone()));
+    let mailing = tokio::spawn(notify::run(
+        platform,
+        transport,
+        shutdown.clone().cancelled_owned(),
+    ));
+    tracing::info!(region = config.region.name, "the worker works");
+    let told = signals.told().await;
+    shutdown.cancel();
+    let _ = looping.await;
+    let _ = mailing.await;
+    runtime.close(told == Told::End).await;
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! `lumadb-cloud up`: the whole cloud on one machine, in one data folder.
+//!
+//! It makes the folder, brings up the control plane's own database, its schema and the services,
+//! and then keeps them running. Every child outlives it; what runs already is adopted.
+//!
+//! Invariants:
+//! - One `up` at a time works on a folder: the lock goes with the process.
+//! - Nothing is started before everything that can be checked was: ports, programs, the disk.
+//! - A start that fails ends what it started; what an earlier one left running stays.
+//!
+//! It must not know what services or nodes do.
+
+mod control;
+mod error;
+pub(crate) mod folder;
+mod ports;
+pub(crate) mod programs;
+mod say;
+mod services;
+
+pub(crate) use control::LOGICAL_DATABASE;
+pub(crate) use error::UpError;
+pub(crate) use services::reachable;
+
+use crate::config::Config;
+use crate::keys::KeyFiles;
+use crate::{database, telemetry};
+use control::Control;
+use lumadb_control_plane::clock::Clock;
+use lumadb_control_plane::runtime::local::authority::Authority;
+use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_control_plane::runtime::local::process::Processes;
+use lumadb_control_plane::store::setup::{RegionSetup, Setup};
+use say::Say;
+use services::{ServiceSetup, Services};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What runs once everything is up.
+struct Running {
+    control: Control,
+    services: Services,
+}
+
+/// Brings everything up, waits to be told to stop, and stops everything.
+pub(crate) async fn run(
+    data: &DataFolder,
+    config: &Config,
+    config_file: Option<&Path>,
+) -> Result<(), UpError> {
+    let mut stop = Stop::listen()?;
+    let data = folder::prepare(data)?;
+    let _lock = folder::lock(&data)?;
+    let _telemetry = telemetry::start("up", config, Some(log(&data)?))
+        .map_err(|error| UpError::explain(data.root(), &error))?;
+    let say = Say;
+    say.line(&format!("Data folder: {}", data.root().display()));
+    let running = bring_up(&data, config, config_file, say, &mut stop).await?;
+    stop.told().await;
+    say.line("Stopping everything, in order (Ctrl-C again changes nothing)");
+    running.services.stop(say).await;
+    say.line("Stopping the control plane's database");
+    running.control.end().await;
+    say.line("Everything has stopped; the data is kept");
+    Ok(())
+}
+
+async fn bring_up(
+    data: &DataFolder,
+    config: &Config,
+    config_file: Option<&Path>,
+    say: Say,
+    stop: &mut Stop,
+) -> Result<Running, UpError> {
+    let addresses = ports::choose(data, config)?;
+    let programs = programs::find(data, config)?;
+    say.line(&format!("PostgreSQL: {}", programs.engine.display()));
+    let clock = Clock::system();
+    KeyFiles::new(data.keys())
+        .ensure()
+        .and_then(|()| {
+            Authority::open(&data.authority(), clock.now())
+                .map(drop)
+                .map_err(|error| crate::keys::KeyError::Make(error.to_string()))
+        })
+        .map_err(|error| UpError::explain(data.root(), &error))?;
+    let processes = Processes::new(data.clone());
+    processes
+        .recover(|name| {
+            services::NAMES.contains(&name) || matches!(name, "engine.control" | "node.control")
+        })
+        .await
+        .map_err(|error| UpError::explain(data.root(), &error))?;
+    let served = services::any_runs(data);
+    let control = tokio::select! {
+        control = control::start(data, &programs, &clock, &say) => control?,
+        () = stop.told() => return Err(abandon(data, served).await),
+    };
+    let setup = ServiceSetup {
+        data,
+        config,
+        config_file,
+        programs: &programs,
+        addresses,
+    };
+    let started = async {
+        if let Err(error) = schema(data, config, &setup, say).await {
+            return Err((error, None));
+        }
+        setup
+            .start(say)
+            .await
+            .map_err(|(error, services)| (error, Some(services)))
+    };
+    let started = tokio::select! {
+        started = started => started,
+        () = stop.told() => Err((UpError::Interrupted, None)),
+    };
+    match started {
+        Ok(services) => {
+            say.line(&format!(
+                "Databases: {}:{}, certificate authority {}",
+                config.edge.host,
+                addresses.edge.port(),
+                data.authority().join("ca.pem").display()
+            ));
+            say.line(&format!(
+                "LumaDB Cloud is ready: {}",
+                crate::service::console_url(config, addresses.http)
+            ));
+            Ok(Running { control, services })
+        }
+        Err((error, services)) => {
+            if served {
+                if let Some(services) = services {
+                    services.leave().await;
+                }
+                control.leave().await;
+            } else {
+                if let Some(services) = services {
+                    services.stop(say).await;
+                } else {
+                    end_services(data).await;
+                }
+                control.end().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Ctrl-C while the control plane's database came up: ends its processes, unless something that
+/// was adopted needs them.
+async fn abandon(data: &DataFolder, served: bool) -> UpError {
+    if !served {
+        let processes = Processes::new(data.clone());
+        for name in ["node.control", "engine.control"] {
+            if let Some((mut process, _)) = processes.find(name) {
+                process.stop(std::time::Duration::from_secs(30)).await;
+                processes.forget(name);
+            }
+        }
+    }
+    UpError::Interrupted
+}
+
+/// Ends services by their records: those who kept them are gone.
+async fn end_services(data: &DataFolder) {
+    let processes = Processes::new(data.clone());
+    for name in services::NAMES {
+        if let Some((mut process, _)) = processes.find(name) {
+            let signal = if name == "worker" {
+                nix::sys::signal::Signal::SIGINT
+            } else {
+                nix::sys::signal::Signal::SIGTERM
+            };
+            process
+                .stop_with(signal, std::time::Duration::from_secs(60))
+                .await;
+            processes.forget(name);
+        }
+    }
+}
+
+/// Brings the schema and the region's own row up to date.
+async fn schema(
+    data: &DataFolder,
+    config: &Config,
+    setup: &ServiceSetup<'_>,
+    say: Say,
+) -> Result<(), UpError> {
+    let explain = |error: &dyn std::error::Error| UpError::explain(data.root(), error);
+    let mut database = Setup::open(&database::administrator(data))
+        .await
+        .map_err(|error| explain(&error))?;
+    let applied = database.migrate().await.map_err(|error| explain(&error))?;
+    if applied > 0 {
+        say.line(&format!("Migrations: {applied} applied"));
+    }
+    let region = RegionSetup {
+        name: config.region.name.clone(),
+        display_name: config.region.display_name.clone(),
+        host: config.edge.host.clone(),
+        port: setup.addresses.edge.port(),
+    };
+    database
+        .region(&region)
+        .await
+        .map_err(|error| explain(&error))?;
+    database.close().await.map_err(|error| explain(&error))
+}
+
+fn log(data: &DataFolder) -> Result<File, UpError> {
+    let path = services::log_path(data);
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| UpError::folder(data.root(), &path, source))
+}
+
+/// Ctrl-C, SIGTERM, or the terminal that went away.
+struct Stop {
+    signals: [tokio::signal::unix::Signal; 3],
+}
+
+impl Stop {
+    fn listen() -> Result<Self, UpError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| UpError::Other(format!("signals are refused: {error}")))
+        };
+        Ok(Self {
+            signals: [
+                listen(SignalKind::interrupt())?,
+                listen(SignalKind::terminate())?,
+                listen(SignalKind::hangup())?,
+            ],
+        })
+    }
+
+    async fn told(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

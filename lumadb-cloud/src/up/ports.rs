@@ -1,0 +1,94 @@
+//! Ports: chosen before anything is started, and the same again at the next start.
+
+use super::error::UpError;
+use super::folder::read_optional;
+use crate::config::Config;
+use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_control_plane::runtime::local::process::Processes;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Where the services listen, every port a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) edge: SocketAddr,
+}
+
+/// What was taken where the configuration said port 0.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Taken {
+    http: Option<u16>,
+    edge: Option<u16>,
+}
+
+/// Takes the configured addresses, or free ones where the port is 0. A service that runs already
+/// keeps its own.
+pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, UpError> {
+    let processes = Processes::new(data.clone());
+    let path = data.run().join("ports.json");
+    let failed = |source| UpError::folder(data.root(), &path, source);
+    let taken: Taken = read_optional(&path)
+        .map_err(failed)?
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default();
+    let pick = |service, address, taken, setting, variable| {
+        let runs = processes.find(service).is_some();
+        pick(address, taken, runs, setting, variable)
+    };
+    let http = pick(
+        "api",
+        config.http.listen,
+        taken.http,
+        "http.listen",
+        "LUMADB_HTTP_LISTEN",
+    )?;
+    let edge = pick(
+        "edge",
+        config.edge.listen,
+        taken.edge,
+        "edge.listen",
+        "LUMADB_EDGE_LISTEN",
+    )?;
+    let taken = Taken {
+        http: Some(http.port()),
+        edge: Some(edge.port()),
+    };
+    let text = serde_json::to_vec(&taken).map_err(|error| failed(error.into()))?;
+    std::fs::write(&path, text).map_err(failed)?;
+    Ok(Addresses { http, edge })
+}
+
+fn pick(
+    wanted: SocketAddr,
+    taken: Option<u16>,
+    runs: bool,
+    setting: &'static str,
+    variable: &'static str,
+) -> Result<SocketAddr, UpError> {
+    let free = |address: SocketAddr| TcpListener::bind(address)?.local_addr();
+    if wanted.port() == 0
+        && let Some(port) = taken
+    {
+        let again = SocketAddr::new(wanted.ip(), port);
+        if runs || free(again).is_ok() {
+            return Ok(again);
+        }
+    }
+    match free(wanted) {
+        Ok(address) => Ok(address),
+        // It is our own service that listens there.
+        Err(_) if runs => Ok(wanted),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(UpError::PortInUse {
+            address: wanted,
+            setting,
+            variable,
+        }),
+        Err(source) => Err(UpError::Listen {
+            address: wanted,
+            setting,
+            source,
+        }),
+    }
+}

