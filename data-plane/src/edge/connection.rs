@@ -158,6 +158,7 @@ impl Shared {
             Request::Startup(startup) => startup,
             Request::Cancel(cancel) => {
                 self.cancel(&cancel).await;
+                stream.close().await;
                 return Ok(());
             }
         };

@@ -18,6 +18,9 @@ use tokio_rustls::server::TlsStream;
 /// authentication.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest time that a client may take to hear the end of its connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// First byte of a TLS record that holds a handshake message.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -39,13 +42,31 @@ impl ClientStream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether a client at its end does not listen any more either. A unix socket tells; TCP does
+    /// not before something is written.
+    pub fn is_gone(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Self::Unix(stream) = self else {
+            return false;
+        };
+        let mut looked = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut looked, Some(&Timespec::default())).is_ok()
+            && looked[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Closes in the way of TLS too: a client that awaits no more than that takes a bare end for an
+    /// attack.
+    pub async fn close(mut self) {
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.shutdown()).await;
+    }
+
     /// Says why, then closes. The client may be slow or gone: that is its own affair.
     pub async fn refuse(mut self, fatal: &Fatal) {
         let farewell = async {
             self.write_all(&fatal.to_message()).await?;
             self.shutdown().await
         };
-        let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
     }
 }
 

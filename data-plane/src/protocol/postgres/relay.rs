@@ -30,12 +30,21 @@ thread_local! {
 }
 
 /// How a relay ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// Client or engine closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub cause: Cause,
+    /// Nobody awaits the answer to a command that the engine may still be running.
+    pub abandoned: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The engine closed, after the client or on its own.
     Closed,
-    /// Ordered from outside. Whether the engine was at rest says if something still runs there.
-    Ordered { at_rest: bool },
+    /// The client's connection broke, or closed in both directions.
+    Vanished,
+    /// Ordered from outside.
+    Ordered,
     /// The client broke the framing.
     Violation,
 }
@@ -50,6 +59,8 @@ struct Lane {
     state: LaneState,
     /// Bytes that the writer took.
     moved: u64,
+    /// The reader's end was looked into already.
+    seen_closed: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -271,11 +282,11 @@ impl<'a> Relay<'a> {
 
     /// Passes bytes until either side is done or the session is ordered to end; then says farewell.
     pub async fn run(mut self) -> End {
-        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
-        let farewell = match end {
-            End::Closed => None,
-            End::Ordered { .. } => self.control.reason(),
-            End::Violation => Some(Fatal::new(
+        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let farewell = match cause {
+            Cause::Closed | Cause::Vanished => None,
+            Cause::Ordered => self.control.reason(),
+            Cause::Violation => Some(Fatal::new(
                 sqlstate::PROTOCOL_VIOLATION,
                 "invalid message length",
             )),
@@ -283,7 +294,10 @@ impl<'a> Relay<'a> {
         if let Some(fatal) = farewell {
             self.say_farewell(&fatal).await;
         }
-        end
+        End {
+            cause,
+            abandoned: cause != Cause::Closed && self.tracker.outstanding() > 0,
+        }
     }
 
     /// An error can be told only between two messages; otherwise the connection just closes.
@@ -300,16 +314,14 @@ impl<'a> Relay<'a> {
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, telling).await;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         let order = self.control.watch(cx.waker());
         if order == Some(Order::Now) {
-            return Poll::Ready(End::Ordered {
-                at_rest: self.tracker.is_idle(),
-            });
+            return Poll::Ready(Cause::Ordered);
         }
         let end = SHARED_BUFFER.with_borrow_mut(|buffer| self.move_bytes(buffer, cx));
         if end.is_pending() && order == Some(Order::WhenIdle) && self.is_at_rest() {
-            return Poll::Ready(End::Ordered { at_rest: true });
+            return Poll::Ready(Cause::Ordered);
         }
         end
     }
@@ -321,7 +333,7 @@ impl<'a> Relay<'a> {
             && self.from_engine.at_boundary()
     }
 
-    fn move_bytes(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<End> {
+    fn move_bytes(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<Cause> {
         loop {
             let mut inspector = FromClient {
                 scanner: &mut self.from_client,
@@ -338,8 +350,14 @@ impl<'a> Relay<'a> {
                 Ok(()) => {}
                 // The engine went while the client still talks: its last words are read below.
                 Err(Broken::Writing) => self.up.state = LaneState::Closed,
-                Err(Broken::Reading) => return Poll::Ready(End::Closed),
-                Err(Broken::Violation) => return Poll::Ready(End::Violation),
+                Err(Broken::Reading) => return Poll::Ready(Cause::Vanished),
+                Err(Broken::Violation) => return Poll::Ready(Cause::Violation),
+            }
+            if self.up.state != LaneState::Open && !self.up.seen_closed {
+                self.up.seen_closed = true;
+                if self.client.is_gone() {
+                    return Poll::Ready(Cause::Vanished);
+                }
             }
             let was_full = self.tracker.outstanding() >= OUTSTANDING_MAX;
             let mut inspector = FromEngine {
@@ -359,9 +377,12 @@ impl<'a> Relay<'a> {
             let counted = inspector.counted;
             self.count(counted, self.down.moved - moved_before);
             match outcome {
-                Ok(()) if self.down.state == LaneState::Closed => return Poll::Ready(End::Closed),
+                Ok(()) if self.down.state == LaneState::Closed => {
+                    return Poll::Ready(Cause::Closed);
+                }
                 Ok(()) => {}
-                Err(_) => return Poll::Ready(End::Closed),
+                Err(Broken::Violation) => return Poll::Ready(Cause::Closed),
+                Err(_) => return Poll::Ready(Cause::Vanished),
             }
             if !(was_full && self.tracker.outstanding() < OUTSTANDING_MAX) {
                 return Poll::Pending;

@@ -7,7 +7,7 @@ use super::client::{
 };
 use super::engine::{Answer, EngineError, open_session};
 use super::handover::{self, HandoverError};
-use super::relay::{End, Relay};
+use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
 use super::session::{Order, SessionTable};
 use super::socket;
@@ -322,6 +322,7 @@ impl Server {
             Request::Startup(startup) => startup,
             Request::Cancel(cancel) => {
                 self.cancel(&cancel.secret).await;
+                stream.close().await;
                 return Ok(None);
             }
         };
@@ -450,7 +451,7 @@ impl Server {
         let relay = Relay::new(client, engine, greeting, counters, session.control());
         let end = relay.run().await;
         let (engine_key, _given) = engine_key;
-        if end == (End::Ordered { at_rest: false }) {
+        if end.abandoned {
             // What the session was running must not run on for nobody.
             let _ = engine_key.cancel(self.state.engine_socket()).await;
         }

@@ -1,0 +1,3 @@
+//! The data plane against a real PostgreSQL.
+
+mod edge;
