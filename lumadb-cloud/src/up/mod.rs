@@ -29,6 +29,7 @@ use control::Control;
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_control_plane::runtime::local::pool::makers_stop;
 use lumadb_control_plane::runtime::local::process::Processes;
 use lumadb_control_plane::store::setup::{RegionSetup, Setup};
 use say::Say;
@@ -155,6 +156,7 @@ async fn bring_up(
 /// was adopted needs them.
 async fn abandon(data: &DataFolder, served: bool) -> UpError {
     if !served {
+        makers_stop(data).await;
         let processes = Processes::new(data.clone());
         for name in ["node.control", "engine.control"] {
             if let Some((mut process, _)) = processes.find(name) {

@@ -15,6 +15,9 @@ const MAKING_MAX: usize = 2;
 /// Wait after a folder could not be made.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// Longest time for a process that makes a folder to end when it is told to.
+const MAKER_GRACE: Duration = Duration::from_secs(2);
+
 /// The pool of one data folder; one process owns it.
 #[derive(Debug)]
 pub struct Pool {
@@ -30,16 +33,7 @@ impl Pool {
     /// Takes over what an earlier owner left: ready folders stay, half-made ones are removed with
     /// whatever still works on them.
     pub async fn open(data: DataFolder, programs: Programs, size: usize) -> Arc<Self> {
-        let processes = Processes::new(data.clone());
-        for name in processes.recorded() {
-            if name.starts_with("prepare.") {
-                if let Some((mut process, _)) = processes.find(&name) {
-                    process.stop(Duration::from_secs(5)).await;
-                }
-                processes.forget(&name);
-                processes.forget_log(&name);
-            }
-        }
+        makers_stop(&data).await;
         let mut ready = Vec::new();
         for entry in fs::read_dir(data.pool()).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -87,6 +81,20 @@ impl Pool {
         folder::folder_make(&self.data, &self.programs, target.root()).await
     }
 
+    /// Stops whatever is being made. Nothing of it is kept; what is ready stays.
+    pub async fn close(&self) {
+        makers_stop(&self.data).await;
+        for entry in fs::read_dir(self.data.pool())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if is_half_made(&entry.path()) {
+                folder::folder_destroy(entry.path()).await;
+            }
+        }
+    }
+
     /// Keeps the pool full, one folder at a time; runs until dropped.
     pub async fn fill(self: Arc<Self>) {
         loop {
@@ -107,6 +115,20 @@ impl Pool {
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
+        }
+    }
+}
+
+/// Ends every process of a data folder that makes an instance folder.
+pub async fn makers_stop(data: &DataFolder) {
+    let processes = Processes::new(data.clone());
+    for name in processes.recorded() {
+        if name.starts_with("prepare.") {
+            if let Some((mut process, _)) = processes.find(&name) {
+                process.stop_group(MAKER_GRACE).await;
+            }
+            processes.forget(&name);
+            processes.forget_log(&name);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::files::{self, Durability};
 use super::layout::DataFolder;
 use super::proc;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -306,5 +306,14 @@ impl Process {
             self.signal(Signal::SIGKILL);
             self.wait().await;
         }
+    }
+
+    /// Ends it and whatever it started that is still in its group.
+    pub async fn stop_group(&mut self, grace: Duration) {
+        let group = Pid::from_raw(self.pid);
+        let _ = killpg(group, Signal::SIGTERM);
+        let _ = tokio::time::timeout(grace, self.wait()).await;
+        let _ = killpg(group, Signal::SIGKILL);
+        self.wait().await;
     }
 }

@@ -272,6 +272,7 @@ impl LocalRuntime {
         for task in lock(&self.background).drain(..) {
             task.abort();
         }
+        self.pool.close().await;
         self.spans.flush(&self.reports, FLUSH_LIMIT).await;
     }
 
