@@ -1,7 +1,8 @@
 //! PostgreSQL as a person starts it on this machine: what a created or woken database is set beside.
 
+use crate::programs::Programs;
 use crate::rig::child::{Child, Owner, maker, own};
-use lumadb_e2e::{Outcome, cloud, tools};
+use lumadb_e2e::{Outcome, cloud};
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,6 +17,7 @@ const TRY_EVERY: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct ByHand {
     folder: TempDir,
+    programs: Programs,
     owner: Option<Owner>,
     made: usize,
 }
@@ -28,6 +30,7 @@ impl ByHand {
             chown(folder.path(), Some(user), Some(group))?;
         }
         Ok(Self {
+            programs: Programs::reachable(folder.path())?,
             folder,
             owner,
             made: 0,
@@ -100,7 +103,7 @@ impl ByHand {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(tools::engine_dir().join("bin").join(program));
+        let mut command = Command::new(self.programs.engine.join("bin").join(program));
         own(&mut command, self.owner);
         command.env("LC_ALL", "C");
         command

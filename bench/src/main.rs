@@ -9,6 +9,7 @@ mod by_hand;
 mod client;
 mod pgbench;
 mod process;
+mod programs;
 mod report;
 mod rig;
 mod sample;

@@ -13,14 +13,16 @@ pub fn workspace() -> PathBuf {
 }
 
 /// A program under test. `LUMADB_TEST_BIN` names its folder; without it, it lies where cargo put
-/// this test's own binary.
+/// the programs when it built this one.
 pub fn program(name: &str) -> Outcome<PathBuf> {
     let folder = if let Some(folder) = std::env::var_os("LUMADB_TEST_BIN") {
         PathBuf::from(folder)
     } else {
-        let test = std::env::current_exe()?;
-        let deps = test.parent().ok_or("the test's binary has no folder")?;
-        deps.parent().unwrap_or(deps).to_path_buf()
+        let own = std::env::current_exe()?;
+        let folder = own.parent().ok_or("this program has no folder")?;
+        // Tests lie one folder deeper than programs.
+        let above = folder.parent().filter(|_| folder.ends_with("deps"));
+        above.unwrap_or(folder).to_path_buf()
     };
     let path = folder.join(name);
     if path.is_file() {

@@ -2,6 +2,7 @@
 
 use super::child::{Child, Owner, free_port, listening, maker, own};
 use super::{CONNECTIONS_MAX, Common};
+use crate::programs::{Programs, run};
 use lumadb_contract::instance::{
     Compute, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState, TlsIdentity,
 };
@@ -42,21 +43,22 @@ impl Instance {
     pub(super) async fn start(folder: &Path, common: &Common) -> Outcome<Self> {
         let instance = folder.join("i");
         make_folders(&instance)?;
-        prepare(&instance)?;
+        let programs = Programs::reachable(folder)?;
+        prepare(&programs, &instance)?;
         write_spec(&instance, common)?;
         open_tcp(&instance)?;
         let log = folder.join("engine.log");
-        let mut command = node_command("engine", &instance)?;
-        let helper = Child::start(take(&mut command), owner(ENGINE_USER), &log)?;
+        let command = node_command(&programs, "engine", &instance);
+        let helper = Child::start(command, owner(ENGINE_USER), &log)?;
         let node_port = free_port()?;
         let log = folder.join("node.log");
-        let mut command = node_command("run", &instance)?;
+        let mut command = node_command(&programs, "run", &instance);
         command
             .arg("--parent")
             .arg(format!("unix:{}", folder.join("nobody.sock").display()))
             .args(["--database-id", &common.database_id.to_string()])
             .args(["--listen", &format!("127.0.0.1:{node_port}")]);
-        let node = Child::start(take(&mut command), owner(NODE_USER), &log)?;
+        let node = Child::start(command, owner(NODE_USER), &log)?;
         let rig = Self {
             node_port,
             folder: instance,
@@ -101,23 +103,19 @@ impl Instance {
     }
 }
 
-fn take(command: &mut Command) -> Command {
-    std::mem::replace(command, Command::new("true"))
-}
-
 fn owner(user: u32) -> Option<Owner> {
     geteuid().is_root().then_some((user, GROUP))
 }
 
-fn node_command(action: &str, instance: &Path) -> Outcome<Command> {
-    let mut command = Command::new(tools::program("lumadb-node")?);
+fn node_command(programs: &Programs, action: &str, instance: &Path) -> Command {
+    let mut command = Command::new(&programs.node);
     command
         .arg(action)
         .arg("--instance-dir")
         .arg(instance)
         .arg("--engine-dir")
-        .arg(tools::engine_dir());
-    Ok(command)
+        .arg(&programs.engine);
+    command
 }
 
 fn make_folders(instance: &Path) -> Outcome<()> {
@@ -136,31 +134,22 @@ fn make_folders(instance: &Path) -> Outcome<()> {
     make(instance.join("node-run"), 0o750, owner(NODE_USER))
 }
 
-fn prepare(instance: &Path) -> Outcome<()> {
-    stage(instance, "initdb", maker()?)?;
+fn prepare(programs: &Programs, instance: &Path) -> Outcome<()> {
+    stage(programs, instance, "initdb", maker()?)?;
     if let Some((user, group)) = owner(ENGINE_USER) {
         let owner = format!("{user}:{group}");
         run(Command::new("chown")
             .args(["-R", &owner])
             .arg(instance.join("data")))?;
     }
-    stage(instance, "setup", owner(ENGINE_USER))
+    stage(programs, instance, "setup", owner(ENGINE_USER))
 }
 
-fn stage(instance: &Path, stage: &str, owner: Option<Owner>) -> Outcome<()> {
-    let mut command = node_command("prepare", instance)?;
+fn stage(programs: &Programs, instance: &Path, stage: &str, owner: Option<Owner>) -> Outcome<()> {
+    let mut command = node_command(programs, "prepare", instance);
     command.args(["--stage", stage]);
     own(&mut command, owner);
     run(&mut command)
-}
-
-fn run(command: &mut Command) -> Outcome<()> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{command:?} ended with {}\n{printed}", output.status).into())
 }
 
 fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
