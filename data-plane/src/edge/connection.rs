@@ -4,7 +4,6 @@ use super::config::{EdgeLimits, Plaintext};
 use super::limits::{FailureLimit, HalfOpen};
 use super::locate::{Label, LocateError, Locator};
 use super::metrics::{Metrics, Outcome};
-use super::node::{self, NodeError};
 use super::routes::Known;
 use super::sql_token::SqlTokens;
 use crate::protocol::postgres::authenticate::authenticate;
@@ -14,28 +13,19 @@ use crate::protocol::postgres::client::{
 use crate::protocol::postgres::relay::Relay;
 use crate::protocol::postgres::scram::{Binding, Credentials, NONCE_BYTES};
 use crate::protocol::postgres::session::{Order, SessionTable};
-use crate::protocol::postgres::startup::{CancelRequest, Startup};
+use crate::protocol::postgres::startup::Startup;
 use crate::protocol::postgres::target::{Target, target};
 use crate::protocol::postgres::tls::TlsServer;
 use crate::protocol::postgres::wire::{Fatal, sqlstate};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use lumadb_contract::handoff::{self, Opening, Verdict};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
-use lumadb_contract::route::RouteState;
-use lumadb_contract::secret::Secret;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
-use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
-
-/// Bounds of the pause before a node that was not ready is dialed again.
-const DIAL_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What every connection of an edge shares.
 pub(super) struct Shared {
@@ -89,13 +79,13 @@ impl From<HandshakeError> for Refused {
 }
 
 /// Who comes in, and with what.
-struct Visitor {
-    role: PgName,
-    known: Arc<Known>,
-    label: Label,
-    startup: Startup,
-    target: Target,
-    address: Option<SocketAddr>,
+pub(super) struct Visitor {
+    pub(super) role: PgName,
+    pub(super) known: Arc<Known>,
+    pub(super) label: Label,
+    pub(super) startup: Startup,
+    pub(super) target: Target,
+    pub(super) address: Option<SocketAddr>,
 }
 
 impl Shared {
@@ -272,7 +262,7 @@ impl Shared {
         }
     }
 
-    fn unknown(&self, id: DatabaseId) -> Refused {
+    pub(super) fn unknown(&self, id: DatabaseId) -> Refused {
         Refused::new(
             Outcome::UnknownDatabase,
             sqlstate::INVALID_CATALOG_NAME,
@@ -380,74 +370,6 @@ impl Shared {
             .await;
         Ok(())
     }
-
-    /// Opens the session at the node, waking the database as often as it takes within the time.
-    async fn reach(&self, visitor: &Visitor) -> Result<UnixStream, Refused> {
-        let id = visitor.label.database_id;
-        let opening = Opening::Session(handoff::Session {
-            role: visitor.role.clone(),
-            protocol_minor: visitor.startup.spoken_minor(),
-            parameters: visitor.target.parameters.clone(),
-            client_address: visitor.address,
-        });
-        let deadline = Instant::now() + self.limits.wake_timeout;
-        let (mut pause, pause_max) = DIAL_AGAIN;
-        let mut known = visitor.known.clone();
-        loop {
-            match &known.route.state {
-                RouteState::Suspended => return Err(suspended(id)),
-                RouteState::Awake { node } => match node::dial(node, &opening, None).await {
-                    Ok((stream, Verdict::Accepted)) => return Ok(stream),
-                    Ok((_, Verdict::TooManyConnections)) => {
-                        return Err(Refused::new(
-                            Outcome::TooManyConnections,
-                            sqlstate::TOO_MANY_CONNECTIONS,
-                            format!(
-                                "too many connections: all {} of database {id} are in use",
-                                known.route.connections_max
-                            ),
-                        ));
-                    }
-                    Ok(_) | Err(NodeError::Unreachable(_)) => {}
-                    Err(error) => tracing::warn!(%error, %id, "a node did not take a session"),
-                },
-                RouteState::Asleep | RouteState::Pending => {}
-            }
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            if remaining.is_zero() {
-                return Err(not_now(id));
-            }
-            let was_awake = matches!(known.route.state, RouteState::Awake { .. });
-            match timeout(remaining, self.locator.wake(id)).await {
-                Ok(Ok(Some(woken))) => known = woken,
-                Ok(Ok(None)) => return Err(self.unknown(id)),
-                // A node that is restarting comes back without the control plane, too.
-                Ok(Err(())) if was_awake => {}
-                Ok(Err(())) | Err(_) => return Err(not_now(id)),
-            }
-            if was_awake {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(pause_max);
-            }
-        }
-    }
-
-    pub(super) async fn cancel(&self, request: &CancelRequest) {
-        self.metrics.count(Outcome::Cancel);
-        let number = request.process_id.cast_unsigned();
-        let Some(known) = self.locator.table().by_number(number) else {
-            return;
-        };
-        let RouteState::Awake { node } = &known.route.state else {
-            return;
-        };
-        let opening = Opening::Cancel(handoff::Cancel {
-            key: Secret::new(BASE64.encode(&request.secret)),
-        });
-        if let Err(error) = node::dial(node, &opening, None).await {
-            tracing::debug!(%error, "a cancel request did not reach its node");
-        }
-    }
 }
 
 /// What sessions hear when the edge shuts down.
@@ -455,22 +377,6 @@ pub(super) fn leaving() -> Fatal {
     Fatal::new(
         sqlstate::ADMIN_SHUTDOWN,
         "terminating connection: the edge is shutting down, connect again",
-    )
-}
-
-fn suspended(id: DatabaseId) -> Refused {
-    Refused::new(
-        Outcome::Suspended,
-        sqlstate::CANNOT_CONNECT_NOW,
-        format!("database {id} is suspended: resume it to connect"),
-    )
-}
-
-fn not_now(id: DatabaseId) -> Refused {
-    Refused::new(
-        Outcome::Unreachable,
-        sqlstate::CANNOT_CONNECT_NOW,
-        format!("database {id} is not ready to take connections: try again in a moment"),
     )
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Addresses that are remembered at most.
 const ADDRESSES_MAX: usize = 65_536;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Whom a limit counts for: an IPv4 address, or the /64 that one IPv6 customer has.
 fn counted(address: IpAddr) -> IpAddr {

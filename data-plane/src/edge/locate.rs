@@ -195,9 +195,9 @@ impl Locator {
         let changed = self.table().apply(update);
         let mut absent = lock(&self.absent);
         if !absent.is_empty() {
-            changed.iter().for_each(|id| {
+            for id in &changed {
                 absent.remove(id);
-            });
+            }
         }
         drop(absent);
         self.follow(&changed);

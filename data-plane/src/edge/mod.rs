@@ -24,6 +24,7 @@ mod limits;
 mod locate;
 mod metrics;
 mod node;
+mod reach;
 mod routes;
 pub mod server;
 mod sql_token;

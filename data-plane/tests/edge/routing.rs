@@ -36,7 +36,7 @@ async fn nothing_is_woken_before_the_password_is_right_and_then_once_for_all() {
         let world = World::new(asleep(hand_over)).await;
         let mut wrong = config();
         wrong.password("wrong");
-        let error = plain(world.edge, &wrong).await.err().expect("refused");
+        let error = plain(world.edge, &wrong).await.expect_err("refused");
         assert_eq!(told(&error).0, "28P01");
         assert_eq!(world.control.wakes.load(Relaxed), 0);
         let right = config();
@@ -53,7 +53,7 @@ async fn a_database_that_does_not_wake_is_said_to_be_not_ready() {
     wishes.limits.wake_timeout = Duration::from_millis(600);
     let world = World::new(wishes).await;
     *world.control.on_wake.lock().expect("free") = Box::new(|| RouteState::Pending);
-    let error = plain(world.edge, &config()).await.err().expect("refused");
+    let error = plain(world.edge, &config()).await.expect_err("refused");
     let (code, text) = told(&error);
     assert_eq!(code, "57P03");
     assert!(text.contains("is not ready to take connections"), "{text}");
@@ -103,7 +103,7 @@ async fn connected_and_new_clients_are_served_while_the_control_plane_is_away() 
         .expect("answered");
     let mut other = config();
     other.user("app.db_01jd8k2m9n0000000000000009");
-    let error = plain(world.edge, &other).await.err().expect("refused");
+    let error = plain(world.edge, &other).await.expect_err("refused");
     let (code, text) = told(&error);
     assert_eq!(code, "57P03");
     assert!(text.contains("cannot be looked up now"), "{text}");
@@ -130,7 +130,7 @@ async fn a_changed_password_cuts_the_sessions_of_the_old_one() {
         assert!(ended(&client).await);
         let error = sleeping.await.expect("ran").expect_err("cut");
         assert_eq!(told(&error).0, "57P01");
-        let error = plain(world.edge, &config()).await.err().expect("refused");
+        let error = plain(world.edge, &config()).await.expect_err("refused");
         assert_eq!(told(&error).0, "28P01");
         let mut changed = config();
         changed.password("another");
@@ -155,7 +155,7 @@ async fn sessions_end_with_their_role_their_database_and_its_suspension() {
         .control
         .change(|route| route.state = RouteState::Suspended);
     assert!(ended(&client).await);
-    let error = plain(world.edge, &config()).await.err().expect("refused");
+    let error = plain(world.edge, &config()).await.expect_err("refused");
     let (_, text) = told(&error);
     assert!(
         text.ends_with("was suspended") || text.contains("is suspended"),
@@ -190,14 +190,14 @@ async fn the_sql_socket_takes_tokens_and_nothing_else() {
         claims.exp -= 100;
     });
     for refused in [None, Some(expired), Some("a.b.c".to_owned())] {
-        let error = connect(refused).await.err().expect("refused");
+        let error = connect(refused).await.map(|_| ()).expect_err("refused");
         assert_eq!(told(&error).0, "28000");
     }
     // On the edge's port a token opens nothing.
     let mut config = config();
     config.password("wrong");
     config.options(format!("-c lumadb.token={}", world.sql_token(|_| ())));
-    let error = plain(world.edge, &config).await.err().expect("refused");
+    let error = plain(world.edge, &config).await.expect_err("refused");
     assert_eq!(told(&error).0, "28P01");
 }
 
@@ -212,10 +212,10 @@ async fn too_many_failed_log_ins_stop_an_address_on_both_ways() {
         let mut wrong = config();
         wrong.password("wrong");
         for _ in 0..20 {
-            let error = plain(world.edge, &wrong).await.err().expect("refused");
+            let error = plain(world.edge, &wrong).await.expect_err("refused");
             assert_eq!(told(&error).0, "28P01");
         }
-        let error = plain(world.edge, &config()).await.err().expect("refused");
+        let error = plain(world.edge, &config()).await.expect_err("refused");
         let (code, text) = told(&error);
         assert_eq!(code, "28000");
         assert!(
@@ -265,7 +265,7 @@ async fn a_database_takes_as_many_connections_as_it_may() {
         serving.connections_max = 1;
         world.state.serve(serving);
         let first = plain(world.edge, &config()).await.expect("in");
-        let error = plain(world.edge, &config()).await.err().expect("refused");
+        let error = plain(world.edge, &config()).await.expect_err("refused");
         assert_eq!(told(&error).0, "53300");
         drop(first);
         let mut again = plain(world.edge, &config()).await;
@@ -292,7 +292,7 @@ async fn an_edge_takes_as_many_sessions_as_it_may() {
     })
     .await;
     let _first = plain(world.edge, &config()).await.expect("in");
-    let error = plain(world.edge, &config()).await.err().expect("refused");
+    let error = plain(world.edge, &config()).await.expect_err("refused");
     assert_eq!(told(&error).0, "53300");
 }
 
@@ -306,7 +306,7 @@ async fn clients_without_tls_are_told_to_use_it() {
             ..Wishes::default()
         })
         .await;
-        let error = plain(world.edge, &config()).await.err().expect("refused");
+        let error = plain(world.edge, &config()).await.expect_err("refused");
         let (code, text) = told(&error);
         assert_eq!(
             (code.as_str(), text.as_str()),
@@ -340,7 +340,7 @@ async fn a_database_that_does_not_exist_is_asked_for_once() {
     let mut other = config();
     other.user("app.db_01jd8k2m9n0000000000000009");
     for _ in 0..3 {
-        let error = plain(world.edge, &other).await.err().expect("refused");
+        let error = plain(world.edge, &other).await.expect_err("refused");
         let (code, text) = told(&error);
         assert_eq!(code, "3D000");
         assert_eq!(
@@ -351,7 +351,7 @@ async fn a_database_that_does_not_exist_is_asked_for_once() {
     assert_eq!(world.control.resolves.load(Relaxed), 1);
     let mut nobody = config();
     nobody.user("app").password(PASSWORD);
-    let error = plain(world.edge, &nobody).await.err().expect("refused");
+    let error = plain(world.edge, &nobody).await.expect_err("refused");
     assert!(
         told(&error)
             .1

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
-pub fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config.user(World::user()).password(PASSWORD).dbname("main");
     config
@@ -238,11 +238,11 @@ async fn half_closed_and_vanished_clients_leave_nothing_behind() {
     world
         .until(|text| text.contains("lumadb_edge_sessions 0\n"))
         .await;
-    for _ in 0..200 {
+    for attempt in 0.. {
         if world.state.counters().connections() == 0 {
             return;
         }
+        assert!(attempt < 200, "a connection is still counted");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("a connection is still counted");
 }

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client};
 
 #[derive(Clone)]
-pub struct Tls {
+pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
     hash: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct Tls {
 
 impl Tls {
     /// Trusts this certificate and calls the server by this name.
-    pub fn new(certificate_pem: &str, name: &str) -> Self {
+    pub(super) fn new(certificate_pem: &str, name: &str) -> Self {
         let certificate =
             CertificateDer::from_pem_slice(certificate_pem.as_bytes()).expect("a certificate");
         let hash = Sha256::digest(&certificate).to_vec();
@@ -45,7 +45,7 @@ impl Tls {
     }
 }
 
-pub struct Stream(client::TlsStream<TcpStream>, Vec<u8>);
+pub(super) struct Stream(client::TlsStream<TcpStream>, Vec<u8>);
 
 impl TlsConnect<TcpStream> for Tls {
     type Stream = Stream;
@@ -95,7 +95,7 @@ impl AsyncWrite for Stream {
 }
 
 /// Connects in the clear.
-pub async fn plain(address: SocketAddr, config: &Config) -> Result<Client, Error> {
+pub(super) async fn plain(address: SocketAddr, config: &Config) -> Result<Client, Error> {
     let stream = TcpStream::connect(address).await.expect("open");
     let (client, connection) = config.connect_raw(stream, NoTls).await?;
     tokio::spawn(connection);
@@ -103,7 +103,11 @@ pub async fn plain(address: SocketAddr, config: &Config) -> Result<Client, Error
 }
 
 /// Connects within TLS; channel binding is used where the server offers it.
-pub async fn encrypted(address: SocketAddr, config: &Config, tls: &Tls) -> Result<Client, Error> {
+pub(super) async fn encrypted(
+    address: SocketAddr,
+    config: &Config,
+    tls: &Tls,
+) -> Result<Client, Error> {
     let mut config = config.clone();
     config.ssl_mode(tokio_postgres::config::SslMode::Require);
     let stream = TcpStream::connect(address).await.expect("open");
@@ -113,7 +117,7 @@ pub async fn encrypted(address: SocketAddr, config: &Config, tls: &Tls) -> Resul
 }
 
 /// The SQLSTATE and text of the error that PostgreSQL, node or edge sent.
-pub fn told(error: &Error) -> (String, String) {
+pub(super) fn told(error: &Error) -> (String, String) {
     let Some(error) = error.as_db_error() else {
         return (String::new(), error.to_string());
     };

@@ -31,17 +31,17 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-pub const DATABASE: &str = "db_01jd8k2m9n0000000000000001";
-pub const ROUTE_NUMBER: u32 = 77;
-pub const PASSWORD: &str = "pencil";
-pub const REGION: &str = "test-1";
+pub(super) const DATABASE: &str = "db_01jd8k2m9n0000000000000001";
+pub(super) const ROUTE_NUMBER: u32 = 77;
+pub(super) const PASSWORD: &str = "pencil";
+pub(super) const REGION: &str = "test-1";
 
 /// The moment at which everything here happens.
 fn now() -> OffsetDateTime {
     time::macros::datetime!(2026-01-01 0:00 UTC)
 }
 
-pub fn engine_dir() -> PathBuf {
+pub(super) fn engine_dir() -> PathBuf {
     std::env::var_os("LUMADB_ENGINE_DIR").map_or_else(
         || {
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -52,13 +52,13 @@ pub fn engine_dir() -> PathBuf {
 }
 
 /// A PostgreSQL server on a unix socket, with role `app` and database `main`.
-pub struct Engine {
+pub(super) struct Engine {
     process: Child,
-    pub folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl Engine {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("e")
             .tempdir_in("/tmp")
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Runs SQL as the superuser; answers the output, `None` if it failed.
-    pub fn sql(&self, database: &str, sql: &str) -> Option<String> {
+    pub(super) fn sql(&self, database: &str, sql: &str) -> Option<String> {
         let output = Command::new(engine_dir().join("bin/psql"))
             .args([
                 "-XAtq",
@@ -140,7 +140,7 @@ impl Engine {
         output.status.success().then_some(text)
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join(".s.PGSQL.5432")
     }
 }
@@ -156,22 +156,22 @@ impl Drop for Engine {
 
 /// A control plane with one database.
 #[derive(Clone)]
-pub struct Control {
+pub(super) struct Control {
     routes: watch::Sender<RouteUpdate>,
-    pub wakes: Arc<AtomicU64>,
-    pub resolves: Arc<AtomicU64>,
+    pub(super) wakes: Arc<AtomicU64>,
+    pub(super) resolves: Arc<AtomicU64>,
     /// Runs when the database is woken; answers the state it has then.
-    pub on_wake: Arc<Mutex<Box<dyn Fn() -> RouteState + Send>>>,
+    pub(super) on_wake: Arc<Mutex<Box<dyn Fn() -> RouteState + Send>>>,
     key: Arc<jsonwebtoken::DecodingKey>,
 }
 
 impl Control {
-    pub fn route(&self) -> Route {
+    pub(super) fn route(&self) -> Route {
         self.routes.borrow().routes[0].clone()
     }
 
     /// Changes the database's route and tells the edge.
-    pub fn change(&self, change: impl FnOnce(&mut Route)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Route)) {
         self.routes.send_modify(|update| {
             update.cursor += 1;
             let route = &mut update.routes[0];
@@ -236,12 +236,12 @@ impl EdgeControl for Control {
 }
 
 /// What a test may choose.
-pub struct Wishes {
-    pub hand_over: bool,
-    pub plaintext: Plaintext,
-    pub node_tls: bool,
-    pub state: Option<RouteState>,
-    pub limits: EdgeLimits,
+pub(super) struct Wishes {
+    pub(super) hand_over: bool,
+    pub(super) plaintext: Plaintext,
+    pub(super) node_tls: bool,
+    pub(super) state: Option<RouteState>,
+    pub(super) limits: EdgeLimits,
 }
 
 impl Default for Wishes {
@@ -256,29 +256,30 @@ impl Default for Wishes {
     }
 }
 
-pub struct World {
-    pub engine: Engine,
-    pub folder: TempDir,
-    pub state: Arc<NodeState>,
-    pub control: Control,
+pub(super) struct World {
+    /// Ends when the world does.
+    _engine: Engine,
+    pub(super) folder: TempDir,
+    pub(super) state: Arc<NodeState>,
+    pub(super) control: Control,
     /// Where the edge takes clients, and where the node does on its own.
-    pub edge: SocketAddr,
-    pub node: SocketAddr,
-    pub metrics: SocketAddr,
-    pub certificate_pem: String,
-    pub config: EdgeConfig,
+    pub(super) edge: SocketAddr,
+    pub(super) node: SocketAddr,
+    pub(super) metrics: SocketAddr,
+    pub(super) certificate_pem: String,
+    pub(super) config: EdgeConfig,
     sql_key_pem: String,
-    pub edge_shutdown: CancellationToken,
-    pub edge_task: tokio::task::JoinHandle<()>,
+    pub(super) edge_shutdown: CancellationToken,
+    pub(super) edge_task: tokio::task::JoinHandle<()>,
     control_runtime: Option<tokio::runtime::Runtime>,
 }
 
-pub fn verifier(password: &str) -> ScramVerifier {
+pub(super) fn verifier(password: &str) -> ScramVerifier {
     let text = postgres_protocol::password::scram_sha_256(password.as_bytes());
     ScramVerifier::parse(&text).expect("valid")
 }
 
-pub fn app() -> PgName {
+pub(super) fn app() -> PgName {
     "app".parse().expect("valid")
 }
 
@@ -319,7 +320,7 @@ fn serving(tls: Option<TlsIdentity>, accepting: bool) -> Serving {
 }
 
 impl World {
-    pub async fn new(wishes: Wishes) -> Self {
+    pub(super) async fn new(wishes: Wishes) -> Self {
         let engine = Engine::start();
         let folder = tempfile::Builder::new()
             .prefix("w")
@@ -402,7 +403,7 @@ impl World {
         let control_runtime = Some(serve_control(&config.control_socket, control.clone()));
         let (edge, metrics, edge_shutdown, edge_task) = start_edge(config.clone()).await;
         let world = Self {
-            engine,
+            _engine: engine,
             folder,
             state,
             control,
@@ -422,14 +423,14 @@ impl World {
         world
     }
 
-    pub fn stop_control(&mut self) {
+    pub(super) fn stop_control(&mut self) {
         if let Some(runtime) = self.control_runtime.take() {
             runtime.shutdown_background();
         }
         std::fs::remove_file(&self.config.control_socket).expect("removed");
     }
 
-    pub async fn restart_edge(&mut self) {
+    pub(super) async fn restart_edge(&mut self) {
         self.edge_shutdown.cancel();
         (&mut self.edge_task).await.expect("it ends");
         (self.edge, self.metrics, self.edge_shutdown, self.edge_task) =
@@ -437,11 +438,11 @@ impl World {
     }
 
     /// `user` and `password` as a client of the edge gives them.
-    pub fn user() -> String {
+    pub(super) fn user() -> String {
         format!("app.{DATABASE}")
     }
 
-    pub async fn scrape(&self, path: &str) -> String {
+    pub(super) async fn scrape(&self, path: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(self.metrics)
             .await
@@ -454,17 +455,18 @@ impl World {
     }
 
     /// Waits until the edge's metrics say so.
-    pub async fn until(&self, holds: impl Fn(&str) -> bool) {
-        for _ in 0..500 {
-            if holds(&self.scrape("/metrics").await) {
+    pub(super) async fn until(&self, holds: impl Fn(&str) -> bool) {
+        for attempt in 0.. {
+            let text = self.scrape("/metrics").await;
+            if holds(&text) {
                 return;
             }
+            assert!(attempt < 500, "never: {text}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("never: {}", self.scrape("/metrics").await);
     }
 
-    pub fn sql_token(&self, change: impl FnOnce(&mut SqlClaims)) -> String {
+    pub(super) fn sql_token(&self, change: impl FnOnce(&mut SqlClaims)) -> String {
         let iat = now().unix_timestamp().unsigned_abs();
         let mut claims = SqlClaims {
             iss: issuer::API.into(),
@@ -481,7 +483,7 @@ impl World {
     }
 
     /// The engine's own psql against the edge (it has no TLS); answers output or error text.
-    pub async fn psql(
+    pub(super) async fn psql(
         &self,
         address: SocketAddr,
         settings: &str,

@@ -1,6 +1,6 @@
 //! PostgreSQL: bytes pass between client and engine, and only the headers of messages are read.
 //!
-//! [`server`] is the node's own server; the edge uses the same parts in front of it. Pure:
+//! [`server`] is the node's own server ([`relay`] passes the bytes); the edge uses the same parts in front of it. Pure:
 //! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`].
 //!
 //! Invariants:
@@ -15,6 +15,7 @@ pub mod authenticate;
 pub mod cancel;
 pub mod client;
 pub mod engine;
+mod entry;
 pub mod frame;
 pub mod handover;
 pub mod relay;

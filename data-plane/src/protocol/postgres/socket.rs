@@ -41,7 +41,7 @@ pub fn tune(stream: &TcpStream) {
     let tuned = stream
         .set_nodelay(true)
         .and_then(|()| Ok(sockopt::set_socket_keepalive(stream, true)?))
-        .and_then(|()| Ok(sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?))
+        .and_then(|()| Ok(sockopt::set_tcp_keepidle(stream, Duration::from_mins(1))?))
         .and_then(|()| Ok(sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?))
         .and_then(|()| Ok(sockopt::set_tcp_keepcnt(stream, 6)?));
     if let Err(error) = tuned {

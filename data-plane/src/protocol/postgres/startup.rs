@@ -12,9 +12,14 @@ pub const PREAMBLE_BYTES: usize = 8;
 pub const MINOR_NEWEST: u16 = 2;
 
 /// Codes that stand where a start-up packet has its version.
-pub const CANCEL_CODE: u32 = (1234 << 16) | 5678;
-pub const SSL_CODE: u32 = (1234 << 16) | 5679;
-pub const GSS_CODE: u32 = (1234 << 16) | 5680;
+pub const CANCEL_CODE: u32 = special_code(5678);
+pub const SSL_CODE: u32 = special_code(5679);
+pub const GSS_CODE: u32 = special_code(5680);
+
+/// `NEGOTIATE_…_CODE` and `CANCEL_REQUEST_CODE` of the protocol: "major version" 1234.
+const fn special_code(minor: u32) -> u32 {
+    (1234 << 16) + minor
+}
 
 /// Shortest and longest secret of a cancel key, bytes.
 const CANCEL_SECRET_BYTES: std::ops::RangeInclusive<usize> = 4..=256;
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_a_client_asks_beyond_us_is_negotiated() {
-        let body = packet(V3_0 | 9999, &["user", "a", "_pq_.future", "x"]);
+        let body = packet(V3_0 + 9999, &["user", "a", "_pq_.future", "x"]);
         let Ok(FirstPacket::Startup(startup)) = parse(&body) else {
             panic!("not read")
         };

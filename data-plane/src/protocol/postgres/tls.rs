@@ -68,6 +68,11 @@ impl TlsServer {
     }
 }
 
+/// 1.2.840.113549.1.1, RSA's PKCS #1.
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+/// 1.2.840.10045.4.3, ECDSA with SHA-2.
+const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+
 /// `tls-server-end-point` (RFC 5929): the certificate hashed by the hash of its own signature, by
 /// SHA-256 where that is older. `None` where the signature names no hash (Ed25519, RSA-PSS).
 fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
@@ -76,10 +81,6 @@ fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     let (_, behind_tbs) = der_content(outer, 0x30)?;
     let (algorithm, _) = der_content(behind_tbs, 0x30)?;
     let (oid, _) = der_content(algorithm, 0x06)?;
-    /// 1.2.840.113549.1.1, RSA's PKCS #1.
-    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
-    /// 1.2.840.10045.4.3, ECDSA with SHA-2.
-    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
     let (family, last) = oid.split_at(oid.len().checked_sub(1)?);
     match (family, last) {
         (RSA, [4 | 5 | 11]) | (ECDSA, [2]) => Some(Sha256::digest(certificate).to_vec()),

@@ -257,7 +257,9 @@ proptest! {
         };
         for (step, lag) in steps.iter().chain([&Step::Sync]).zip(lags.iter().chain([&0]).cycle()) {
             let (sent, answered) = engine.take(step);
-            sent.iter().for_each(|letter| tracker.sent(*letter));
+            for letter in sent {
+                tracker.sent(letter);
+            }
             late.extend(answered);
             while late.len() > *lag {
                 let letter = late.pop_front().expect("not empty");

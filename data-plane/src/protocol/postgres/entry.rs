@@ -1,0 +1,344 @@
+//! How a connection becomes a session: the three ways in, and the session's start at the engine.
+
+use super::authenticate::authenticate;
+use super::client::{
+    self, ClientStream, HANDSHAKE_TIMEOUT, HandshakeError, Next, Opened, Request, first_contact,
+};
+use super::engine::{Answer, EngineError, open_session};
+use super::handover::{self, HandoverError};
+use super::relay::Relay;
+use super::scram::{Credentials, NONCE_BYTES};
+use super::server::Server;
+use super::startup::Startup;
+use super::target::{Target, target};
+use super::tls::TlsServer;
+use super::wire::{self, Fatal, sqlstate};
+use crate::agent::{Admission, Refusal, Sessions};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lumadb_contract::handoff::{self, Opening, SocketStage, Verdict};
+use lumadb_contract::name::PgName;
+use lumadb_contract::scram::ScramVerifier;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UnixStream};
+
+impl Server {
+    /// A connection of the edge: says what it is for, then is it.
+    pub(super) async fn serve_edge(&self, mut stream: UnixStream) -> Result<(), HandoverError> {
+        let reading = handover::read_opening(&mut stream);
+        let (opening, socket) = tokio::time::timeout(HANDSHAKE_TIMEOUT, reading)
+            .await
+            .map_err(|_| HandoverError::Io(std::io::ErrorKind::TimedOut.into()))??;
+        match (opening, socket) {
+            (Opening::Session(session), _) => self.serve_session(stream, session).await,
+            (Opening::Socket(opening), Some(socket)) => {
+                self.serve_socket(stream, opening, socket).await
+            }
+            (Opening::Socket(_), None) => {
+                Err(HandoverError::Io(std::io::ErrorKind::InvalidData.into()))
+            }
+            (Opening::Cancel(cancel), _) => {
+                if let Ok(secret) = BASE64.decode(cancel.key.expose()) {
+                    self.cancel(&secret).await;
+                }
+                answer(&mut stream, Verdict::Accepted).await
+            }
+        }
+    }
+
+    /// A client that the edge has authenticated.
+    async fn serve_session(
+        &self,
+        mut stream: UnixStream,
+        session: handoff::Session,
+    ) -> Result<(), HandoverError> {
+        let admission = match self.state.admit() {
+            Ok(admission) => admission,
+            Err(Refusal::NotReady) => return answer(&mut stream, Verdict::NotReady).await,
+            Err(Refusal::TooManyConnections { .. }) => {
+                return answer(&mut stream, Verdict::TooManyConnections).await;
+            }
+        };
+        let greeting = handover::verdict_frame(Verdict::Accepted)?;
+        let login = Login {
+            role: session.role,
+            verifier: None,
+            minor: session.protocol_minor,
+            parameters: session.parameters,
+        };
+        let client = ClientStream::Unix(stream);
+        if let Err((mut client, error)) = self.run(client, login, greeting, admission).await {
+            tracing::debug!(%error, "the engine took no session");
+            let verdict = handover::verdict_frame(Verdict::NotReady)?;
+            client.write_all(&verdict).await?;
+        }
+        Ok(())
+    }
+
+    /// A client's own socket, handed over by the edge.
+    async fn serve_socket(
+        &self,
+        mut edge: UnixStream,
+        opening: handoff::Socket,
+        socket: OwnedFd,
+    ) -> Result<(), HandoverError> {
+        let tls = self.tls();
+        if self.state.serving().sessions != Sessions::Accepted {
+            return answer(&mut edge, Verdict::NotReady).await;
+        }
+        let next = match opening.stage {
+            SocketStage::ClientHello { .. } if tls.is_none() => {
+                return answer(&mut edge, Verdict::Unsupported).await;
+            }
+            SocketStage::ClientHello { direct } => Next::ClientHello { direct },
+            SocketStage::Startup => Next::Packet,
+        };
+        let socket = std::net::TcpStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let socket = TcpStream::from_std(socket)?;
+        match self.greet(socket, next, tls.as_deref()).await {
+            Ok(Some((client, login))) => match self.admit(client).await {
+                Ok((client, admission)) => {
+                    answer(&mut edge, Verdict::Accepted).await?;
+                    drop(edge);
+                    self.run_or_refuse(client, login, admission).await;
+                    Ok(())
+                }
+                Err(verdict) => answer(&mut edge, verdict).await,
+            },
+            Ok(None) => answer(&mut edge, Verdict::Accepted).await,
+            Err(Failure::WrongPassword) => answer(&mut edge, Verdict::AuthenticationFailed).await,
+            Err(Failure::Handshake(error)) => {
+                tracing::debug!(%error, "a socket that was handed over ended early");
+                Ok(())
+            }
+        }
+    }
+
+    /// A client on this node's own port.
+    pub(super) async fn serve_client(
+        &self,
+        mut socket: TcpStream,
+        address: SocketAddr,
+    ) -> Result<(), HandshakeError> {
+        let Ok(place) = self.unauthenticated.clone().try_acquire_owned() else {
+            return Err(HandshakeError::Closed);
+        };
+        let tls = self.tls();
+        let contact = first_contact(&mut socket, tls.is_some());
+        let next = tokio::time::timeout(HANDSHAKE_TIMEOUT, contact)
+            .await
+            .map_err(|_| HandshakeError::Closed)??;
+        if next == Next::Packet && tls.is_some() && !address.ip().is_loopback() {
+            let fatal = Fatal::new(sqlstate::INVALID_AUTHORIZATION, "connections must use TLS");
+            ClientStream::Tcp(socket).refuse(&fatal).await;
+            return Ok(());
+        }
+        match self.greet(socket, next, tls.as_deref()).await {
+            Ok(Some((client, login))) => {
+                if let Ok((client, admission)) = self.admit(client).await {
+                    drop(place);
+                    self.run_or_refuse(client, login, admission).await;
+                }
+                Ok(())
+            }
+            Ok(None) | Err(Failure::WrongPassword) => Ok(()),
+            Err(Failure::Handshake(error)) => Err(error),
+        }
+    }
+
+    /// TLS, first packet, authentication. `None`: it was a cancel request.
+    async fn greet(
+        &self,
+        socket: TcpStream,
+        next: Next,
+        tls: Option<&TlsServer>,
+    ) -> Result<Option<(ClientStream, Login)>, Failure> {
+        let opening = client::open(socket, next, tls);
+        let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening)
+            .await
+            .map_err(|_| HandshakeError::Closed)??;
+        let Opened {
+            mut stream,
+            request,
+            server_name,
+            binding,
+        } = opened;
+        let startup = match request {
+            Request::Startup(startup) => startup,
+            Request::Cancel(cancel) => {
+                self.cancel(&cancel.secret).await;
+                stream.close().await;
+                return Ok(None);
+            }
+        };
+        let target = match self.target(&startup, server_name.as_deref()) {
+            Ok(target) => target,
+            Err(fatal) => {
+                stream.refuse(&fatal).await;
+                return Err(HandshakeError::Refused(fatal).into());
+            }
+        };
+        let serving = self.state.serving();
+        let credentials = Credentials::find(&serving.roles, &target.role, &self.fallback_key);
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let dialogue = authenticate(&mut stream, credentials, &binding, &nonce);
+        let Ok(outcome) = tokio::time::timeout(HANDSHAKE_TIMEOUT, dialogue).await else {
+            return Err(HandshakeError::Closed.into());
+        };
+        if let Err(error) = outcome {
+            if let Some(fatal) = error.fatal(&target.role) {
+                stream.refuse(&fatal).await;
+            }
+            return Err(if error.is_wrong_password() {
+                Failure::WrongPassword
+            } else {
+                HandshakeError::Closed.into()
+            });
+        }
+        // Whoever authenticated has a checked name.
+        let role: PgName = target.role.parse().map_err(|_| HandshakeError::Closed)?;
+        let login = Login {
+            verifier: serving.roles.get(&role).cloned(),
+            role,
+            minor: startup.spoken_minor(),
+            parameters: target.parameters,
+        };
+        Ok(Some((stream, login)))
+    }
+
+    fn target(&self, startup: &Startup, server_name: Option<&str>) -> Result<Target, Fatal> {
+        let target = target(startup, server_name)?;
+        match target.database_id {
+            Some(other) if other != self.database_id => Err(Fatal::new(
+                sqlstate::INVALID_CATALOG_NAME,
+                format!("database {other} is not served here"),
+            )),
+            _ => Ok(target),
+        }
+    }
+
+    async fn cancel(&self, secret: &[u8]) {
+        let Some(engine_key) = self.cancel_keys.find(secret) else {
+            return;
+        };
+        if let Err(error) = engine_key.cancel(self.state.engine_socket()).await {
+            tracing::debug!(%error, "a cancel request did not reach the engine");
+        }
+    }
+
+    /// Counts an authenticated client in, or tells it why not.
+    async fn admit(&self, client: ClientStream) -> Result<(ClientStream, Admission), Verdict> {
+        let refusal = match self.state.admit() {
+            Ok(admission) => return Ok((client, admission)),
+            Err(refusal) => refusal,
+        };
+        let (sqlstate, verdict) = match refusal {
+            Refusal::TooManyConnections { .. } => {
+                (sqlstate::TOO_MANY_CONNECTIONS, Verdict::TooManyConnections)
+            }
+            // The socket was read from: the edge cannot serve it any more.
+            Refusal::NotReady => (sqlstate::CANNOT_CONNECT_NOW, Verdict::Accepted),
+        };
+        client
+            .refuse(&Fatal::new(sqlstate, refusal.to_string()))
+            .await;
+        Err(verdict)
+    }
+
+    async fn run_or_refuse(&self, client: ClientStream, login: Login, admission: Admission) {
+        if let Err((client, error)) = self.run(client, login, Vec::new(), admission).await {
+            tracing::debug!(%error, "the engine took no session");
+            let fatal = Fatal::new(sqlstate::CANNOT_CONNECT_NOW, Refusal::NotReady.to_string());
+            client.refuse(&fatal).await;
+        }
+    }
+
+    /// Opens the session at the engine and relays it to its end. `greeting` goes to the client in
+    /// front of the engine's answer. An error gives the client back, to be told in its own way.
+    async fn run(
+        &self,
+        mut client: ClientStream,
+        login: Login,
+        mut greeting: Vec<u8>,
+        admission: Admission,
+    ) -> Result<(), (ClientStream, EngineError)> {
+        let session = self
+            .sessions
+            .enter((login.role.clone(), login.verifier.clone()));
+        let startup = login.startup();
+        let (engine, engine_key) = match open_session(self.state.engine_socket(), &startup).await {
+            Ok(Answer::Session {
+                stream,
+                before_key,
+                engine_key,
+                after_key,
+            }) => {
+                let given = self.cancel_keys.give(login.minor, engine_key.clone());
+                let process_id = self.state.serving().route_number.cast_signed();
+                greeting.extend(before_key);
+                greeting.extend(wire::backend_key_data(process_id, given.secret()));
+                greeting.extend(after_key);
+                (stream, (engine_key, given))
+            }
+            Ok(Answer::Refused(refusal)) => {
+                greeting.extend(refusal);
+                let telling = async {
+                    client.write_all(&greeting).await?;
+                    client.shutdown().await
+                };
+                let _ = tokio::time::timeout(HANDSHAKE_TIMEOUT, telling).await;
+                return Ok(());
+            }
+            Err(error) => return Err((client, error)),
+        };
+        let counters = Some(self.state.counters());
+        let relay = Relay::new(client, engine, greeting, counters, session.control());
+        let end = relay.run().await;
+        let (engine_key, _given) = engine_key;
+        if end.abandoned {
+            // What the session was running must not run on for nobody.
+            let _ = engine_key.cancel(self.state.engine_socket()).await;
+        }
+        drop(admission);
+        Ok(())
+    }
+}
+
+/// Who is logged in, and how the session starts.
+struct Login {
+    role: PgName,
+    verifier: Option<ScramVerifier>,
+    minor: u16,
+    parameters: Vec<(String, String)>,
+}
+
+impl Login {
+    fn startup(&self) -> Startup {
+        let mut parameters = vec![("user".to_owned(), self.role.to_string())];
+        parameters.extend(self.parameters.iter().cloned());
+        Startup {
+            minor: self.minor,
+            parameters,
+        }
+    }
+}
+
+/// Why a client did not get in. It has been told.
+enum Failure {
+    WrongPassword,
+    Handshake(HandshakeError),
+}
+
+impl<E: Into<HandshakeError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Handshake(error.into())
+    }
+}
+
+async fn answer(stream: &mut UnixStream, verdict: Verdict) -> Result<(), HandoverError> {
+    stream.write_all(&handover::verdict_frame(verdict)?).await?;
+    Ok(())
+}
