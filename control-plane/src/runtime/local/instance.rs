@@ -338,6 +338,10 @@ fn observe(
             (KeptState::Waiting { .. }, _) | (KeptState::Ended, KeptState::Ended) => {
                 Observation::Absent
             }
+            // It has only just been started, and no node of before said anything either.
+            (KeptState::Running { adopted: false, .. }, _) if seen.status.is_none() => {
+                Observation::Absent
+            }
             _ => Observation::Unknown,
         },
     }
