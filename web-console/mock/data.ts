@@ -1,0 +1,243 @@
+/** A small cloud of its own for tests and for working on the console without an API. */
+import type {
+  ApiToken,
+  ComputeSize,
+  Connection,
+  Database,
+  LogicalDatabase,
+  Me,
+  Metrics,
+  Operation,
+  Plan,
+  Region,
+  Role,
+  Session,
+} from "../src/api/types";
+
+export const PASSWORD = "mK3v9QxT7rLw2ZpB5nYc";
+
+const ORGANIZATION = "org_01jdk3x5v9e8rb6w4q2n7m0c1a";
+export const PROJECT = "prj_01jdk3x5v9e8rb6w4q2n7m0c1b";
+export const DATABASE = "db_01jdk3x5v9e8rb6w4q2n7m0c1c";
+
+/** Minutes ago, as the API writes it. */
+export function ago(minutes: number): string {
+  return new Date(Date.now() - minutes * 60_000).toISOString();
+}
+
+export function database(given: Partial<Database> = {}): Database {
+  return {
+    id: DATABASE,
+    project_id: PROJECT,
+    organization_id: ORGANIZATION,
+    name: "shop",
+    region: "local",
+    state: "running",
+    engine_version: "18",
+    engine_minor: "18.6",
+    milli_vcpu: 250,
+    memory_mib: 1024,
+    connections_max: 100,
+    deletion_protection: false,
+    idle_timeout_seconds: 300,
+    host: "localhost",
+    port: 6432,
+    connections: 7,
+    storage_bytes: 48_234_496,
+    created_at: ago(60 * 24 * 3),
+    updated_at: ago(4),
+    revision: 3,
+    system_identifier: "7573291045861123074",
+    ...given,
+  };
+}
+
+export function role(given: Partial<Role> = {}): Role {
+  return {
+    id: "rol_01jdk3x5v9e8rb6w4q2n7m0c1d",
+    name: "owner",
+    is_owner: true,
+    created_at: ago(60 * 24 * 3),
+    password_changed_at: ago(60 * 24 * 3),
+    ...given,
+  };
+}
+
+export function operation(given: Partial<Operation> = {}): Operation {
+  return {
+    id: "op_01jdk3x5v9e8rb6w4q2n7m0c1e",
+    kind: "database_create",
+    state: "succeeded",
+    database_id: DATABASE,
+    steps: [],
+    error: null,
+    created_at: ago(60),
+    started_at: ago(60),
+    ended_at: new Date(new Date(ago(60)).getTime() + 412).toISOString(),
+    ...given,
+  };
+}
+
+export const CREATION_STEPS = [
+  "reserve_capacity",
+  "start_engine",
+  "apply_roles",
+  "publish_route",
+] as const;
+
+export function connection(roleName: string, logical: string): Connection {
+  const user = `${roleName}.${DATABASE}`;
+  const uri = `postgresql://${user}:${PASSWORD}@localhost:6432/${logical}?sslmode=require`;
+  const form = (id: string, label: string, language: string, text: string) => ({
+    id,
+    label,
+    language,
+    text,
+  });
+  return {
+    host: "localhost",
+    port: 6432,
+    user,
+    logical_database: logical,
+    password_included: true,
+    ca_certificate_pem: "-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n",
+    strings: [
+      form("uri", "URI", "text", uri),
+      form("psql", "psql", "shell", `psql "${uri}"`),
+      form(
+        "keyword_value",
+        "Keyword/value",
+        "text",
+        `host=localhost port=6432 user=${user} password=${PASSWORD} dbname=${logical} sslmode=require`,
+      ),
+      form(
+        "jdbc",
+        "JDBC",
+        "java",
+        `jdbc:postgresql://localhost:6432/${logical}?user=${user}&password=${PASSWORD}&sslmode=require`,
+      ),
+      form(
+        "sqlalchemy",
+        "SQLAlchemy",
+        "python",
+        `from sqlalchemy import create_engine\n\nengine = create_engine(\n    "${uri.replace("postgresql", "postgresql+psycopg")}",\n)`,
+      ),
+      form(
+        "django",
+        "Django",
+        "python",
+        `DATABASES = {\n    "default": {\n        "ENGINE": "django.db.backends.postgresql",\n        "HOST": "localhost",\n        "PORT": 6432,\n        "USER": "${user}",\n        "PASSWORD": "${PASSWORD}",\n        "NAME": "${logical}",\n        "OPTIONS": {"sslmode": "require"},\n    },\n}`,
+      ),
+      form("prisma", "Prisma", "dotenv", `DATABASE_URL="${uri}"`),
+      form("rails", "Rails", "yaml", `production:\n  url: "${uri}"`),
+      form("dotenv", ".env", "dotenv", `DATABASE_URL="${uri}"`),
+    ],
+  };
+}
+
+export const me: Me = {
+  user: {
+    id: "usr_01jdk3x5v9e8rb6w4q2n7m0c1f",
+    email: "ada@example.com",
+    display_name: "Ada Lovelace",
+    created_at: ago(60 * 24 * 9),
+  },
+  organizations: [
+    {
+      id: ORGANIZATION,
+      name: "Analytical Engines",
+      role: "owner",
+      plan_id: "free",
+      default_project_id: PROJECT,
+    },
+  ],
+};
+
+export const regions: Region[] = [
+  { name: "local", display_name: "This machine", host: "localhost", port: 6432 },
+];
+
+export const plans: Plan[] = [
+  {
+    id: "free",
+    display_name: "Free",
+    compute_milli_vcpu_max: 250,
+    compute_milli_vcpu_default: 250,
+    databases_max: 3,
+    idle_timeout_seconds: 300,
+  },
+];
+
+export const computeSizes: ComputeSize[] = [
+  { milli_vcpu: 250, memory_mib: 1024, connections_max: 100 },
+  { milli_vcpu: 500, memory_mib: 2048, connections_max: 200 },
+  { milli_vcpu: 1000, memory_mib: 4096, connections_max: 400 },
+  { milli_vcpu: 2000, memory_mib: 8192, connections_max: 800 },
+];
+
+export const sessions: Session[] = [
+  {
+    id: "ses_01jdk3x5v9e8rb6w4q2n7m0c1g",
+    created_at: ago(300),
+    last_used_at: ago(0),
+    expires_at: ago(-60 * 24 * 14),
+    client_address: "127.0.0.1",
+    user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    current: true,
+  },
+  {
+    id: "ses_01jdk3x5v9e8rb6w4q2n7m0c1h",
+    created_at: ago(60 * 24 * 4),
+    last_used_at: ago(60 * 26),
+    expires_at: ago(-60 * 24 * 10),
+    client_address: "192.0.2.44",
+    user_agent:
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.1 Mobile/15E148 Safari/604.1",
+    current: false,
+  },
+];
+
+export const tokens: ApiToken[] = [
+  {
+    id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1j",
+    name: "deploy script",
+    read_only: false,
+    created_at: ago(60 * 24 * 6),
+    expires_at: ago(-60 * 24 * 84),
+    last_used_at: ago(47),
+  },
+  {
+    id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1k",
+    name: "dashboards",
+    read_only: true,
+    created_at: ago(60 * 24 * 2),
+    expires_at: ago(-60 * 24 * 363),
+    last_used_at: null,
+  },
+];
+
+export const logicalDatabases: LogicalDatabase[] = [
+  {
+    id: "ldb_01jdk3x5v9e8rb6w4q2n7m0c1m",
+    name: "main",
+    owner_role: "owner",
+    created_at: ago(60 * 24 * 3),
+  },
+];
+
+/** A quarter of an hour of a shop that is neither quiet nor busy. */
+export function metrics(): Metrics {
+  const interval = 5;
+  const points = Array.from({ length: 180 }, (_, index) => {
+    const wave = Math.sin(index / 17) * 18 + Math.sin(index / 5.3) * 6 + Math.sin(index * 12.9) * 3;
+    return {
+      at: new Date(Date.now() - (180 - index) * interval * 1000).toISOString(),
+      requests_per_second: Math.max(0, 46 + wave),
+      errors_per_second: 0,
+      connections: Math.round(7 + Math.sin(index / 23) * 3),
+      storage_bytes: 47_100_000 + index * 6_300,
+      transfer_out_bytes_per_second: 9_000 + wave * 40,
+    };
+  });
+  return { interval_seconds: interval, points };
+}

@@ -1,0 +1,293 @@
+import { HttpResponse, http, type RequestHandler } from "msw";
+import type { Database, Operation, QueryAnswer, Role } from "../src/api/types";
+import * as data from "./data";
+
+/** An API that remembers what it was told, for as long as it lives. */
+export type Cloud = {
+  signedIn: boolean;
+  databases: Database[];
+  roles: Role[];
+  operations: Map<string, Operation>;
+};
+
+export function cloud(given: Partial<Cloud> = {}): Cloud {
+  return {
+    signedIn: true,
+    databases: [
+      data.database(),
+      data.database({
+        id: "db_01jdk3x5v9e8rb6w4q2n7m0c2a",
+        name: "analytics-staging",
+        state: "asleep",
+        connections: 0,
+        storage_bytes: 1_288_490_188,
+      }),
+    ],
+    roles: [
+      data.role(),
+      data.role({
+        id: "rol_01jdk3x5v9e8rb6w4q2n7m0c2b",
+        name: "app",
+        is_owner: false,
+        password_changed_at: data.ago(95),
+      }),
+    ],
+    operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
+    ...given,
+  };
+}
+
+export function problem(status: number, slug: string, detail: string, field?: string) {
+  return HttpResponse.json(
+    {
+      type: `/problems/${slug}`,
+      title: slug,
+      status,
+      detail,
+      ...(field === undefined ? {} : { errors: [{ field, message: detail }] }),
+    },
+    { status, headers: { "content-type": "application/problem+json" } },
+  );
+}
+
+const page = <Item>(items: readonly Item[]) => HttpResponse.json({ items, next_cursor: null });
+const nothing = () => new HttpResponse(null, { status: 204 });
+
+export function handlers(state: Cloud): RequestHandler[] {
+  return [...accountHandlers(state), ...databaseHandlers(state), ...insideHandlers(state)];
+}
+
+function accountHandlers(state: Cloud): RequestHandler[] {
+  const signIn = () => {
+    state.signedIn = true;
+    return HttpResponse.json({ user: data.me.user });
+  };
+  return [
+    http.post("*/v1/auth/sign-up", () => HttpResponse.json({}, { status: 202 })),
+    http.post("*/v1/auth/verify-email", signIn),
+    http.post("*/v1/auth/log-in", async ({ request }) => {
+      const body = (await request.json()) as { password: string };
+      if (body.password === "wrong-password") {
+        return problem(401, "unauthenticated", "E-mail or password is wrong.");
+      }
+      return signIn();
+    }),
+    http.post("*/v1/auth/log-out", () => {
+      state.signedIn = false;
+      return nothing();
+    }),
+    http.post("*/v1/auth/password-reset", () => HttpResponse.json({}, { status: 202 })),
+    http.post("*/v1/auth/password-reset/confirm", nothing),
+    http.get("*/v1/me", () =>
+      state.signedIn
+        ? HttpResponse.json(data.me)
+        : problem(401, "unauthenticated", "Log in first."),
+    ),
+    http.get("*/v1/me/sessions", () => page(data.sessions)),
+    http.delete("*/v1/me/sessions/:id", nothing),
+    http.get("*/v1/organizations/:id/projects", () => page([])),
+    http.get("*/v1/organizations/:id/tokens", () => page(data.tokens)),
+    http.post("*/v1/organizations/:id/tokens", () =>
+      HttpResponse.json(
+        { token: data.tokens[0], secret: "luma_pat_4Fh2kQ8sVn3RzXw7bTmY6pLc9dJg5aKe" },
+        { status: 201 },
+      ),
+    ),
+    http.delete("*/v1/organizations/:id/tokens/:token", nothing),
+    http.get("*/v1/regions", () => page(data.regions)),
+    http.get("*/v1/plans", () =>
+      HttpResponse.json({ items: data.plans, compute_sizes: data.computeSizes }),
+    ),
+  ];
+}
+
+function databaseHandlers(state: Cloud): RequestHandler[] {
+  const find = (id: unknown) => state.databases.find((each) => each.id === id);
+  const missing = () => problem(404, "not_found", "There is no such database.");
+  const change = (id: unknown, given: Partial<Database>, kind: string) => {
+    const found = find(id);
+    if (found === undefined) return missing();
+    Object.assign(found, given, { revision: found.revision + 1 });
+    const operation = data.operation({ kind });
+    return HttpResponse.json({ database: found, operation });
+  };
+  return [
+    http.get("*/v1/projects/:id/databases", () => page(state.databases)),
+    http.post("*/v1/projects/:id/databases", async ({ request }) => {
+      const body = (await request.json()) as { name: string };
+      if (state.databases.some(({ name }) => name === body.name)) {
+        return problem(409, "conflict", "A database of this name exists already.", "name");
+      }
+      const database = data.database({
+        id: "db_01jdk3x5v9e8rb6w4q2n7m0c3z",
+        name: body.name,
+        state: "pending",
+        connections: 0,
+      });
+      state.databases.push(database);
+      const operation = data.operation({
+        id: "op_01jdk3x5v9e8rb6w4q2n7m0c3y",
+        database_id: database.id,
+        state: "pending",
+        created_at: new Date().toISOString(),
+        ended_at: null,
+        steps: data.CREATION_STEPS.map((name) => ({
+          name,
+          state: "pending",
+          started_at: null,
+          ended_at: null,
+        })),
+      });
+      state.operations.set(operation.id, operation);
+      return HttpResponse.json(
+        {
+          database,
+          operation,
+          role: data.role(),
+          password: data.PASSWORD,
+          connection: data.connection("owner", "main"),
+        },
+        { status: 201 },
+      );
+    }),
+    http.get("*/v1/databases/:id", ({ params }) => {
+      const found = find(params.id);
+      return found === undefined ? missing() : HttpResponse.json(found);
+    }),
+    http.patch("*/v1/databases/:id", async ({ params, request }) => {
+      const body = (await request.json()) as Partial<Database>;
+      return change(params.id, body, "database_update");
+    }),
+    http.delete("*/v1/databases/:id", ({ params }) =>
+      change(params.id, { state: "deleting" }, "database_delete"),
+    ),
+    http.post("*/v1/databases/:id/suspend", ({ params }) =>
+      change(params.id, { state: "suspended", connections: 0 }, "database_suspend"),
+    ),
+    http.post("*/v1/databases/:id/resume", ({ params }) =>
+      change(params.id, { state: "running" }, "database_resume"),
+    ),
+    http.get("*/v1/databases/:id/operations", () => page([...state.operations.values()])),
+    http.get("*/v1/operations/:id", ({ params }) => {
+      const found = state.operations.get(String(params.id));
+      if (found === undefined) return problem(404, "not_found", "There is no such operation.");
+      return HttpResponse.json(advance(state, found));
+    }),
+    http.get("*/v1/operations/:id/events", () => problem(503, "unavailable", "No events here.")),
+    http.get("*/v1/databases/:id/metrics", () => HttpResponse.json(data.metrics())),
+  ];
+}
+
+/** Each look takes an operation one step further. */
+function advance(state: Cloud, operation: Operation): Operation {
+  const now = new Date().toISOString();
+  const running = operation.steps.find((step) => step.state === "running");
+  if (running !== undefined) Object.assign(running, { state: "succeeded", ended_at: now });
+  const next = operation.steps.find((step) => step.state === "pending");
+  if (next !== undefined) {
+    Object.assign(next, { state: "running", started_at: now });
+    operation.state = "running";
+  } else if (operation.ended_at === null) {
+    Object.assign(operation, { state: "succeeded", ended_at: now });
+    const database = state.databases.find(({ id }) => id === operation.database_id);
+    if (database !== undefined) database.state = "running";
+  }
+  return { ...operation, steps: operation.steps.map((step) => ({ ...step })) };
+}
+
+function insideHandlers(state: Cloud): RequestHandler[] {
+  return [
+    http.get("*/v1/databases/:id/connection", ({ request }) => {
+      const { searchParams } = new URL(request.url);
+      return HttpResponse.json(
+        data.connection(
+          searchParams.get("role") ?? "owner",
+          searchParams.get("logical_database") ?? "main",
+        ),
+      );
+    }),
+    http.get("*/v1/databases/:id/roles", () => page(state.roles)),
+    http.post("*/v1/databases/:id/roles", async ({ request }) => {
+      const { name } = (await request.json()) as { name: string };
+      if (state.roles.some((each) => each.name === name)) {
+        return problem(409, "conflict", "A role of this name exists already.", "name");
+      }
+      const role = data.role({
+        id: `rol_${name}`,
+        name,
+        is_owner: false,
+        password_changed_at: data.ago(0),
+      });
+      state.roles.push(role);
+      return HttpResponse.json(
+        { role, password: data.PASSWORD, operation: data.operation({ kind: "role_create" }) },
+        { status: 201 },
+      );
+    }),
+    http.post("*/v1/databases/:id/roles/:role/rotate-password", ({ params }) =>
+      HttpResponse.json({
+        role: state.roles.find(({ id }) => id === params.role),
+        password: data.PASSWORD,
+        operation: data.operation({ kind: "role_rotate_password" }),
+      }),
+    ),
+    http.delete("*/v1/databases/:id/roles/:role", ({ params }) => {
+      state.roles = state.roles.filter(({ id }) => id !== params.role);
+      return HttpResponse.json({});
+    }),
+    http.get("*/v1/databases/:id/logical-databases", () => page(data.logicalDatabases)),
+    http.post("*/v1/databases/:id/logical-databases", () => HttpResponse.json({}, { status: 201 })),
+    http.delete("*/v1/databases/:id/logical-databases/:ldb", () => HttpResponse.json({})),
+    http.post("*/v1/databases/:id/query", async ({ request }) => {
+      const { sql, row_limit } = (await request.json()) as { sql: string; row_limit: number };
+      return HttpResponse.json(answerTo(sql, row_limit));
+    }),
+    http.post("*/v1/databases/:id/query/:query/cancel", nothing),
+  ];
+}
+
+/** Rows for everything, but an error where the text says `form`. */
+function answerTo(sql: string, rowLimit: number): QueryAnswer {
+  const at = sql.search(/\bform\b/);
+  if (at !== -1) {
+    return {
+      results: [],
+      duration_ms: 1.2,
+      error: {
+        message: 'syntax error at or near "form"',
+        code: "42601",
+        detail: null,
+        hint: null,
+        position: at + 1,
+      },
+    };
+  }
+  const cities = ["Lisbon", "Tallinn", "Montréal", "Ōsaka", null, "Valparaíso"];
+  return {
+    results: [
+      {
+        command: `SELECT ${rowLimit}`,
+        rows_affected: rowLimit,
+        columns: [
+          { name: "id", type: "int8" },
+          { name: "customer", type: "text" },
+          { name: "city", type: "text" },
+          { name: "total", type: "numeric" },
+          { name: "placed_at", type: "timestamptz" },
+          { name: "items", type: "jsonb" },
+        ],
+        rows: Array.from({ length: rowLimit }, (_, index) => [
+          String(1000 + index),
+          `customer-${(index * 7919) % 512}@example.com`,
+          cities[index % cities.length] ?? null,
+          ((index * 37.13) % 900).toFixed(2),
+          new Date(Date.UTC(2026, 10, 1, index % 24, index % 60)).toISOString(),
+          `[{"sku": "A-${index % 40}", "count": ${(index % 3) + 1}}]`,
+        ]),
+        truncated: true,
+      },
+    ],
+    duration_ms: 12.4,
+    error: null,
+  };
+}

@@ -1,0 +1,65 @@
+/** What the console reads, each under one name: query options that pages and tests share. */
+import type { QueryClient } from "@tanstack/react-query";
+import { $api } from "./client";
+
+/** Databases on one page of the list. */
+const PAGE_ITEMS = 100;
+
+export const queries = {
+  me: () => $api.queryOptions("get", "/v1/me", {}, { staleTime: 60_000 }),
+  sessions: () => $api.queryOptions("get", "/v1/me/sessions", {}),
+  regions: () => $api.queryOptions("get", "/v1/regions", {}, { staleTime: 600_000 }),
+  plans: () => $api.queryOptions("get", "/v1/plans", {}, { staleTime: 600_000 }),
+  projects: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/projects", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  tokens: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/tokens", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  databases: (projectId: string) =>
+    $api.queryOptions("get", "/v1/projects/{project_id}/databases", {
+      params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },
+    }),
+  database: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}", {
+      params: { path: { database_id: databaseId } },
+    }),
+  connection: (databaseId: string, role: string, logicalDatabase: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/connection", {
+      params: {
+        path: { database_id: databaseId },
+        query: { role, logical_database: logicalDatabase },
+      },
+    }),
+  roles: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/roles", {
+      params: { path: { database_id: databaseId } },
+    }),
+  logicalDatabases: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/logical-databases", {
+      params: { path: { database_id: databaseId } },
+    }),
+  operations: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/operations", {
+      params: { path: { database_id: databaseId } },
+    }),
+  metrics: (databaseId: string, minutes: number) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/metrics", {
+      params: { path: { database_id: databaseId }, query: { minutes } },
+    }),
+};
+
+/** Has everything about databases read again. */
+export function databasesChanged(client: QueryClient): Promise<void> {
+  return client.invalidateQueries({
+    predicate: ({ queryKey }) => {
+      const path = queryKey[1];
+      return (
+        typeof path === "string" &&
+        (path.startsWith("/v1/databases/") || path.startsWith("/v1/projects/"))
+      );
+    },
+  });
+}

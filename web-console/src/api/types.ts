@@ -1,0 +1,33 @@
+/** The API's resources under the names that the console uses. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type ApiToken = Schemas["ApiToken"];
+export type ComputeSize = Schemas["ComputeSize"];
+export type Connection = Schemas["Connection"];
+export type Database = Schemas["Database"];
+export type DatabaseState = Database["state"];
+export type LogicalDatabase = Schemas["LogicalDatabase"];
+export type Me = Schemas["Me"];
+export type Metrics = Schemas["Metrics"];
+export type Operation = Schemas["Operation"];
+export type OperationStep = Operation["steps"][number];
+export type Plan = Schemas["Plan"];
+export type Problem = Schemas["Problem"];
+export type Project = Schemas["Project"];
+export type QueryAnswer = Schemas["QueryAnswer"];
+export type QueryError = NonNullable<QueryAnswer["error"]>;
+export type QueryResult = QueryAnswer["results"][number];
+export type Region = Schemas["Region"];
+export type Role = Schemas["Role"];
+export type Session = Schemas["Session"];
+
+/** Whether an operation goes on no longer. */
+export function hasEnded(operation: Pick<Operation, "state">): boolean {
+  return (
+    operation.state === "succeeded" ||
+    operation.state === "failed" ||
+    operation.state === "cancelled"
+  );
+}

@@ -1,0 +1,135 @@
+import { Button, TextInput } from "@mantine/core";
+import IconPlus from "@tabler/icons-react/dist/esm/icons/IconPlus.mjs";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { queries } from "#/api/queries";
+import type { Database } from "#/api/types";
+import { formatBytes, formatCompute, formatMemory } from "#/lib/format";
+import { DawnArt } from "#/ui/art";
+import { Empty } from "#/ui/Empty";
+import { Bone, Loaded } from "#/ui/Loaded";
+import { Page } from "#/ui/Page";
+import { StateBadge } from "#/ui/StateBadge";
+import ui from "#/ui/ui.module.css";
+import { useScope } from "../shell/useScope";
+import css from "./databases.module.css";
+
+/** Databases from which on a filter is offered. */
+const FILTER_FROM = 7;
+
+/** Milliseconds between looks: states change by themselves. */
+const REFRESH_MS = 5_000;
+
+export function DatabaseList() {
+  const { t } = useTranslation();
+  const { projectId } = useScope();
+  const query = useQuery({ ...queries.databases(projectId), refetchInterval: REFRESH_MS });
+  const isEmpty = query.data?.items.length === 0;
+  return (
+    <Page title={t("databases.title")} actions={isEmpty ? undefined : <CreateButton />}>
+      <Loaded query={query} skeleton={<ListSkeleton />}>
+        {({ items }) => (items.length === 0 ? <NoDatabases /> : <Cards databases={items} />)}
+      </Loaded>
+    </Page>
+  );
+}
+
+function CreateButton() {
+  const { t } = useTranslation();
+  return (
+    <Button component={Link} to="/databases/new" leftSection={<IconPlus size={16} />}>
+      {t("databases.create")}
+    </Button>
+  );
+}
+
+function NoDatabases() {
+  const { t } = useTranslation();
+  return (
+    <div className={ui.panel}>
+      <Empty art={<DawnArt />} title={t("databases.emptyTitle")} actions={<CreateButton />}>
+        <p>{t("databases.empty")}</p>
+      </Empty>
+    </div>
+  );
+}
+
+function Cards({ databases }: { databases: readonly Database[] }) {
+  const { t } = useTranslation();
+  // Not kept anywhere: a filter that outlives the page hides databases from who forgot it.
+  const [filter, setFilter] = useState("");
+  const words = filter.trim().toLowerCase();
+  const shown = databases.filter(
+    ({ name, id }) => name.toLowerCase().includes(words) || id.includes(words),
+  );
+  return (
+    <>
+      {databases.length < FILTER_FROM ? null : (
+        <div className={css.filter}>
+          <TextInput
+            type="search"
+            aria-label={t("databases.filter")}
+            placeholder={t("databases.filter")}
+            value={filter}
+            onChange={(event) => setFilter(event.currentTarget.value)}
+            w={280}
+          />
+          {filter === "" ? null : (
+            <Button variant="subtle" onClick={() => setFilter("")}>
+              {t("databases.clearFilter")}
+            </Button>
+          )}
+        </div>
+      )}
+      {shown.length === 0 ? (
+        <p className="muted">{t("databases.noMatch", { filter })}</p>
+      ) : (
+        <ul className={css.list}>
+          {shown.map((database) => (
+            <li key={database.id}>
+              <Card database={database} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}
+
+function Card({ database }: { database: Database }) {
+  const { t } = useTranslation();
+  return (
+    <article className={css.card}>
+      <div className={css.cardHead}>
+        <Link to="/databases/$databaseId" params={{ databaseId: database.id }} className={css.name}>
+          {database.name}
+        </Link>
+        <StateBadge state={database.state} />
+      </div>
+      <div className={css.facts}>
+        <span>PostgreSQL {database.engine_version}</span>
+        <span aria-hidden="true">·</span>
+        <span>{database.region}</span>
+      </div>
+      <div className={css.figures}>
+        <span>
+          {formatCompute(database.milli_vcpu)}, {formatMemory(database.memory_mib)}
+        </span>
+        <span>{formatBytes(database.storage_bytes)}</span>
+        <span>{t("databases.connections", { count: database.connections })}</span>
+      </div>
+    </article>
+  );
+}
+
+function ListSkeleton() {
+  return (
+    <div className={css.list}>
+      <Bone height={136} />
+      <Bone height={136} />
+      <Bone height={136} />
+    </div>
+  );
+}

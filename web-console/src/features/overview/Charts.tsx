@@ -1,0 +1,114 @@
+import { useQuery } from "@tanstack/react-query";
+import { lazy, type ReactNode, Suspense } from "react";
+import { useTranslation } from "react-i18next";
+import { queries } from "#/api/queries";
+import type { Database, Metrics } from "#/api/types";
+import { formatBytes, formatCount, formatRate } from "#/lib/format";
+import { Bone, Loaded } from "#/ui/Loaded";
+import ui from "#/ui/ui.module.css";
+import css from "./overview.module.css";
+
+const Plot = lazy(() => import("./Plot"));
+
+/** Minutes that the charts look back. */
+const WINDOW_MINUTES = 15;
+
+/** Milliseconds between looks, whatever the points' own interval is. */
+const REFRESH_MS_MIN = 2_000;
+
+/** What a database does right now. */
+export function Charts({ database }: { database: Database }) {
+  const { t } = useTranslation();
+  const query = useQuery({
+    ...queries.metrics(database.id, WINDOW_MINUTES),
+    refetchInterval: ({ state }) =>
+      Math.max((state.data?.interval_seconds ?? 5) * 1_000, REFRESH_MS_MIN),
+  });
+  return (
+    <Loaded query={query} skeleton={<ChartsSkeleton />}>
+      {(metrics) => {
+        const last = metrics.points.at(-1);
+        return (
+          <div className={css.charts}>
+            <Chart
+              title={t("charts.requests")}
+              value={
+                <>
+                  {formatRate(last?.requests_per_second ?? 0)}{" "}
+                  <small>{t("charts.perSecond")}</small>
+                </>
+              }
+              metrics={metrics}
+              field="requests_per_second"
+              format={formatRate}
+            />
+            <Chart
+              title={t("charts.connections")}
+              value={
+                <>
+                  {formatCount(database.connections)}{" "}
+                  <small>{t("charts.ofMax", { max: formatCount(database.connections_max) })}</small>
+                </>
+              }
+              metrics={metrics}
+              field="connections"
+              format={formatCount}
+            />
+            <Chart
+              title={t("charts.storage")}
+              value={formatBytes(last?.storage_bytes ?? database.storage_bytes)}
+              metrics={metrics}
+              field="storage_bytes"
+              format={formatBytes}
+            />
+          </div>
+        );
+      }}
+    </Loaded>
+  );
+}
+
+function Chart({
+  title,
+  value,
+  metrics,
+  field,
+  format,
+}: {
+  title: string;
+  value: ReactNode;
+  metrics: Metrics;
+  field: "requests_per_second" | "connections" | "storage_bytes";
+  format: (value: number) => string;
+}) {
+  const { t } = useTranslation();
+  return (
+    <section className={`${ui.panel} ${css.chart}`} aria-label={title}>
+      <h2>{title}</h2>
+      <p className={css.value}>{value}</p>
+      {metrics.points.length < 2 ? (
+        <div className={css.quiet}>{t("charts.quiet")}</div>
+      ) : (
+        <Suspense fallback={<Bone height={132} />}>
+          <Plot
+            seconds={metrics.points.map(({ at }) => new Date(at).getTime() / 1000)}
+            values={metrics.points.map((point) => point[field])}
+            format={format}
+            binary={field === "storage_bytes"}
+            label={t("charts.label", { title, minutes: WINDOW_MINUTES })}
+          />
+        </Suspense>
+      )}
+    </section>
+  );
+}
+
+function ChartsSkeleton() {
+  return (
+    <div className={css.charts}>
+      <Bone height={212} />
+      <Bone height={212} />
+      <Bone height={212} />
+    </div>
+  );
+}

@@ -1,0 +1,116 @@
+import { useComputedColorScheme } from "@mantine/core";
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import css from "./overview.module.css";
+
+const HEIGHT_PX = 132;
+
+/** One series over time. */
+export default function Plot({
+  seconds,
+  values,
+  format,
+  binary = false,
+  label,
+}: {
+  /** Moments, in seconds since 1970. */
+  seconds: number[];
+  values: number[];
+  format: (value: number) => string;
+  /** Whether the values are bytes. */
+  binary?: boolean;
+  label: string;
+}) {
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  const latest = useRef<[number[], number[]]>([seconds, values]);
+  const scheme = useComputedColorScheme();
+
+  // Drawn anew when the scheme changes: a canvas does not follow variables of CSS.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the scheme is read through the variables
+  useEffect(() => {
+    const element = host.current;
+    if (element === null) return;
+    plot.current = new uPlot(optionsFor(element, format, binary), latest.current, element);
+    const observer = new ResizeObserver(() => {
+      plot.current?.setSize({ width: element.clientWidth, height: HEIGHT_PX });
+    });
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [scheme, format, binary]);
+
+  useEffect(() => {
+    latest.current = [seconds, values];
+    plot.current?.setData(latest.current);
+  }, [seconds, values]);
+
+  return <div ref={host} className={css.plot} role="img" aria-label={label} />;
+}
+
+function optionsFor(
+  element: HTMLElement,
+  format: (value: number) => string,
+  binary: boolean,
+): uPlot.Options {
+  const style = getComputedStyle(element);
+  const color = (name: string) => style.getPropertyValue(name).trim();
+  const accent = color("--accent");
+  const axis = {
+    stroke: color("--ink-3"),
+    font: `11px ${color("--font-text")}`,
+    ticks: { show: false },
+  };
+  return {
+    width: element.clientWidth,
+    height: HEIGHT_PX,
+    padding: [6, 8, 0, 0],
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
+    legend: { show: false },
+    scales: { y: { range: (_, min, max) => yRange(min, max) } },
+    axes: [
+      {
+        ...axis,
+        grid: { show: false },
+        size: 24,
+        space: 64,
+        values: (_, ticks) => ticks.map(clock),
+      },
+      {
+        ...axis,
+        grid: { stroke: color("--line"), width: 1 },
+        size: 58,
+        space: 36,
+        ...(binary ? { incrs: BINARY_STEPS } : {}),
+        values: (_, ticks) => ticks.map(format),
+      },
+    ],
+    series: [
+      {},
+      {
+        stroke: accent,
+        width: 2,
+        // The token is written as #rrggbb; one in eight parts opaque.
+        fill: `${accent}20`,
+        points: { show: false },
+      },
+    ],
+  };
+}
+
+/** From zero, with some air above; a flat line of zeros lies on the ground. */
+function yRange(_min: number, max: number): [number, number] {
+  return [0, max > 0 ? max * 1.2 : 1];
+}
+
+/** Distances between lines of bytes: powers of two, so that they stand at round numbers. */
+const BINARY_STEPS = Array.from({ length: 52 }, (_, power) => 2 ** power);
+
+function clock(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const pad = (value: number) => String(value).padStart(2, "0");
+  return `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+}

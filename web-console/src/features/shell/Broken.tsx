@@ -1,0 +1,60 @@
+import { Button } from "@mantine/core";
+import { Link, useRouter } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { LostArt } from "#/ui/art";
+import { Empty } from "#/ui/Empty";
+import { Failure } from "#/ui/Failure";
+import { useTitle } from "#/ui/Page";
+import page from "#/ui/ui.module.css";
+
+/** In place of a page that failed, inside the frame. */
+export function Broken({ error }: { error: unknown }) {
+  const { t } = useTranslation();
+  const router = useRouter();
+  useTitle(t("failure.title"));
+  return (
+    <div className={`${page.page} ${page.narrow} stack`}>
+      <h1>{t("failure.page")}</h1>
+      <Failure error={error} onRetry={() => void router.invalidate()} />
+    </div>
+  );
+}
+
+/** In place of everything, when not even the frame can be shown. */
+export function BrokenAlone({ error }: { error: unknown }) {
+  return (
+    <main>
+      <Broken error={error} />
+    </main>
+  );
+}
+
+export function LostAlone() {
+  return (
+    <main>
+      <Lost />
+    </main>
+  );
+}
+
+/** In place of a page that is not there. */
+export function Lost() {
+  const { t } = useTranslation();
+  useTitle(t("lost.title"));
+  return (
+    <div className={page.page}>
+      <Empty
+        art={<LostArt />}
+        title={t("lost.title")}
+        isPage
+        actions={
+          <Button component={Link} to="/databases">
+            {t("lost.home")}
+          </Button>
+        }
+      >
+        <p>{t("lost.text")}</p>
+      </Empty>
+    </div>
+  );
+}

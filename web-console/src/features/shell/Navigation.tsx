@@ -1,0 +1,133 @@
+import { Menu } from "@mantine/core";
+import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
+import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
+import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
+import IconSearch from "@tabler/icons-react/dist/esm/icons/IconSearch.mjs";
+import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs";
+import IconTerminal2 from "@tabler/icons-react/dist/esm/icons/IconTerminal2.mjs";
+import IconUser from "@tabler/icons-react/dist/esm/icons/IconUser.mjs";
+import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { queries } from "#/api/queries";
+import { Logo } from "#/ui/Logo";
+import { PersonMenu } from "./PersonMenu";
+import { SchemeSwitch } from "./SchemeSwitch";
+import css from "./shell.module.css";
+import { chooseScope, useScope } from "./useScope";
+
+const ICON = { size: 18, stroke: 1.7 } as const;
+const COMMAND = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "") ? "⌘K" : "Ctrl K";
+
+export function Navigation({ onSearch }: { onSearch: () => void }) {
+  const { t } = useTranslation();
+  const { organization } = useScope();
+  const { databaseId } = useParams({ strict: false });
+  return (
+    <nav className={css.nav} aria-label={t("nav.main")}>
+      <Link to="/databases" className={css.brand} aria-label={t("nav.home")}>
+        <Logo />
+      </Link>
+      <button type="button" className={css.search} onClick={onSearch}>
+        <IconSearch size={15} />
+        {t("nav.search")}
+        <kbd>{COMMAND}</kbd>
+      </button>
+      <div className={css.group}>
+        <span className={css.groupTitle}>{organization.name}</span>
+        <ProjectChoice />
+        <Link to="/databases" className={css.link} activeOptions={{ exact: true }}>
+          <IconDatabase {...ICON} />
+          {t("nav.databases")}
+        </Link>
+      </div>
+      {databaseId === undefined ? null : <DatabaseLinks databaseId={databaseId} />}
+      <div className={css.group}>
+        <span className={css.groupTitle}>{t("nav.account")}</span>
+        <Link to="/account" className={css.link} activeOptions={{ exact: true }}>
+          <IconUser {...ICON} />
+          {t("nav.sessions")}
+        </Link>
+        <Link to="/account/tokens" className={css.link}>
+          <IconKey {...ICON} />
+          {t("nav.tokens")}
+        </Link>
+      </div>
+      <div className={css.foot}>
+        <SchemeSwitch />
+        <PersonMenu />
+      </div>
+    </nav>
+  );
+}
+
+function DatabaseLinks({ databaseId }: { databaseId: string }) {
+  const { t } = useTranslation();
+  const { data } = useQuery(queries.database(databaseId));
+  const params = { databaseId };
+  return (
+    <div className={css.group}>
+      <span className={css.groupTitle}>{data?.name ?? t("nav.database")}</span>
+      <Link
+        to="/databases/$databaseId"
+        params={params}
+        className={css.link}
+        activeOptions={{ exact: true, includeSearch: false }}
+      >
+        <IconActivity {...ICON} />
+        {t("nav.overview")}
+      </Link>
+      <Link to="/databases/$databaseId/sql" params={params} className={css.link}>
+        <IconTerminal2 {...ICON} />
+        {t("nav.sql")}
+      </Link>
+      <Link to="/databases/$databaseId/roles" params={params} className={css.link}>
+        <IconUsers {...ICON} />
+        {t("nav.roles")}
+      </Link>
+      <Link to="/databases/$databaseId/settings" params={params} className={css.link}>
+        <IconSettings {...ICON} />
+        {t("nav.settings")}
+      </Link>
+    </div>
+  );
+}
+
+/** A choice of project, for those who have more than one. */
+function ProjectChoice() {
+  const { t } = useTranslation();
+  const { me, organization, projectId } = useScope();
+  const { data } = useQuery(queries.projects(organization.id));
+  const projects = data?.items ?? [];
+  const others = me.organizations.filter(({ id }) => id !== organization.id);
+  if (projects.length < 2 && others.length === 0) return null;
+  const current = projects.find(({ id }) => id === projectId);
+  return (
+    <Menu position="bottom-start" width={220}>
+      <Menu.Target>
+        <button type="button" className={css.search} style={{ marginBottom: 6 }}>
+          {current?.name ?? t("nav.project")}
+        </button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {projects.map(({ id, name }) => (
+          <Menu.Item
+            key={id}
+            onClick={() => chooseScope({ organizationId: organization.id, projectId: id })}
+          >
+            {name}
+          </Menu.Item>
+        ))}
+        {others.map(({ id, name, default_project_id }) => (
+          <Menu.Item
+            key={id}
+            onClick={() => chooseScope({ organizationId: id, projectId: default_project_id })}
+          >
+            {name}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,33 @@
+import { Button } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import { asApiError } from "#/api/problem";
+import css from "./ui.module.css";
+
+/** Says what failed and, where trying again makes sense, offers it. */
+export function Failure({
+  error,
+  message,
+  title,
+  onRetry,
+}: {
+  error?: unknown;
+  /** In place of what the error says. */
+  message?: string;
+  title?: string;
+  onRetry?: () => void;
+}) {
+  const { t } = useTranslation();
+  return (
+    <div className={css.failure} role="alert">
+      <div>
+        <strong>{title ?? t("failure.title")}</strong>
+        {message ?? asApiError(error).message}
+      </div>
+      {onRetry === undefined ? null : (
+        <Button variant="default" size="xs" onClick={onRetry}>
+          {t("failure.retry")}
+        </Button>
+      )}
+    </div>
+  );
+}

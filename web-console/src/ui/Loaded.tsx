@@ -1,0 +1,41 @@
+import type { UseQueryResult } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { Failure } from "./Failure";
+import css from "./ui.module.css";
+
+/** A gray shape in the place of what is still being read. */
+export function Bone({
+  width = "100%",
+  height = 16,
+}: {
+  width?: number | string;
+  height?: number;
+}) {
+  return <span className={css.bone} style={{ width, height }} aria-hidden="true" />;
+}
+
+/**
+ * What was read, a skeleton while it is read for the first time, or the error with a way to try
+ * again. There is no fourth state: a skeleton always ends in one of the other two.
+ */
+export function Loaded<Data>({
+  query,
+  skeleton,
+  children,
+}: {
+  query: UseQueryResult<Data, unknown>;
+  skeleton: ReactNode;
+  children: (data: Data) => ReactNode;
+}) {
+  const { t } = useTranslation();
+  if (query.data !== undefined) return children(query.data);
+  if (query.isError && query.fetchStatus !== "fetching") {
+    return <Failure error={query.error} onRetry={() => void query.refetch()} />;
+  }
+  return (
+    <div role="status" aria-label={t("loading")}>
+      {skeleton}
+    </div>
+  );
+}

@@ -1,0 +1,98 @@
+import { ActionIcon, Tooltip } from "@mantine/core";
+import IconCheck from "@tabler/icons-react/dist/esm/icons/IconCheck.mjs";
+import IconCopy from "@tabler/icons-react/dist/esm/icons/IconCopy.mjs";
+import IconEye from "@tabler/icons-react/dist/esm/icons/IconEye.mjs";
+import IconEyeOff from "@tabler/icons-react/dist/esm/icons/IconEyeOff.mjs";
+import { useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { copyText } from "#/lib/clipboard";
+import { masked } from "#/lib/secrets";
+import css from "./ui.module.css";
+
+/** Milliseconds for which a copy is confirmed. */
+const CONFIRMED_MS = 1_800;
+
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const { t } = useTranslation();
+  const [result, setResult] = useState<"copied" | "refused" | undefined>();
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async () => {
+    setResult((await copyText(text)) ? "copied" : "refused");
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setResult(undefined), CONFIRMED_MS);
+  };
+  const said =
+    result === "copied" ? t("copy.copied") : result === "refused" ? t("copy.refused") : label;
+  return (
+    <>
+      <Tooltip label={said} opened={result === undefined ? undefined : true}>
+        <ActionIcon variant="subtle" size="md" aria-label={label} onClick={() => void copy()}>
+          {result === "copied" ? <IconCheck size={16} /> : <IconCopy size={16} />}
+        </ActionIcon>
+      </Tooltip>
+      <span role="status" style={HIDDEN}>
+        {result === undefined ? "" : said}
+      </span>
+    </>
+  );
+}
+
+const HIDDEN = {
+  position: "absolute",
+  width: 1,
+  height: 1,
+  overflow: "hidden",
+  clipPath: "inset(50%)",
+} as const;
+
+/**
+ * A text that may hold a secret: dots stand for it until the eye is opened, and copying always
+ * takes the whole text.
+ */
+export function SecretText({
+  text,
+  secrets = [],
+  label,
+  wrap = false,
+}: {
+  text: string;
+  /** The parts to hide; nothing is hidden without them. */
+  secrets?: readonly string[];
+  /** What the text is, for those who do not see it. */
+  label: string;
+  wrap?: boolean;
+}) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const hides = masked(text, secrets) !== text;
+  const shown = open ? text : masked(text, secrets);
+  return (
+    <div className={css.secret}>
+      <section
+        className={css.secretText}
+        aria-label={label}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
+        tabIndex={0}
+      >
+        <pre className={wrap ? css.secretWrap : undefined}>{shown}</pre>
+      </section>
+      <div className={css.secretActions}>
+        {hides ? (
+          <Tooltip label={open ? t("secret.hide") : t("secret.show")}>
+            <ActionIcon
+              variant="subtle"
+              size="md"
+              aria-pressed={open}
+              aria-label={t("secret.show")}
+              onClick={() => setOpen(!open)}
+            >
+              {open ? <IconEyeOff size={16} /> : <IconEye size={16} />}
+            </ActionIcon>
+          </Tooltip>
+        ) : null}
+        <CopyButton text={text} label={t("copy.label", { what: label })} />
+      </div>
+    </div>
+  );
+}
