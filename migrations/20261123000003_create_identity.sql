@@ -27,15 +27,22 @@ create table email_links (
     token_hash text primary key,
     user_id uuid not null references users on delete cascade,
     purpose text not null check (purpose in ('verify_email', 'reset_password')),
+    -- What the sign-up that sent this link asked for; in force once the link is used, so that two
+    -- sign-ups with one address cannot set each other's password.
+    password_hash text,
+    display_name text check (length(display_name) between 1 and 100),
     created_at timestamptz not null,
     expires_at timestamptz not null,
     used_at timestamptz
 );
+create index email_links_user on email_links (user_id);
 
 create table organizations (
     id uuid primary key,
     name text not null check (length(name) between 1 and 100),
     plan_id text not null references plans,
+    -- Counts every change; the ETag.
+    revision bigint not null default 1,
     created_at timestamptz not null
 );
 
@@ -52,6 +59,7 @@ create table projects (
     id uuid primary key,
     organization_id uuid not null references organizations on delete cascade,
     name text not null check (length(name) between 1 and 100),
+    revision bigint not null default 1,
     created_at timestamptz not null,
     unique (organization_id, id)
 );

@@ -83,6 +83,41 @@ pub enum Action {
     UsageRead,
 }
 
+impl OrganizationRole {
+    pub const ALL: [Self; 5] = [
+        Self::Viewer,
+        Self::Billing,
+        Self::Member,
+        Self::Admin,
+        Self::Owner,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Billing => "billing",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such role")]
+pub struct UnknownRole;
+
+impl std::str::FromStr for OrganizationRole {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownRole)
+    }
+}
+
 impl Member {
     /// The whole of what each role may do; what is not named is refused.
     pub const fn may(self, action: Action) -> bool {

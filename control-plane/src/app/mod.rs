@@ -4,10 +4,27 @@
 //! transaction, and what it writes there is the whole change: state, operation, audit event,
 //! idempotency record and outbox rows commit together or not at all. It knows nothing of HTTP.
 
+pub mod account;
+pub mod audit;
+pub mod catalog;
+pub mod housekeeping;
+pub mod me;
+pub mod organization;
+pub mod project;
+pub mod token;
+pub mod authorize;
 mod caller;
+pub mod change;
+pub mod database;
 mod error;
+pub mod logical_database;
+pub mod operation;
 mod platform;
+pub mod role;
+pub mod state;
+pub mod usage;
+pub mod validate;
 
 pub use caller::{Action, Actor, Caller, Member, OrganizationRole};
 pub use error::{AppError, FieldError, ProblemType};
-pub use platform::{Links, Platform};
+pub use platform::{Keys, Limits, Links, Platform, Settings};

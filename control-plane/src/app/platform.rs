@@ -1,7 +1,16 @@
 //! What every call of the product needs.
 
 use crate::clock::Clock;
+use crate::identity::{
+    PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier,
+};
 use crate::store::Store;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Hashes of passwords that one process makes at once.
+const PASSWORD_HASHES_PARALLEL: usize = 4;
 
 /// The control plane's parts, made once a process and cloned into each request.
 #[derive(Debug, Clone)]
@@ -9,6 +18,43 @@ pub struct Platform {
     pub store: Store,
     pub clock: Clock,
     pub links: Links,
+    pub settings: Arc<Settings>,
+    pub passwords: PasswordHasher,
+    /// Seals role passwords and stored answers.
+    pub seal_key: SealKey,
+    /// Signs what the API shows to edges.
+    pub service_signer: ServiceSigner,
+    /// Checks what edges show to the API.
+    pub edge_verifier: ServiceVerifier,
+}
+
+/// The control plane's secret keys.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    pub seal_key: SealKey,
+    pub service_signer: ServiceSigner,
+    pub edge_verifier: ServiceVerifier,
+}
+
+impl Platform {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        links: Links,
+        keys: Keys,
+        settings: Settings,
+    ) -> Result<Self, PasswordError> {
+        Ok(Self {
+            store,
+            clock,
+            links,
+            settings: Arc::new(settings),
+            passwords: PasswordHasher::new(PASSWORD_HASHES_PARALLEL)?,
+            seal_key: keys.seal_key,
+            service_signer: keys.service_signer,
+            edge_verifier: keys.edge_verifier,
+        })
+    }
 }
 
 /// Addresses that the product writes into mails and answers.
@@ -16,4 +62,76 @@ pub struct Platform {
 pub struct Links {
     /// Of the console, without a slash at the end, such as `http://127.0.0.1:8400`.
     pub console_url: String,
+}
+
+impl Links {
+    /// Whether the console is reached over TLS: only then may its cookie be `Secure`.
+    pub fn is_https(&self) -> bool {
+        self.console_url.starts_with("https://")
+    }
+}
+
+/// What an operator can set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Folder of the local mail transport, whose mails are shown at `/outbox`; `None` when mail
+    /// leaves by SMTP.
+    pub outbox_folder: Option<PathBuf>,
+    /// Certificate authority that clients of databases must trust, PEM; `None` when it is one that
+    /// they trust anyway.
+    pub ca_certificate_pem: Option<String>,
+    /// Folder of the edge's own unix socket, for the sessions of the SQL editor.
+    pub edge_socket_folder: Option<PathBuf>,
+    /// Region of a new database for which none is named.
+    pub default_region: String,
+    /// Plan of an organization made at sign-up.
+    pub default_plan: String,
+    /// Proxies whose `X-Forwarded-For` is believed; nobody's by default.
+    pub trusted_proxies: Vec<IpAddr>,
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            outbox_folder: None,
+            ca_certificate_pem: None,
+            edge_socket_folder: None,
+            default_region: "local".into(),
+            default_plan: "free".into(),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How often is too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// API requests of one session or token, or of one address without either, in a minute and in
+    /// one process.
+    pub requests_per_minute: u32,
+    /// Failed log-ins of one account in 15 minutes.
+    pub log_in_failures_per_account: u32,
+    /// Failed log-ins from one address in 15 minutes.
+    pub log_in_failures_per_address: u32,
+    /// Sign-ups from one address in an hour.
+    pub sign_ups_per_address: u32,
+    /// Mails that anybody can cause to one address in an hour: sign-up, reset, verification.
+    pub mails_per_account: u32,
+    /// Password resets asked for from one address in an hour.
+    pub resets_per_address: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: 600,
+            log_in_failures_per_account: 10,
+            log_in_failures_per_address: 100,
+            sign_ups_per_address: 20,
+            mails_per_account: 5,
+            resets_per_address: 20,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Usage: samples, the hours folded from them, and spans of granted compute.
 
-use super::{RegionTx, StoreError};
-use crate::app::usage::{Folded, Front, Mark};
+use super::{RegionTx, StoreError, TenantTx};
+use crate::app::usage::{Folded, Front, LOOK_BACK, Mark};
 use crate::runtime::ComputeSpan;
 use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageCounters;
@@ -275,6 +275,166 @@ pub async fn record_span(
     .execute(tx.connection())
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Usage of one hour, as it is folded.
+#[derive(Debug, Clone)]
+pub struct HourRow {
+    pub starts_at: OffsetDateTime,
+    pub requests: u64,
+    pub errors: u64,
+    pub transfer_out_bytes: u64,
+    pub vector_operations: u64,
+    pub storage_byte_us: u128,
+}
+
+/// A span of granted compute.
+#[derive(Debug, Clone)]
+pub struct SpanRow {
+    pub started_at: OffsetDateTime,
+    pub ended_at: Option<OffsetDateTime>,
+    pub seen_at: OffsetDateTime,
+    /// Thousandths of a vCPU.
+    pub milli_vcpu: u32,
+}
+
+/// A sample of those that a chart needs.
+#[derive(Debug, Clone)]
+pub struct PointRow {
+    pub incarnation_id: IncarnationId,
+    pub taken_at: OffsetDateTime,
+    pub requests: i64,
+    pub errors: i64,
+    pub transfer_out_bytes: i64,
+    pub storage_bytes: i64,
+    pub connections: i32,
+}
+
+/// Hours that start in `from..to`.
+pub async fn hours(
+    tx: &mut TenantTx,
+    database: DatabaseId,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+) -> Result<Vec<HourRow>, StoreError> {
+    let organization = tx.organization();
+    let rows = sqlx::query!(
+        r#"select starts_at, requests, errors, transfer_out_bytes, vector_operations,
+                  storage_byte_us::text as "storage_byte_us!"
+           from usage_hours
+           where organization_id = $1 and database_id = $2 and starts_at >= $3 and starts_at < $4
+           order by starts_at"#,
+        organization.uuid(),
+        database.uuid(),
+        from,
+        to
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(HourRow {
+                starts_at: row.starts_at,
+                requests: unsigned(row.requests)?,
+                errors: unsigned(row.errors)?,
+                transfer_out_bytes: unsigned(row.transfer_out_bytes)?,
+                vector_operations: unsigned(row.vector_operations)?,
+                storage_byte_us: row
+                    .storage_byte_us
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt("an hour's storage".into()))?,
+            })
+        })
+        .collect()
+}
+
+/// Spans of compute that touch `from..to`.
+pub async fn spans(
+    tx: &mut TenantTx,
+    database: DatabaseId,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+) -> Result<Vec<SpanRow>, StoreError> {
+    let organization = tx.organization();
+    let rows = sqlx::query!(
+        "select started_at, ended_at, seen_at, milli_vcpu from compute_spans
+         where organization_id = $1 and database_id = $2 and started_at < $4
+           and coalesce(ended_at, seen_at) > $3",
+        organization.uuid(),
+        database.uuid(),
+        from,
+        to
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(SpanRow {
+                started_at: row.started_at,
+                ended_at: row.ended_at,
+                seen_at: row.seen_at,
+                milli_vcpu: u32::try_from(row.milli_vcpu)
+                    .map_err(|_| StoreError::Corrupt("a span's compute".into()))?,
+            })
+        })
+        .collect()
+}
+
+/// How far a database's stored bytes are folded, for its organization.
+pub async fn tenant_front(
+    tx: &mut TenantTx,
+    database: DatabaseId,
+) -> Result<Option<Front>, StoreError> {
+    let organization = tx.organization();
+    let row = sqlx::query!(
+        "select at, storage_bytes, held from usage_fronts
+         where organization_id = $1 and database_id = $2",
+        organization.uuid(),
+        database.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| {
+        Ok(Front {
+            at: row.at,
+            storage_bytes: unsigned(row.storage_bytes)?,
+            held: row.held,
+        })
+    })
+    .transpose()
+}
+
+/// The last sample of each incarnation in each interval from `first` (seconds since 1970) on, and
+/// the last ones before it, in order of time.
+pub async fn points(
+    tx: &mut TenantTx,
+    database: DatabaseId,
+    first: i64,
+    interval_seconds: u32,
+) -> Result<Vec<PointRow>, StoreError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        PointRow,
+        r#"select incarnation_id as "incarnation_id: IncarnationId", taken_at, requests, errors,
+                  transfer_out_bytes, storage_bytes, connections
+           from (select distinct on (incarnation_id, slot) *
+                 from (select *, greatest(
+                           floor((extract(epoch from taken_at) - $3::bigint) / $4::bigint), -1
+                       ) as slot
+                       from usage_samples
+                       where organization_id = $1 and database_id = $2
+                         and taken_at >= to_timestamp($3::bigint - $5::bigint)) as s
+                 order by incarnation_id, slot, sequence desc) as last
+           order by taken_at, sequence"#,
+        organization.uuid(),
+        database.uuid(),
+        first,
+        i64::from(interval_seconds),
+        LOOK_BACK.whole_seconds()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
 }
 
 fn signed(value: u64) -> Result<i64, StoreError> {

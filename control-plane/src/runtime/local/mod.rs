@@ -31,3 +31,8 @@ pub mod spans;
 mod runtime;
 
 pub use runtime::{LocalConfig, LocalRuntime};
+
+#[cfg(test)]
+mod parent_tests;
+#[cfg(test)]
+mod process_tests;

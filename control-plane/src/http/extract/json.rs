@@ -1,0 +1,146 @@
+//! Bodies.
+
+use crate::app::{AppError, ProblemType};
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+/// A body of JSON that is what `T` says. Types that are read this way carry
+/// `#[serde(deny_unknown_fields)]`.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ValidJson<T> {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
+        if !is_json(request.headers()) {
+            return Err(AppError::rejected(
+                ProblemType::UnsupportedMediaType,
+                "Send the header `Content-Type: application/json`.",
+            ));
+        }
+        let body = read_body(request, state).await?;
+        parse(&body).map(Self)
+    }
+}
+
+/// Reads the body, up to the limit that is set for the router.
+pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, AppError> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => payload_too_large(),
+            _ => AppError::rejected(
+                ProblemType::InvalidRequest,
+                "The body could not be read to its end.",
+            ),
+        })
+}
+
+pub fn payload_too_large() -> AppError {
+    AppError::rejected(
+        ProblemType::PayloadTooLarge,
+        format!(
+            "A body has at most {} bytes.",
+            crate::http::BODY_BYTES_MAX
+        ),
+    )
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AppError> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        describe(&path, error.inner())
+    })?;
+    reader.end().map_err(|error| describe(".", &error))?;
+    Ok(value)
+}
+
+fn describe(path: &str, error: &serde_json::Error) -> AppError {
+    if !error.is_data() {
+        return AppError::rejected(
+            ProblemType::InvalidRequest,
+            format!("The body is not JSON: {error}."),
+        );
+    }
+    let text = error.to_string();
+    // serde ends its texts with the place, which the field's name says better.
+    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    let parent = if path == "." { "" } else { path };
+    let named = ["unknown field `", "missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))
+        .and_then(|rest| rest.split('`').next());
+    let field = match (parent, named) {
+        // The path of an unknown field names the field itself.
+        (parent, Some(name)) if parent == name || parent.ends_with(&format!(".{name}")) => {
+            parent.to_owned()
+        }
+        ("", Some(name)) => name.to_owned(),
+        (parent, Some(name)) => format!("{parent}.{name}"),
+        ("", None) => "body".to_owned(),
+        (parent, None) => parent.to_owned(),
+    };
+    AppError::field(field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Outer {
+        name: String,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Inner {
+        size: u32,
+    }
+
+    fn field_of(body: &str) -> String {
+        match parse::<Outer>(body.as_bytes()) {
+            Err(AppError::Rejected { errors, .. }) => {
+                errors.into_iter().next().map(|e| e.field).unwrap_or_default()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        assert_eq!(field_of(r#"{"name": 1}"#), "name");
+        assert_eq!(field_of(r"{}"), "name");
+        assert_eq!(field_of(r#"{"name": "a", "nome": 1}"#), "nome");
+        assert_eq!(field_of(r#"{"name": "a", "inner": {"size": -1}}"#), "inner.size");
+        assert_eq!(field_of(r#"{"name": "a", "inner": {}}"#), "inner.size");
+        assert_eq!(field_of(r#"{"name": "a", "inner": {"size": 1, "x": 1}}"#), "inner.x");
+        assert_eq!(field_of("[]"), "name");
+        assert_eq!(field_of("1"), "body");
+        assert_eq!(field_of(r#"{"name": "a"} x"#), "");
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_it_hurts() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+}

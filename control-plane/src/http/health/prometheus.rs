@@ -1,0 +1,19 @@
+use crate::http::ApiState;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header::CONTENT_TYPE;
+
+/// Metrics in the text format of Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    operation_id = "metrics",
+    responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),
+    security(()),
+    extensions(("x-action" = json!("public"))),
+)]
+pub async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], state.metrics.render())
+}

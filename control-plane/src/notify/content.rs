@@ -1,0 +1,106 @@
+//! What our mails say.
+
+use crate::notify::layout::{Layout, render};
+use serde::{Deserialize, Serialize};
+
+/// A mail that is ready to leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// Asks the owner of an address to prove it.
+pub fn verify_email(to: &str, name: &str, url: &str) -> Mail {
+    mail(
+        to,
+        "Verify your e-mail address",
+        &Layout {
+            name,
+            lead: "Welcome to LumaDB Cloud. Verify your e-mail address, and your first database \
+                   is seconds away.",
+            button: "Verify e-mail address",
+            url,
+            note: "The link works once and for 24 hours. If you did not sign up, do not open it: \
+                   nothing happens without you.",
+        },
+    )
+}
+
+/// Lets somebody set a new password.
+pub fn reset_password(to: &str, name: &str, url: &str) -> Mail {
+    mail(
+        to,
+        "Set a new password",
+        &Layout {
+            name,
+            lead: "Somebody, hopefully you, asked for a new password for your LumaDB Cloud \
+                   account.",
+            button: "Set a new password",
+            url,
+            note: "The link works once and for one hour. If it was not you, ignore this mail: \
+                   your password stays as it is.",
+        },
+    )
+}
+
+/// Tells the owner of an account that somebody signed up with its address.
+pub fn account_exists(to: &str, name: &str, console_url: &str) -> Mail {
+    mail(
+        to,
+        "You already have an account",
+        &Layout {
+            name,
+            lead: "Somebody, hopefully you, signed up at LumaDB Cloud with this address. It has \
+                   an account already: just log in.",
+            button: "Log in",
+            url: &format!("{console_url}/log-in"),
+            note: "If you do not remember your password, you can set a new one there. If it was \
+                   not you, ignore this mail.",
+        },
+    )
+}
+
+/// Tells that a password was changed.
+pub fn password_changed(to: &str, name: &str, console_url: &str) -> Mail {
+    mail(
+        to,
+        "Your password was changed",
+        &Layout {
+            name,
+            lead: "The password of your LumaDB Cloud account was changed, and you were logged \
+                   out everywhere.",
+            button: "Log in",
+            url: &format!("{console_url}/log-in"),
+            note: "If it was not you, set a new password at once: somebody can read your mails.",
+        },
+    )
+}
+
+fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
+    let (text, html) = render(subject, layout);
+    Mail {
+        to: to.to_owned(),
+        subject: subject.to_owned(),
+        text,
+        html,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_holds_its_link_in_both_forms_and_escapes_names() {
+        let url = "http://127.0.0.1:8400/verify?token=abc";
+        let mail = verify_email("ada@example.com", "<b>Ada</b> & co", url);
+        assert!(mail.text.contains(url));
+        assert!(mail.text.contains("<b>Ada</b> & co"));
+        assert!(mail.html.contains(&format!("href=\"{url}\"")));
+        assert!(mail.html.contains("&lt;b&gt;Ada&lt;/b&gt; &amp; co"));
+        assert!(!mail.html.contains("<b>Ada"));
+    }
+}
