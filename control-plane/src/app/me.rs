@@ -42,9 +42,9 @@ fn view(row: MembershipRow) -> Result<MembershipView, StoreError> {
 
 pub async fn me(platform: &Platform, caller: &Caller) -> Result<Me, AppError> {
     let mut tx = platform.store.identity(Some(caller.user), None).await?;
-    let user = user::find(&mut tx, caller.user).await?.ok_or_else(|| {
-        AppError::rejected(ProblemType::Unauthenticated, "This user is gone.")
-    })?;
+    let user = user::find(&mut tx, caller.user)
+        .await?
+        .ok_or_else(|| AppError::rejected(ProblemType::Unauthenticated, "This user is gone."))?;
     let mut rows = organization::list_of_user(&mut tx).await?;
     tx.commit().await?;
     if let Actor::Token { organization, .. } = caller.actor {

@@ -6,22 +6,22 @@
 
 pub mod account;
 pub mod audit;
-pub mod catalog;
-pub mod housekeeping;
-pub mod me;
-pub mod organization;
-pub mod project;
-pub mod token;
 pub mod authorize;
 mod caller;
+pub mod catalog;
 pub mod change;
 pub mod database;
 mod error;
+pub mod housekeeping;
 pub mod logical_database;
+pub mod me;
 pub mod operation;
+pub mod organization;
 mod platform;
+pub mod project;
 pub mod role;
 pub mod state;
+pub mod token;
 pub mod usage;
 pub mod validate;
 

@@ -1,9 +1,7 @@
 //! What every call of the product needs.
 
 use crate::clock::Clock;
-use crate::identity::{
-    PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier,
-};
+use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
 use crate::store::Store;
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -101,7 +101,12 @@ mod tests {
         let metrics = Metrics::default();
         let took = Duration::from_millis(7);
         metrics.record("/v1/me", &http::Method::GET, 200, took);
-        metrics.record("/v1/me", &http::Method::from_bytes(b"ODD").expect("token"), 405, took);
+        metrics.record(
+            "/v1/me",
+            &http::Method::from_bytes(b"ODD").expect("token"),
+            405,
+            took,
+        );
         let text = metrics.render();
         let labels = "route=\"/v1/me\",method=\"GET\",status=\"200\"";
         for line in [

@@ -77,7 +77,9 @@ impl RateLimiter {
         });
         bucket.refill(now, full);
         let retry_after_seconds = bucket.missing_seconds(full);
-        bucket.left_milli = bucket.left_milli.saturating_sub(1000 * u64::from(retry_after_seconds.is_none()));
+        bucket.left_milli = bucket
+            .left_milli
+            .saturating_sub(1000 * u64::from(retry_after_seconds.is_none()));
         Quota {
             per_minute: self.per_minute,
             remaining: u32::try_from(bucket.left_milli / 1000).unwrap_or(u32::MAX),

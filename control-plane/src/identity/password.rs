@@ -114,10 +114,18 @@ mod tests {
         let hasher = PasswordHasher::new(2).expect("a hasher");
         let password = Secret::new("correct horse battery");
         let hash = hasher.hash(&password).await.expect("hashed");
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
         let verify = |text: &str, hash: Option<String>| {
             let (hasher, text) = (hasher.clone(), Secret::new(text));
-            async move { hasher.verify(&text, hash.as_deref()).await.expect("checked") }
+            async move {
+                hasher
+                    .verify(&text, hash.as_deref())
+                    .await
+                    .expect("checked")
+            }
         };
         assert!(verify("correct horse battery", Some(hash.clone())).await);
         assert!(!verify("correct horse batterz", Some(hash)).await);

@@ -81,7 +81,10 @@ mod tests {
     #[test]
     fn the_format_of_tokens_stays_as_published() {
         let text = format!("{API_TOKEN_PREFIX}{}", "0".repeat(API_TOKEN_RANDOM));
-        assert!(is_api_token(&format!("{text}{}", checksum(&"0".repeat(30)))));
+        assert!(is_api_token(&format!(
+            "{text}{}",
+            checksum(&"0".repeat(30))
+        )));
         assert_eq!(hash("abc").len(), 64);
         assert_eq!(opaque().expect("random").expose().len(), 43);
     }

@@ -221,7 +221,11 @@ mod tests {
             assert!(verifier.edge(&clock, &token).is_err(), "{missing}");
         }
         let now = seconds(clock.now());
-        for (iat, exp) in [(now, now + 3600), (now + 600, now + 660), (now - 90, now - 30)] {
+        for (iat, exp) in [
+            (now, now + 3600),
+            (now + 600, now + 660),
+            (now - 90, now - 30),
+        ] {
             let mut claims = claims(&clock);
             claims["iat"] = json!(iat);
             claims["exp"] = json!(exp);

@@ -108,6 +108,9 @@ mod tests {
     #[test]
     fn a_mail_is_tried_until_the_next_day() {
         let whole: Duration = (0..ATTEMPTS_MAX - 1).map(pause).sum();
-        assert!(whole > Duration::hours(16) && whole < Duration::days(3), "{whole}");
+        assert!(
+            whole > Duration::hours(16) && whole < Duration::days(3),
+            "{whole}"
+        );
     }
 }

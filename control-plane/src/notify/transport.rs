@@ -145,8 +145,8 @@ fn build(
 fn store(folder: &Path, message: &Message, shown: &LocalMail) -> Result<(), TransportError> {
     let temporary = |error: std::io::Error| TransportError::Temporary(error.to_string());
     std::fs::create_dir_all(folder).map_err(temporary)?;
-    let json = serde_json::to_vec(shown)
-        .map_err(|error| TransportError::Permanent(error.to_string()))?;
+    let json =
+        serde_json::to_vec(shown).map_err(|error| TransportError::Permanent(error.to_string()))?;
     for (extension, content) in [("eml", message.formatted()), ("json", json)] {
         let path = folder.join(format!("{}.{extension}", shown.id));
         let beside = folder.join(format!(".{}.{extension}", shown.id));

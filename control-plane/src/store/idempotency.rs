@@ -88,12 +88,9 @@ pub async fn answer(
 
 /// Forgets answers that were given before this moment.
 pub async fn purge(tx: &mut RegionTx, before: OffsetDateTime) -> Result<u64, StoreError> {
-    let purged = sqlx::query!(
-        "delete from idempotency_keys where created_at < $1",
-        before
-    )
-    .execute(tx.connection())
-    .await?
-    .rows_affected();
+    let purged = sqlx::query!("delete from idempotency_keys where created_at < $1", before)
+        .execute(tx.connection())
+        .await?
+        .rows_affected();
     Ok(purged)
 }

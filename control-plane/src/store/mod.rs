@@ -7,27 +7,27 @@
 //!
 //! Nothing here decides: it reads and writes what `app` and `workflow` say.
 
+pub mod api_token;
 pub mod audit;
+pub mod catalog;
 pub mod database;
 pub mod desired;
 pub mod idempotency;
 pub mod logical_database;
 pub mod membership;
 pub mod operation;
-pub mod role;
-pub mod route;
-pub mod api_token;
-pub mod catalog;
 pub mod organization;
 pub mod outbox;
 pub mod project;
+pub mod role;
+pub mod route;
+mod scope;
 pub mod session;
 pub mod setup;
-pub mod throttle;
-pub mod user;
-mod scope;
 mod signal;
+pub mod throttle;
 pub mod usage;
+pub mod user;
 
 pub use scope::{IdentityTx, RegionTx, Store, StoreError, TenantTx};
 pub use signal::{Signal, SignalReceiver, Signals};

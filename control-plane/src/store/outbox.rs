@@ -42,12 +42,9 @@ async fn write(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
-        r#"select pg_notify($1, '') is null as "notified""#,
-        CHANNEL
-    )
-    .fetch_one(connection)
-    .await?;
+    sqlx::query!(r#"select pg_notify($1, '') is null as "notified""#, CHANNEL)
+        .fetch_one(connection)
+        .await?;
     Ok(())
 }
 

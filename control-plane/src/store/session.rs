@@ -103,11 +103,7 @@ pub async fn list(
 }
 
 /// Ends one session of the user; false if there is none.
-pub async fn delete(
-    tx: &mut IdentityTx,
-    user: UserId,
-    id: SessionId,
-) -> Result<bool, StoreError> {
+pub async fn delete(tx: &mut IdentityTx, user: UserId, id: SessionId) -> Result<bool, StoreError> {
     let deleted = sqlx::query!(
         "delete from sessions where id = $1 and user_id = $2",
         id.uuid(),

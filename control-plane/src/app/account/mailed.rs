@@ -27,12 +27,7 @@ pub async fn send_verification(
 ) -> Result<(), AppError> {
     let url = make_link(platform, tx, user, LinkPurpose::VerifyEmail, wish).await?;
     let name = wish.map_or(user.display_name.as_str(), |wish| wish.display_name);
-    send(
-        platform,
-        tx,
-        content::verify_email(&user.email, name, &url),
-    )
-    .await
+    send(platform, tx, content::verify_email(&user.email, name, &url)).await
 }
 
 /// Mails a link that sets a new password.

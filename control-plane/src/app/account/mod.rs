@@ -108,7 +108,14 @@ mod tests {
     fn addresses_are_compared_in_one_form() {
         let normal = |text| normalized_email(text);
         assert_eq!(normal(" Ada@Example.COM "), Some("ada@example.com".into()));
-        for bad in ["", "ada", "ada@", "@example.com", "ada@exa mple.com", "ädä@example.com"] {
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@exa mple.com",
+            "ädä@example.com",
+        ] {
             assert_eq!(normal(bad), None, "{bad}");
         }
         assert_eq!(normal(&format!("{}@example.com", "a".repeat(250))), None);

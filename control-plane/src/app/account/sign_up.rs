@@ -92,11 +92,7 @@ pub async fn sign_up(
 }
 
 /// Somebody signed up with an address that has an account.
-async fn again(
-    platform: &Platform,
-    tx: &mut IdentityTx,
-    wished: &UserRow,
-) -> Result<(), AppError> {
+async fn again(platform: &Platform, tx: &mut IdentityTx, wished: &UserRow) -> Result<(), AppError> {
     let known = user::find_by_email(tx, &wished.email)
         .await?
         .ok_or_else(|| StoreError::Corrupt("an address is taken by nobody".into()))?;

@@ -25,5 +25,10 @@ pub async fn audit_event_list(
 ) -> Result<Json<Page<AuditEvent>>, AppError> {
     let before = page.cursor()?;
     let rows = audit::audit_event_list(&platform, &caller, id, before, page.fetch()).await?;
-    Ok(Json(Page::of(rows, &page, |row| row.id.to_string(), |row| row)))
+    Ok(Json(Page::of(
+        rows,
+        &page,
+        |row| row.id.to_string(),
+        |row| row,
+    )))
 }

@@ -1,7 +1,7 @@
 use crate::app::account::{self, PasswordReset, Visitor};
 use crate::app::{AppError, Platform};
-use crate::http::extract::ValidJson;
 use crate::http::auth::respond::Accepted;
+use crate::http::extract::ValidJson;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;

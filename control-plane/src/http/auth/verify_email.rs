@@ -1,7 +1,7 @@
 use crate::app::account::{self, VerifyEmail, Visitor};
 use crate::app::{AppError, Platform};
-use crate::http::extract::ValidJson;
 use crate::http::auth::respond::{self, LoggedInBody};
+use crate::http::extract::ValidJson;
 use axum::extract::State;
 use axum::response::Response;
 

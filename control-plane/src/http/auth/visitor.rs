@@ -12,8 +12,7 @@ impl FromRequestParts<ApiState> for Visitor {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, AppError> {
-        let ClientAddress(client_address) =
-            ClientAddress::from_request_parts(parts, state).await?;
+        let ClientAddress(client_address) = ClientAddress::from_request_parts(parts, state).await?;
         let user_agent = parts.headers.get(USER_AGENT);
         Ok(Self {
             client_address,

@@ -125,10 +125,8 @@ mod tests {
             "__Host-lumadb_session=abc; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax; Secure"
         );
         assert!(text("http://127.0.0.1:8400").starts_with("lumadb_session=abc; "));
-        let headers = HeaderMap::from_iter([(
-            COOKIE,
-            HeaderValue::from_static("a=b; lumadb_session=abc"),
-        )]);
+        let headers =
+            HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("a=b; lumadb_session=abc"))]);
         assert_eq!(
             session_secret(&headers, &links("http://127.0.0.1:8400")),
             Some(secret)

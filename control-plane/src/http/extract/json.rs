@@ -43,10 +43,7 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
 pub fn payload_too_large() -> AppError {
     AppError::rejected(
         ProblemType::PayloadTooLarge,
-        format!(
-            "A body has at most {} bytes.",
-            crate::http::BODY_BYTES_MAX
-        ),
+        format!("A body has at most {} bytes.", crate::http::BODY_BYTES_MAX),
     )
 }
 
@@ -118,9 +115,11 @@ mod tests {
 
     fn field_of(body: &str) -> String {
         match parse::<Outer>(body.as_bytes()) {
-            Err(AppError::Rejected { errors, .. }) => {
-                errors.into_iter().next().map(|e| e.field).unwrap_or_default()
-            }
+            Err(AppError::Rejected { errors, .. }) => errors
+                .into_iter()
+                .next()
+                .map(|e| e.field)
+                .unwrap_or_default(),
             other => panic!("{other:?}"),
         }
     }
@@ -130,9 +129,15 @@ mod tests {
         assert_eq!(field_of(r#"{"name": 1}"#), "name");
         assert_eq!(field_of(r"{}"), "name");
         assert_eq!(field_of(r#"{"name": "a", "nome": 1}"#), "nome");
-        assert_eq!(field_of(r#"{"name": "a", "inner": {"size": -1}}"#), "inner.size");
+        assert_eq!(
+            field_of(r#"{"name": "a", "inner": {"size": -1}}"#),
+            "inner.size"
+        );
         assert_eq!(field_of(r#"{"name": "a", "inner": {}}"#), "inner.size");
-        assert_eq!(field_of(r#"{"name": "a", "inner": {"size": 1, "x": 1}}"#), "inner.x");
+        assert_eq!(
+            field_of(r#"{"name": "a", "inner": {"size": 1, "x": 1}}"#),
+            "inner.x"
+        );
         assert_eq!(field_of("[]"), "name");
         assert_eq!(field_of("1"), "body");
         assert_eq!(field_of(r#"{"name": "a"} x"#), "");

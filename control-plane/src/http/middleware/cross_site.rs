@@ -18,7 +18,10 @@ pub async fn refuse(
     request: Request,
     next: Next,
 ) -> Result<Response, AppError> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if safe || is_same_origin(request.headers(), &state.platform.links) {
         return Ok(next.run(request).await);
     }
@@ -63,7 +66,10 @@ mod tests {
         };
         let allowed = |pairs: &[(&'static str, &'static str)]| {
             let headers = pairs.iter().map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
             });
             is_same_origin(&headers.collect(), &links)
         };
@@ -72,8 +78,15 @@ mod tests {
         assert!(allowed(&[]));
         assert!(allowed(&[cookie, ("sec-fetch-site", "same-origin")]));
         assert!(allowed(&[cookie, ("origin", "http://127.0.0.1:8400")]));
-        assert!(allowed(&[cookie, host, ("origin", "http://127.0.0.1:8400")]));
-        assert!(allowed(&[("authorization", "Bearer x"), ("origin", "https://evil.example")]));
+        assert!(allowed(&[
+            cookie,
+            host,
+            ("origin", "http://127.0.0.1:8400")
+        ]));
+        assert!(allowed(&[
+            ("authorization", "Bearer x"),
+            ("origin", "https://evil.example")
+        ]));
         assert!(!allowed(&[cookie]));
         assert!(!allowed(&[("sec-fetch-site", "cross-site")]));
         assert!(!allowed(&[cookie, ("sec-fetch-site", "same-site")]));

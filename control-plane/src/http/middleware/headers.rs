@@ -23,10 +23,7 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     ),
-    (
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-store"),
-    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
 pub async fn protect(request: Request, next: Next) -> Response {

@@ -11,10 +11,10 @@ mod time_limit;
 
 use crate::app::{AppError, ProblemType};
 use crate::http::state::ApiState;
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::Router;
 use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
 

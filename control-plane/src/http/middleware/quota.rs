@@ -26,7 +26,9 @@ pub async fn limit(State(state): State<ApiState>, request: Request, next: Next) 
             Some(exhausted) => exhausted,
             None => state.limiter.take(*key, Instant::now()),
         },
-        None => state.limiter.take(key("address", address.as_bytes()), Instant::now()),
+        None => state
+            .limiter
+            .take(key("address", address.as_bytes()), Instant::now()),
     };
     let mut response = match quota.retry_after_seconds {
         None => next.run(request).await,
@@ -79,8 +81,14 @@ fn tell(response: &mut Response, quota: Quota) {
     let reset = quota.retry_after_seconds.unwrap_or(0);
     let headers = response.headers_mut();
     let texts = [
-        ("ratelimit-policy", format!("\"api\";q={};w=60", quota.per_minute)),
-        ("ratelimit", format!("\"api\";r={};t={reset}", quota.remaining)),
+        (
+            "ratelimit-policy",
+            format!("\"api\";q={};w=60", quota.per_minute),
+        ),
+        (
+            "ratelimit",
+            format!("\"api\";r={};t={reset}", quota.remaining),
+        ),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::from_str(&text) {

@@ -25,5 +25,10 @@ pub async fn project_list(
 ) -> Result<Json<Page<Project>>, AppError> {
     let after = page.cursor()?;
     let rows = project::project_list(&platform, &caller, id, after, page.fetch()).await?;
-    Ok(Json(Page::of(rows, &page, |row| row.id.to_string(), |row| row)))
+    Ok(Json(Page::of(
+        rows,
+        &page,
+        |row| row.id.to_string(),
+        |row| row,
+    )))
 }

@@ -25,5 +25,10 @@ pub async fn token_list(
 ) -> Result<Json<Page<ApiToken>>, AppError> {
     let before = page.cursor()?;
     let rows = token::token_list(&platform, &caller, id, before, page.fetch()).await?;
-    Ok(Json(Page::of(rows, &page, |row| row.id.to_string(), |row| row)))
+    Ok(Json(Page::of(
+        rows,
+        &page,
+        |row| row.id.to_string(),
+        |row| row,
+    )))
 }
