@@ -20,6 +20,7 @@ pub mod organization;
 mod platform;
 pub mod project;
 pub mod role;
+pub mod sql;
 pub mod state;
 pub mod token;
 pub mod usage;

@@ -152,8 +152,18 @@ pub async fn wait(
     }
 }
 
-/// Each state of an operation from now on, the last one final. The caller has been authorized.
-pub fn operation_follow(
+/// Each state of an operation from now on, the last one final.
+pub async fn operation_events(
+    platform: &Platform,
+    caller: &Caller,
+    id: OperationId,
+) -> Result<impl futures::Stream<Item = Result<Operation, AppError>> + Send + use<>, AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
+    read(platform, member.organization, id).await?;
+    Ok(follow(platform.clone(), member.organization, id))
+}
+
+fn follow(
     platform: Platform,
     organization: OrganizationId,
     id: OperationId,

@@ -273,11 +273,7 @@ pub(super) fn checked_name(text: &str) -> Result<PgName, AppError> {
     name.ok_or_else(|| AppError::field("name", "is not a name"))
 }
 
-async fn find(
-    tx: &mut TenantTx,
-    database: DatabaseId,
-    id: RoleId,
-) -> Result<RoleRow, AppError> {
+async fn find(tx: &mut TenantTx, database: DatabaseId, id: RoleId) -> Result<RoleRow, AppError> {
     role::list(tx, database)
         .await?
         .into_iter()

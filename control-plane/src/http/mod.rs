@@ -11,21 +11,28 @@
 pub mod audit;
 pub mod auth;
 pub mod catalog;
+pub mod databases;
 mod document;
 pub mod extract;
 pub mod health;
+mod hold;
+pub mod logical_databases;
 pub mod me;
 mod metrics;
 mod middleware;
+pub mod operations;
 pub mod organizations;
 pub mod outbox;
 pub mod problem;
 pub mod projects;
 mod rate_limit;
+pub mod roles;
 mod serve;
+pub mod sql;
 mod state;
 pub mod tagged;
 pub mod tokens;
+pub mod usage;
 
 pub use serve::serve;
 pub use state::ApiState;
@@ -47,6 +54,12 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(projects::router())
         .merge(tokens::router())
         .merge(audit::router())
+        .merge(databases::router())
+        .merge(roles::router())
+        .merge(logical_databases::router())
+        .merge(operations::router())
+        .merge(usage::router())
+        .merge(sql::router())
         .merge(catalog::router())
         .merge(health::router())
 }

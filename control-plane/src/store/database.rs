@@ -91,9 +91,12 @@ pub async fn find(
     lock: bool,
 ) -> Result<Option<DatabaseRow>, StoreError> {
     if lock {
-        sqlx::query!("select id from databases where id = $1 for update", id.uuid())
-            .fetch_optional(tx.connection())
-            .await?;
+        sqlx::query!(
+            "select id from databases where id = $1 for update",
+            id.uuid()
+        )
+        .fetch_optional(tx.connection())
+        .await?;
     }
     Ok(select(tx, Some(id), None, None, 1).await?.pop())
 }

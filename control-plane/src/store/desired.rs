@@ -120,11 +120,7 @@ pub async fn claim(
 }
 
 /// Keeps claims for longer. Those that were lost stay lost.
-pub async fn renew(
-    tx: &mut RegionTx,
-    lease: Lease,
-    ids: &[DatabaseId],
-) -> Result<(), StoreError> {
+pub async fn renew(tx: &mut RegionTx, lease: Lease, ids: &[DatabaseId]) -> Result<(), StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     sqlx::query!(
         "update databases set lease_until = $3 where lease_owner = $1 and id = any($2)",
@@ -362,12 +358,18 @@ pub async fn mark_deleted(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!("delete from logical_databases where database_id = $1", id.uuid())
-        .execute(tx.connection())
-        .await?;
-    sqlx::query!("delete from database_roles where database_id = $1", id.uuid())
-        .execute(tx.connection())
-        .await?;
+    sqlx::query!(
+        "delete from logical_databases where database_id = $1",
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "delete from database_roles where database_id = $1",
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(true)
 }
 

@@ -24,7 +24,7 @@ pub mod route;
 mod scope;
 pub mod session;
 pub mod setup;
-mod signal;
+pub mod signal;
 pub mod throttle;
 pub mod usage;
 pub mod user;

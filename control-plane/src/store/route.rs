@@ -32,11 +32,9 @@ pub struct Routes {
 /// open, so that none is passed over whatever the order in which they commit. To be read in a
 /// statement of its own, before the routes.
 pub async fn cursor(tx: &mut RegionTx) -> Result<u64, StoreError> {
-    let row = sqlx::query!(
-        r#"select pg_snapshot_xmin(pg_current_snapshot())::text as "cursor!""#
-    )
-    .fetch_one(tx.connection())
-    .await?;
+    let row = sqlx::query!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text as "cursor!""#)
+        .fetch_one(tx.connection())
+        .await?;
     row.cursor
         .parse()
         .map_err(|_| StoreError::Corrupt("a transaction id is no number".into()))

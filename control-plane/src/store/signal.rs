@@ -1,6 +1,6 @@
 //! Notifications of the control plane's database: each says "look", never what happened.
 
-use super::StoreError;
+use super::{StoreError, TenantTx};
 use lumadb_contract::id::{DatabaseId, OperationId};
 use sqlx::postgres::{PgListener, PgPool};
 use std::sync::{Arc, OnceLock};
@@ -80,6 +80,12 @@ impl SignalReceiver {
         }
     }
 
+    /// Ends when this query is to be cancelled, and never otherwise: what was missed is not known
+    /// to have been a cancellation.
+    pub async fn query_cancelled(&mut self, name: Uuid) {
+        while self.next().await != Signal::QueryCancel(name) {}
+    }
+
     /// Waits until `wanted` or [`Signal::Missed`] comes, at most `longest`.
     pub async fn wait_for(&mut self, wanted: Signal, longest: Duration) {
         let seen = async {
@@ -93,6 +99,17 @@ impl SignalReceiver {
         // An elapsed time means "look again", as a signal does.
         let _ = tokio::time::timeout(longest, seen).await;
     }
+}
+
+/// Tells whichever process runs the query to end it.
+pub async fn cancel_query(tx: &mut TenantTx, name: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"select pg_notify('query_cancel', $1)::text as "done""#,
+        name.to_string()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(())
 }
 
 async fn listen(pool: PgPool, sender: broadcast::Sender<Signal>) {

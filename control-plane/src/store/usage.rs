@@ -308,6 +308,8 @@ pub struct PointRow {
     pub transfer_out_bytes: i64,
     pub storage_bytes: i64,
     pub connections: i32,
+    /// Whether its incarnation began in the range that was read.
+    pub is_new: bool,
 }
 
 /// Hours that start in `from..to`.
@@ -416,7 +418,11 @@ pub async fn points(
     let rows = sqlx::query_as!(
         PointRow,
         r#"select incarnation_id as "incarnation_id: IncarnationId", taken_at, requests, errors,
-                  transfer_out_bytes, storage_bytes, connections
+                  transfer_out_bytes, storage_bytes, connections,
+                  exists(select from usage_incarnations i
+                         where i.incarnation_id = last.incarnation_id
+                           and i.first_taken_at >= to_timestamp($3::bigint - $5::bigint)
+                        ) as "is_new!"
            from (select distinct on (incarnation_id, slot) *
                  from (select *, greatest(
                            floor((extract(epoch from taken_at) - $3::bigint) / $4::bigint), -1

@@ -101,7 +101,16 @@ pub(super) fn decide(
         .map(|operation| operation_record(operation, &record, settled, given_up, now))
         .collect();
     let turn = turn(row, observation, &record, now);
-    let look_at = look_at(row, &operations, &record, attempt, settled, given_up, now, jitter);
+    let look_at = look_at(
+        row,
+        &operations,
+        &record,
+        attempt,
+        settled,
+        given_up,
+        now,
+        jitter,
+    );
     Decision {
         record,
         operations,
@@ -258,7 +267,10 @@ fn sleep_at(row: &ClaimedDatabase, record: &Record) -> Option<OffsetDateTime> {
     (row.desired == Desired::Running).then_some(record.idle_since? + timeout)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one reason to look sooner or later")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one reason to look sooner or later"
+)]
 fn look_at(
     row: &ClaimedDatabase,
     operations: &[OperationRecord],
@@ -272,7 +284,9 @@ fn look_at(
     if attempt > 0 {
         return now + backoff(attempt, jitter);
     }
-    let open = operations.iter().any(|operation| !operation.state.is_final());
+    let open = operations
+        .iter()
+        .any(|operation| !operation.state.is_final());
     let resync = match record.observed {
         _ if given_up => RESYNC_STOPPED,
         _ if !settled || open => RESYNC_PENDING,
@@ -285,7 +299,9 @@ fn look_at(
 
 /// Doubles from a quarter of a second to a minute, each time a random part shorter.
 fn backoff(attempt: i32, jitter: f64) -> Duration {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(16);
+    let doublings = u32::try_from(attempt.saturating_sub(1))
+        .unwrap_or(0)
+        .min(16);
     let whole = (BACKOFF_FIRST * 2_i32.pow(doublings)).min(BACKOFF_MAX);
     whole.scale(1.0 - jitter / 2.0)
 }

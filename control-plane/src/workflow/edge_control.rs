@@ -201,13 +201,11 @@ async fn read(
     if from.is_none() {
         sent.clear();
     }
-    found.routes.retain(|route| {
-        sent.insert(route.database_id, route.revision) != Some(route.revision)
-    });
-    // Zero is no revision: a removed database is told once and never routed again.
     found
-        .removed
-        .retain(|id| sent.insert(*id, 0) != Some(0));
+        .routes
+        .retain(|route| sent.insert(route.database_id, route.revision) != Some(route.revision));
+    // Zero is no revision: a removed database is told once and never routed again.
+    found.removed.retain(|id| sent.insert(*id, 0) != Some(0));
     Ok(RouteUpdate {
         cursor: next,
         routes: found.routes,

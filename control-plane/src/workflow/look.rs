@@ -5,9 +5,7 @@ use super::steps;
 use crate::app::Platform;
 use crate::app::state::{Desired, OperationState};
 use crate::runtime::{Runtime, RuntimeError};
-use crate::store::desired::{
-    self, ClaimedDatabase, OpenOperation, OperationRecord,
-};
+use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
 use crate::store::{RegionTx, StoreError};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstanceSpec;
@@ -80,9 +78,7 @@ async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded) -> Result<(), RuntimeErro
     let work = async {
         match &loaded.spec {
             Some(spec) => runtime.apply(spec.clone()).await,
-            None if loaded.row.desired == Desired::Deleted => {
-                runtime.remove(loaded.row.id).await
-            }
+            None if loaded.row.desired == Desired::Deleted => runtime.remove(loaded.row.id).await,
             None => Err(RuntimeError::GiveUp(
                 "its row holds a value that no spec can".into(),
             )),

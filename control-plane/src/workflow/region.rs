@@ -199,8 +199,7 @@ impl<R: Runtime> Workflow<R> {
     }
 
     fn spawn(&mut self, id: DatabaseId) {
-        self.seen
-            .insert(id, Digest::of(&self.runtime.observe(id)));
+        self.seen.insert(id, Digest::of(&self.runtime.observe(id)));
         let (platform, runtime, owner) =
             (self.platform.clone(), Arc::clone(&self.runtime), self.owner);
         let task = self

@@ -214,16 +214,8 @@ async fn turn(
     to.run_generation = to.generation;
     database::change(change, row.id, &to, platform.clock.now()).await?;
     let undo = (desired != Desired::Deleted).then_some(Undo::Desired(row.desired));
-    let operation = operation::begin(
-        platform,
-        change,
-        caller,
-        row.id,
-        kind,
-        to.generation,
-        undo,
-    )
-    .await?;
+    let operation =
+        operation::begin(platform, change, caller, row.id, kind, to.generation, undo).await?;
     let database = find(change, row.id, false).await?.into();
     Ok((database, operation))
 }

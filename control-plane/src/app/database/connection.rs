@@ -122,10 +122,8 @@ pub async fn connection_get(
         None
     };
     let password = password.as_ref().map(|password| password.expose());
-    Ok(
-        Target::of(&row, &role.name, &logical.name, password)
-            .connection(platform.settings.ca_certificate_pem.as_deref()),
-    )
+    Ok(Target::of(&row, &role.name, &logical.name, password)
+        .connection(platform.settings.ca_certificate_pem.as_deref()))
 }
 
 impl<'a> Target<'a> {

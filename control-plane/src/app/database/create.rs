@@ -100,8 +100,7 @@ pub async fn database_create(
     )
     .await
     .map_err(|error| name_taken(error, &checked.name))?;
-    let (role, password) =
-        role::make(platform, &mut change, id, &checked.owner_role, true).await?;
+    let (role, password) = role::make(platform, &mut change, id, &checked.owner_role, true).await?;
     let logical = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
     logical_database::insert(
         &mut change,
@@ -187,9 +186,10 @@ async fn check(
         None => limits.idle_timeout_seconds,
     };
     let (Some(owner_role), Some(logical_database)) = (owner_role, logical_database) else {
-        return Err(fields.finish().err().unwrap_or_else(|| {
-            AppError::field("owner_role", "is not a name")
-        }));
+        return Err(fields
+            .finish()
+            .err()
+            .unwrap_or_else(|| AppError::field("owner_role", "is not a name")));
     };
     fields.finish()?;
     check_compute_quota(limits, milli_vcpu)?;
@@ -216,11 +216,7 @@ pub(in crate::app) fn quota(detail: String) -> AppError {
     AppError::rejected(ProblemType::QuotaExceeded, detail)
 }
 
-pub(in crate::app) fn pg_name(
-    fields: &mut FieldErrors,
-    field: &str,
-    text: &str,
-) -> Option<PgName> {
+pub(in crate::app) fn pg_name(fields: &mut FieldErrors, field: &str, text: &str) -> Option<PgName> {
     match text.parse() {
         Ok(name) => Some(name),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Databases: create, list, change, suspend, resume, delete.
 
-pub mod connection;
 mod change;
+pub mod connection;
 mod create;
 mod view;
 pub mod wake;
@@ -10,8 +10,8 @@ pub(super) use change::unchanged;
 pub use change::{
     DatabaseUpdate, RunChange, database_delete, database_run_change, database_update,
 };
-pub(super) use create::{pg_name, quota};
 pub use create::{DatabaseCreate, DatabaseCreated, database_create};
+pub(super) use create::{pg_name, quota};
 pub use view::{Database, DatabaseChanged};
 
 use crate::app::authorize::authorize;

@@ -205,7 +205,10 @@ pub(super) fn hour_start(at: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// The hours that `from..to` touches, each with how many microseconds of it lie inside.
-pub(super) fn split_by_hour(from: OffsetDateTime, to: OffsetDateTime) -> Vec<(OffsetDateTime, u128)> {
+pub(super) fn split_by_hour(
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+) -> Vec<(OffsetDateTime, u128)> {
     let mut parts = Vec::new();
     let mut at = from;
     while at < to {

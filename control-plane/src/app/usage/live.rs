@@ -79,7 +79,9 @@ fn points(rows: &[PointRow], first: i64, last: i64, interval: i64) -> Vec<Metric
         while let Some(row) = rows.next_if(|row| row.taken_at.unix_timestamp() < end) {
             // What came before the chart began is where it counts from.
             if end > first {
-                let base = before.filter(|before| before.incarnation_id == row.incarnation_id);
+                let known = before.filter(|before| before.incarnation_id == row.incarnation_id);
+                // An incarnation that began earlier counts from its first sample that is here.
+                let base = known.or((!row.is_new).then_some(row));
                 requests += row.requests - base.map_or(0, |base| base.requests);
                 errors += row.errors - base.map_or(0, |base| base.errors);
                 transfer += row.transfer_out_bytes - base.map_or(0, |base| base.transfer_out_bytes);
@@ -92,9 +94,8 @@ fn points(rows: &[PointRow], first: i64, last: i64, interval: i64) -> Vec<Metric
                 requests_per_second: rate(requests, interval),
                 errors_per_second: rate(errors, interval),
                 transfer_out_bytes_per_second: rate(transfer, interval),
-                connections: before.map_or(0, |row| {
-                    u32::try_from(row.connections).unwrap_or_default()
-                }),
+                connections: before
+                    .map_or(0, |row| u32::try_from(row.connections).unwrap_or_default()),
                 storage_bytes: before.map_or(0, |row| {
                     u64::try_from(row.storage_bytes).unwrap_or_default()
                 }),
@@ -132,6 +133,7 @@ mod tests {
             transfer_out_bytes: 0,
             storage_bytes: at,
             connections: 1,
+            is_new: true,
         }
     }
 

@@ -196,15 +196,13 @@ fn sum(
     }
     if let Some(front) = front.filter(|front| front.held) {
         for (hour, us) in split_by_hour(front.at.max(from), to.min(now)) {
-            sums.entry(hour).or_default().storage_byte_us +=
-                u128::from(front.storage_bytes) * us;
+            sums.entry(hour).or_default().storage_byte_us += u128::from(front.storage_bytes) * us;
         }
     }
     for span in spans {
         let end = span.ended_at.unwrap_or(span.seen_at);
         for (hour, us) in split_by_hour(span.started_at.max(from), end.min(to)) {
-            sums.entry(hour).or_default().compute_milli_vcpu_us +=
-                u128::from(span.milli_vcpu) * us;
+            sums.entry(hour).or_default().compute_milli_vcpu_us += u128::from(span.milli_vcpu) * us;
         }
     }
     sums
@@ -267,10 +265,7 @@ mod tests {
         let usage = present(Granularity::Day, from, to, &sums);
         assert_eq!(usage.items.len(), 1);
         assert_eq!(usage.totals.compute_milli_vcpu_seconds, 250 * 1800);
-        assert_eq!(
-            usage.totals.storage_byte_seconds,
-            (1000 * 9000).to_string()
-        );
+        assert_eq!(usage.totals.storage_byte_seconds, (1000 * 9000).to_string());
     }
 
     #[test]
@@ -289,7 +284,14 @@ mod tests {
         let (from, to) = ask(None, None, Granularity::Hour).expect("a range");
         assert_eq!(from, datetime!(2026-11-01 00:00 UTC));
         assert_eq!(to, datetime!(2026-11-01 13:00 UTC));
-        assert!(ask(Some(now), Some(datetime!(2026-10-01 0:00 UTC)), Granularity::Day).is_err());
+        assert!(
+            ask(
+                Some(now),
+                Some(datetime!(2026-10-01 0:00 UTC)),
+                Granularity::Day
+            )
+            .is_err()
+        );
         assert!(
             ask(
                 Some(datetime!(2025-01-01 0:00 UTC)),

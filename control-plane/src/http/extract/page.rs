@@ -21,6 +21,14 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A list that always fits on one page.
+    pub fn whole(items: Vec<T>) -> Self {
+        Self {
+            items,
+            next_cursor: None,
+        }
+    }
+
     /// Makes a page of rows of which one more than asked for was read ([`Pagination::fetch`]).
     /// `cursor` names a row, and the next page starts behind it.
     pub fn of<R>(

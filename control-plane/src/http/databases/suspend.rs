@@ -1,0 +1,35 @@
+use crate::app::database::{self, DatabaseChanged, RunChange};
+use crate::app::{AppError, Platform};
+use crate::http::extract::{Authenticated, IdempotencyKey, PathId, Prefer};
+use crate::http::hold::Hold;
+use axum::Json;
+use axum::extract::State;
+use lumadb_contract::id::DatabaseId;
+
+/// Suspend a database
+///
+/// It stops and refuses connections until it is resumed. Nothing is lost.
+#[utoipa::path(
+    post,
+    path = "/v1/databases/{database_id}/suspend",
+    tag = "databases",
+    operation_id = "database_suspend",
+    params(("database_id" = DatabaseId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be sent again."), ("Prefer" = Option<String>, Header, description = "`wait=N` holds the answer until the operation ends, at most N ≤ 60 seconds.")),
+    responses((status = 200, description = "It is being suspended.", body = DatabaseChanged)),
+    extensions(("x-action" = json!("database_write"))),
+)]
+pub async fn database_suspend(
+    State(platform): State<Platform>,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<DatabaseId>,
+    IdempotencyKey(request): IdempotencyKey,
+    prefer: Prefer,
+) -> Result<Json<DatabaseChanged>, AppError> {
+    let wish = RunChange::Suspend;
+    let request = request.as_ref();
+    let mut changed = database::database_run_change(&platform, &caller, id, request, wish).await?;
+    let hold = Hold::new(&platform, &caller, prefer);
+    hold.database(changed.operation.as_mut(), &mut changed.database)
+        .await?;
+    Ok(Json(changed))
+}

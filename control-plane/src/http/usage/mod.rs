@@ -1,0 +1,18 @@
+//! Usage and live figures.
+
+mod metrics;
+#[expect(
+    clippy::module_inception,
+    reason = "the endpoint is called as its noun is"
+)]
+mod usage;
+
+use crate::http::ApiState;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(usage::usage_get))
+        .routes(routes!(metrics::metrics_get))
+}
