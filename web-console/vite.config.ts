@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url";
 import { tanstackRouter } from "@tanstack/router-plugin/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { compress } from "./build/compress";
-import { mockApi } from "./mock/plugin";
+import { compress } from "./build/compress.ts";
+import { mockApi } from "./mock/plugin.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -39,7 +39,7 @@ export default defineConfig({
     environment: "jsdom",
     setupFiles: ["./src/test/setup.ts"],
     css: false,
-    testTimeout: 20_000,
+    testTimeout: 40_000,
     restoreMocks: true,
   },
 });

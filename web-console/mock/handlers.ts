@@ -1,6 +1,6 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import type { Database, Operation, QueryAnswer, Role } from "../src/api/types";
-import * as data from "./data";
+import * as data from "./data.ts";
 
 /** An API that remembers what it was told, for as long as it lives. */
 export type Cloud = {

@@ -2,10 +2,9 @@ import "./styles/mantine.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import { MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createRouter, RouterProvider } from "@tanstack/react-router";
-import { StrictMode } from "react";
+import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 import { createQueryClient } from "./api/client";
 import { Broken, LostAlone } from "./features/shell/Broken";
@@ -13,12 +12,14 @@ import "./i18n";
 import { routeTree } from "./routeTree.gen";
 import { colorSchemeManager, cssVariablesResolver, theme } from "./theme";
 
+// Nothing is said before the first page is there.
+const Notifications = lazy(async () => ({
+  default: (await import("@mantine/notifications")).Notifications,
+}));
+
 const queryClient = createQueryClient(() => {
-  const { pathname, search } = router.state.location.pathname.startsWith("/log-in")
-    ? { pathname: "/", search: "" }
-    : { pathname: router.state.location.pathname, search: router.state.location.searchStr };
-  queryClient.clear();
-  void router.navigate({ to: "/log-in", search: { next: pathname + search } });
+  const next = router.state.location.href;
+  void router.navigate({ to: "/log-in", search: { next } }).then(() => queryClient.clear());
 });
 
 export const router = createRouter({
@@ -48,7 +49,9 @@ if (root) {
         colorSchemeManager={colorSchemeManager}
         defaultColorScheme="auto"
       >
-        <Notifications position="bottom-right" />
+        <Suspense>
+          <Notifications position="bottom-right" />
+        </Suspense>
         <QueryClientProvider client={queryClient}>
           <RouterProvider router={router} />
         </QueryClientProvider>

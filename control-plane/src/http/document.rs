@@ -22,7 +22,7 @@ answer until it ends. Every POST takes an `Idempotency-Key`. Errors are problem 
 (RFC 9457). Lists come in pages.";
 
 /// The document before any route is in it.
-pub fn base() -> OpenApi {
+pub(super) fn base() -> OpenApi {
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -40,7 +40,7 @@ pub fn base() -> OpenApi {
 }
 
 /// Adds what every operation has: problems, and the ways to authenticate.
-pub fn finish(mut document: OpenApi) -> OpenApi {
+pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     for (name, schema) in [
         (Problem::name(), Problem::schema()),
@@ -99,7 +99,7 @@ fn add_problem(operation: &mut Operation) {
 }
 
 /// `GET /openapi.json`
-pub async fn get() -> Json<&'static OpenApi> {
+pub(super) async fn get() -> Json<&'static OpenApi> {
     static DOCUMENT: OnceLock<OpenApi> = OnceLock::new();
     Json(DOCUMENT.get_or_init(crate::http::openapi))
 }

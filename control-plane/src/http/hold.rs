@@ -8,14 +8,14 @@ use std::time::Duration;
 
 /// Waits as long as the client asks, and brings up to date what it is going to be told.
 #[derive(Debug)]
-pub struct Hold<'a> {
+pub(super) struct Hold<'a> {
     platform: &'a Platform,
     caller: &'a Caller,
     longest: Option<Duration>,
 }
 
 impl<'a> Hold<'a> {
-    pub fn new(platform: &'a Platform, caller: &'a Caller, prefer: Prefer) -> Self {
+    pub(super) fn new(platform: &'a Platform, caller: &'a Caller, prefer: Prefer) -> Self {
         let longest = prefer
             .wait_seconds
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
@@ -27,7 +27,7 @@ impl<'a> Hold<'a> {
     }
 
     /// Holds until the operation ends.
-    pub async fn operation(&self, operation: &mut Operation) -> Result<(), AppError> {
+    pub(super) async fn operation(&self, operation: &mut Operation) -> Result<(), AppError> {
         if let Some(longest) = self.longest {
             *operation =
                 operation::operation_get(self.platform, self.caller, operation.id, longest).await?;
@@ -36,7 +36,7 @@ impl<'a> Hold<'a> {
     }
 
     /// The same, and reads the database again; one that is gone by then stays as it was.
-    pub async fn database(
+    pub(super) async fn database(
         &self,
         operation: Option<&mut Operation>,
         database: &mut Database,

@@ -2,7 +2,7 @@
 
 /// Parts of a mail.
 #[derive(Debug)]
-pub struct Layout<'a> {
+pub(crate) struct Layout<'a> {
     pub name: &'a str,
     pub lead: &'a str,
     pub button: &'a str,
@@ -11,7 +11,7 @@ pub struct Layout<'a> {
 }
 
 /// Plain text and HTML. Styles stand at the elements: mail programs drop style sheets.
-pub fn render(title: &str, layout: &Layout<'_>) -> (String, String) {
+pub(crate) fn render(title: &str, layout: &Layout<'_>) -> (String, String) {
     let Layout {
         name,
         lead,
@@ -42,7 +42,7 @@ pub fn render(title: &str, layout: &Layout<'_>) -> (String, String) {
 }
 
 /// Text as it may stand in HTML, in an attribute too.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -1,6 +1,8 @@
 //! The node's end of the helper's socket: the newest order out, the newest report in.
 
-use crate::engine::{Command, EngineReport, FrameError, InstanceDir, Order, frame_read, frame_write};
+use crate::engine::{
+    Command, EngineReport, FrameError, InstanceDir, Order, frame_read, frame_write,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;

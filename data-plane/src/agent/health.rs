@@ -117,21 +117,74 @@ fn metrics(health: &Health) -> String {
     let status = health.status.read();
     let ready = u64::from(status.phase == InstancePhase::Ready);
     let list: [Metric; 10] = [
-        ("lumadb_node_requests_total", "counter", "Commands that the engine answered.", counters.requests),
-        ("lumadb_node_request_errors_total", "counter", "Answered commands that ended in an error.", counters.errors),
-        ("lumadb_node_transfer_out_bytes_total", "counter", "Bytes sent to clients, before TLS.", counters.transfer_out_bytes),
-        ("lumadb_node_vector_operations_total", "counter", "Vectors searched for or written.", counters.vector_operations),
-        ("lumadb_node_connections_opened_total", "counter", "Client connections admitted.", counters.connections_opened),
-        ("lumadb_node_connections", "gauge", "Client connections open.", u64::from(status.connections)),
-        ("lumadb_node_storage_bytes", "gauge", "Stored bytes without WAL.", status.storage_bytes),
-        ("lumadb_node_ready", "gauge", "1 while the instance takes connections.", ready),
-        ("lumadb_node_observed_generation", "gauge", "Generation of the spec in force.", status.observed_generation),
-        ("lumadb_node_spool_samples", "gauge", "Usage samples not yet acknowledged.", health.outbox.len() as u64),
+        (
+            "lumadb_node_requests_total",
+            "counter",
+            "Commands that the engine answered.",
+            counters.requests,
+        ),
+        (
+            "lumadb_node_request_errors_total",
+            "counter",
+            "Answered commands that ended in an error.",
+            counters.errors,
+        ),
+        (
+            "lumadb_node_transfer_out_bytes_total",
+            "counter",
+            "Bytes sent to clients, before TLS.",
+            counters.transfer_out_bytes,
+        ),
+        (
+            "lumadb_node_vector_operations_total",
+            "counter",
+            "Vectors searched for or written.",
+            counters.vector_operations,
+        ),
+        (
+            "lumadb_node_connections_opened_total",
+            "counter",
+            "Client connections admitted.",
+            counters.connections_opened,
+        ),
+        (
+            "lumadb_node_connections",
+            "gauge",
+            "Client connections open.",
+            u64::from(status.connections),
+        ),
+        (
+            "lumadb_node_storage_bytes",
+            "gauge",
+            "Stored bytes without WAL.",
+            status.storage_bytes,
+        ),
+        (
+            "lumadb_node_ready",
+            "gauge",
+            "1 while the instance takes connections.",
+            ready,
+        ),
+        (
+            "lumadb_node_observed_generation",
+            "gauge",
+            "Generation of the spec in force.",
+            status.observed_generation,
+        ),
+        (
+            "lumadb_node_spool_samples",
+            "gauge",
+            "Usage samples not yet acknowledged.",
+            health.outbox.len() as u64,
+        ),
     ];
     let mut text = String::new();
     for (name, kind, help, value) in list {
         // Writing to a string does not fail.
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+        );
     }
     text
 }

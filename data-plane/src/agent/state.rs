@@ -138,9 +138,12 @@ impl NodeState {
             let connections_max = serving.connections_max;
             return Err(Refusal::TooManyConnections { connections_max });
         }
-        self.connections.send_replace(self.counters.connection_opened());
+        self.connections
+            .send_replace(self.counters.connection_opened());
         drop(serving);
-        Ok(Admission { state: self.clone() })
+        Ok(Admission {
+            state: self.clone(),
+        })
     }
 
     /// How many client connections are open, and that one came or went.

@@ -105,9 +105,7 @@ impl Supervisor {
         match known.spec.run {
             RunState::Running => self.keep_running(&known.spec).await,
             _ if !known.confirmed => Look::Settled,
-            RunState::Asleep if !self.state.close_if_idle() => {
-                self.keep_running(&known.spec).await
-            }
+            RunState::Asleep if !self.state.close_if_idle() => self.keep_running(&known.spec).await,
             RunState::Asleep => self.rest(&known.spec).await,
             RunState::Stopped => {
                 self.end_sessions().await;
@@ -161,7 +159,8 @@ impl Supervisor {
             Sessions::Accepted => Sessions::Accepted,
             Sessions::NotReady | Sessions::Ended => Sessions::NotReady,
         };
-        next.roles.retain(|name, _| current.roles.contains_key(name));
+        next.roles
+            .retain(|name, _| current.roles.contains_key(name));
         self.state.serve(next);
     }
 
@@ -241,7 +240,8 @@ impl Supervisor {
 
     /// Ends the engine and this incarnation, unless the instance is wanted again on the way.
     async fn rest(&mut self, spec: &InstanceSpec) -> Look {
-        self.status.update(|status| status.phase = InstancePhase::Stopping);
+        self.status
+            .update(|status| status.phase = InstancePhase::Stopping);
         if self.applied.is_some() {
             self.measure_once_more().await;
         }

@@ -10,6 +10,7 @@ use crate::protocol::postgres::authenticate::authenticate;
 use crate::protocol::postgres::client::{
     self, ClientStream, HandshakeError, Opened, Request, first_contact,
 };
+use crate::protocol::postgres::quiet::QuietStream;
 use crate::protocol::postgres::relay::Relay;
 use crate::protocol::postgres::scram::{Binding, Credentials, NONCE_BYTES};
 use crate::protocol::postgres::session::{Order, SessionTable};
@@ -273,8 +274,15 @@ impl Shared {
     /// A session of the control plane, on the edge's own unix socket: a token in place of a
     /// password.
     pub(super) async fn serve_sql(self: Arc<Self>, stream: UnixStream) {
+        let stream = match QuietStream::new(stream) {
+            Ok(stream) => ClientStream::Unix(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a session was not registered");
+                return;
+            }
+        };
         let served = async {
-            let reading = client::read_request(ClientStream::Unix(stream));
+            let reading = client::read_request(stream);
             let (stream, request) = self.in_time(reading).await?;
             let startup = match request {
                 Request::Startup(startup) => startup,

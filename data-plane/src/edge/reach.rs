@@ -3,6 +3,7 @@
 use super::connection::{Refused, Shared, Visitor};
 use super::metrics::Outcome;
 use super::node::{self, NodeError};
+use crate::protocol::postgres::quiet::QuietStream;
 use crate::protocol::postgres::startup::CancelRequest;
 use crate::protocol::postgres::wire::sqlstate;
 use base64::Engine as _;
@@ -12,7 +13,6 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::RouteState;
 use lumadb_contract::secret::Secret;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 
 /// Bounds of the pause before a node that was not ready is dialed again.
@@ -20,7 +20,7 @@ const DIAL_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 
 impl Shared {
     /// Opens the session at the node, waking the database as often as it takes within the time.
-    pub(super) async fn reach(&self, visitor: &Visitor) -> Result<UnixStream, Refused> {
+    pub(super) async fn reach(&self, visitor: &Visitor) -> Result<QuietStream, Refused> {
         let id = visitor.label.database_id;
         let opening = Opening::Session(handoff::Session {
             role: visitor.role.clone(),
@@ -35,7 +35,10 @@ impl Shared {
             match &known.route.state {
                 RouteState::Suspended => return Err(suspended(id)),
                 RouteState::Awake { node } => match node::dial(node, &opening, None).await {
-                    Ok((stream, Verdict::Accepted)) => return Ok(stream),
+                    Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => tracing::warn!(%error, %id, "a session was not registered"),
+                    },
                     Ok((_, Verdict::TooManyConnections)) => {
                         return Err(Refused::new(
                             Outcome::TooManyConnections,

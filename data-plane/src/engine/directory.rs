@@ -98,7 +98,11 @@ impl EngineDir {
 
 /// `18.6` from `postgres (PostgreSQL) 18.6 (Debian …)`, if it is the right major version.
 fn version_in(text: &str) -> Option<&str> {
-    let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+    let version = text
+        .split_once("(PostgreSQL) ")?
+        .1
+        .split_whitespace()
+        .next()?;
     (version.split('.').next() == Some(ENGINE_MAJOR)).then_some(version)
 }
 

@@ -56,7 +56,10 @@ pub fn engine_setup(engine: &EngineDir) -> Result<(), SetupError> {
     };
     for entry in std::fs::read_dir(&folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
-        if path.extension().is_none_or(|extension| extension != "control") {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "control")
+        {
             continue;
         }
         let name = path.file_stem().and_then(|name| name.to_str());
@@ -110,7 +113,13 @@ mod tests {
             list.find(|extension| extension.name == name)
                 .is_some_and(|extension| extension.trusted)
         };
-        for name in ["dblink", "postgres_fdw", "file_fdw", "pageinspect", "pg_surgery"] {
+        for name in [
+            "dblink",
+            "postgres_fdw",
+            "file_fdw",
+            "pageinspect",
+            "pg_surgery",
+        ] {
             assert!(!trusted(name), "{name}");
         }
         assert!(trusted("vector") && trusted("pg_trgm"));

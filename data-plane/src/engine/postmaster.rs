@@ -217,7 +217,10 @@ impl PidFile {
         let pid: i32 = text.lines().next()?.trim().parse().ok()?;
         Some(Self {
             pid: (pid > 1).then_some(Pid::from_raw(pid))?,
-            ready: text.lines().nth(7).is_some_and(|line| line.trim() == "ready"),
+            ready: text
+                .lines()
+                .nth(7)
+                .is_some_and(|line| line.trim() == "ready"),
         })
     }
 }

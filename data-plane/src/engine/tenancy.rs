@@ -127,7 +127,9 @@ impl Tenancy<'_> {
                     escape_identifier(wanted.name.as_str()),
                     escape_identifier(wanted.owner.as_str()),
                 );
-                self.session.run("changing a database's owner", &sql).await?;
+                self.session
+                    .run("changing a database's owner", &sql)
+                    .await?;
             }
             if !recorded {
                 self.database_record(wanted).await?;
@@ -277,7 +279,12 @@ mod tests {
     #[test]
     fn a_role_of_a_tenant_gets_no_right_of_the_platform() {
         let sql = role_statement("create", &role(true));
-        for right in ["nosuperuser", "nocreaterole", "noreplication", "nobypassrls"] {
+        for right in [
+            "nosuperuser",
+            "nocreaterole",
+            "noreplication",
+            "nobypassrls",
+        ] {
             assert!(sql.contains(right), "{sql}");
         }
         assert!(sql.contains(" createdb "));

@@ -241,7 +241,10 @@ fn read_earlier(folder: &Path, outbox: &Outbox) -> io::Result<Earlier> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "spool") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "spool")
+        {
             paths.push(path);
         }
     }

@@ -56,7 +56,11 @@ fn samples_of_an_earlier_incarnation_survive_a_kill_and_come_first() {
     spool.acknowledge(id(1), 1).expect("acknowledges");
     drop(spool);
     let spool = Spool::open(folder.path(), id(3)).expect("opens");
-    assert_eq!(seen(&spool), [(1, 1)], "only the second incarnation's is left");
+    assert_eq!(
+        seen(&spool),
+        [(1, 1)],
+        "only the second incarnation's is left"
+    );
 }
 
 #[test]
@@ -86,7 +90,9 @@ fn with_the_parent_away_a_long_time_of_sealing_stays_small_and_complete_to_the_l
     let mut spool = Spool::open(folder.path(), id(1)).expect("opens");
     for requests in 1..=2000 {
         let second = i64::try_from(requests).expect("small") * 5;
-        spool.seal(reading(requests), false, at(second)).expect("seals");
+        spool
+            .seal(reading(requests), false, at(second))
+            .expect("seals");
     }
     assert_eq!(spool.outbox.len(), 167);
     assert!(spool.file_bytes < 2 * FILE_BYTES_COMFORTABLE);

@@ -76,6 +76,14 @@ async fn broken_first_packets_are_answered_and_closed() {
             b""
         );
         assert_eq!(send(world.edge, b"\x16\x03\x01\x02\x00\x01").await, b"");
+        // Half a packet of a client that then leaves is not waited for.
+        let mut leaving = TcpStream::connect(world.edge).await.expect("open");
+        leaving.write_all(b"\x00\x00\x00").await.expect("written");
+        leaving.shutdown().await.expect("shut");
+        let closing = timeout(limits.handshake_timeout / 2, async {
+            leaving.read(&mut [0]).await
+        });
+        let _ = closing.await.expect("closed at once");
         plain(world.edge, &config())
             .await
             .expect("others are served");

@@ -41,20 +41,17 @@ async fn everything_serves_on_when_it_is_killed_and_the_next_one_adopts() -> Out
     let ada = Account::sign_up(&cloud, "ada").await?;
     let database = ada.create_database("kept").await?;
     let pids = |cloud: &Cloud| -> Outcome<Vec<i32>> {
-        let of = |process: &process::Process| {
-            process.is_node()
-                || process.is_engine_helper()
-                || process.is_postmaster()
-                || ["api", "worker", "edge"]
-                    .iter()
-                    .any(|name| process.is_service(name))
+        // The pool is refilled meanwhile, which starts engines for a moment.
+        let pool = cloud.data_dir().join("pool");
+        let lasting = |process: &process::Process| {
+            let service = |name: &&str| process.is_service(name);
+            let folder = process.instance_dir();
+            folder.is_some_and(|folder| !folder.starts_with(&pool))
+                || ["api", "worker", "edge"].iter().any(service)
         };
-        let processes = cloud.processes()?;
-        Ok(processes
-            .iter()
-            .filter(|process| of(process))
-            .map(|process| process.pid)
-            .collect())
+        let mut processes = cloud.processes()?;
+        processes.retain(lasting);
+        Ok(processes.iter().map(|process| process.pid).collect())
     };
     let before = pids(&cloud)?;
     cloud.kill_up().await?;

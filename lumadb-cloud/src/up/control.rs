@@ -2,7 +2,7 @@
 
 use super::error::UpError;
 use super::folder::read_optional;
-use super::say::Say;
+use super::say;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{
     Compute, InstancePhase, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState,
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time for it to take connections: it may have to recover first.
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Its memory decides the engine's buffers; what is not touched is not used.
 const COMPUTE: Compute = Compute {
@@ -49,13 +49,12 @@ pub(crate) async fn start(
     data: &DataFolder,
     programs: &Programs,
     clock: &Clock,
-    say: &Say,
 ) -> Result<Control, UpError> {
     let folder = data.control();
     let processes = Processes::new(data.clone());
     let adopted = processes.find("engine.control").is_some();
     if !folder.exists() {
-        say.line("The control plane's database is being made");
+        say::line("The control plane's database is being made");
         let making = folder_make(data, programs, folder.root()).await;
         making.map_err(|error| UpError::explain(data.root(), &error))?;
     }
@@ -96,7 +95,7 @@ pub(crate) async fn start(
         }
         return Err(error);
     }
-    say.service("control plane's database", adopted, None);
+    say::service("control plane's database", adopted, None);
     Ok(control)
 }
 

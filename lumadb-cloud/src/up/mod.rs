@@ -32,7 +32,6 @@ use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::pool::makers_stop;
 use lumadb_control_plane::runtime::local::process::Processes;
 use lumadb_control_plane::store::setup::{RegionSetup, Setup};
-use say::Say;
 use services::{ServiceSetup, Services};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -56,15 +55,14 @@ pub(crate) async fn run(
     let _lock = folder::lock(&data)?;
     let _telemetry = telemetry::start("up", config, Some(log(&data)?))
         .map_err(|error| UpError::explain(data.root(), &error))?;
-    let say = Say;
-    say.line(&format!("Data folder: {}", data.root().display()));
-    let running = bring_up(&data, config, config_file, say, &mut stop).await?;
+    say::line(&format!("Data folder: {}", data.root().display()));
+    let running = bring_up(&data, config, config_file, &mut stop).await?;
     stop.told().await;
-    say.line("Stopping everything, in order (Ctrl-C again changes nothing)");
-    running.services.stop(say).await;
-    say.line("Stopping the control plane's database");
+    say::line("Stopping everything, in order (Ctrl-C again changes nothing)");
+    running.services.stop().await;
+    say::line("Stopping the control plane's database");
     running.control.end().await;
-    say.line("Everything has stopped; the data is kept");
+    say::line("Everything has stopped; the data is kept");
     Ok(())
 }
 
@@ -72,12 +70,11 @@ async fn bring_up(
     data: &DataFolder,
     config: &Config,
     config_file: Option<&Path>,
-    say: Say,
     stop: &mut Stop,
 ) -> Result<Running, UpError> {
     let addresses = ports::choose(data, config)?;
     let programs = programs::find(data, config)?;
-    say.line(&format!("PostgreSQL: {}", programs.engine.display()));
+    say::line(&format!("PostgreSQL: {}", programs.engine.display()));
     let clock = Clock::system();
     KeyFiles::new(data.keys())
         .ensure()
@@ -96,7 +93,7 @@ async fn bring_up(
         .map_err(|error| UpError::explain(data.root(), &error))?;
     let served = services::any_runs(data);
     let control = tokio::select! {
-        control = control::start(data, &programs, &clock, &say) => control?,
+        control = control::start(data, &programs, &clock) => control?,
         () = stop.told() => return Err(abandon(data, served).await),
     };
     let setup = ServiceSetup {
@@ -107,11 +104,11 @@ async fn bring_up(
         addresses,
     };
     let started = async {
-        if let Err(error) = schema(data, config, &setup, say).await {
+        if let Err(error) = schema(data, config, &setup).await {
             return Err((error, None));
         }
         setup
-            .start(say)
+            .start()
             .await
             .map_err(|(error, services)| (error, Some(services)))
     };
@@ -121,13 +118,13 @@ async fn bring_up(
     };
     match started {
         Ok(services) => {
-            say.line(&format!(
+            say::line(&format!(
                 "Databases: {}:{}, certificate authority {}",
                 config.edge.host,
                 addresses.edge.port(),
                 data.authority().join("ca.pem").display()
             ));
-            say.line(&format!(
+            say::line(&format!(
                 "LumaDB Cloud is ready: {}",
                 crate::service::console_url(config, addresses.http)
             ));
@@ -141,7 +138,7 @@ async fn bring_up(
                 control.leave().await;
             } else {
                 if let Some(services) = services {
-                    services.stop(say).await;
+                    services.stop().await;
                 } else {
                     end_services(data).await;
                 }
@@ -179,7 +176,7 @@ async fn end_services(data: &DataFolder) {
                 nix::sys::signal::Signal::SIGTERM
             };
             process
-                .stop_with(signal, std::time::Duration::from_secs(60))
+                .stop_with(signal, std::time::Duration::from_mins(1))
                 .await;
             processes.forget(name);
         }
@@ -191,7 +188,6 @@ async fn schema(
     data: &DataFolder,
     config: &Config,
     setup: &ServiceSetup<'_>,
-    say: Say,
 ) -> Result<(), UpError> {
     let explain = |error: &dyn std::error::Error| UpError::explain(data.root(), error);
     let mut database = Setup::open(&database::administrator(data))
@@ -199,7 +195,7 @@ async fn schema(
         .map_err(|error| explain(&error))?;
     let applied = database.migrate().await.map_err(|error| explain(&error))?;
     if applied > 0 {
-        say.line(&format!("Migrations: {applied} applied"));
+        say::line(&format!("Migrations: {applied} applied"));
     }
     let region = RegionSetup {
         name: config.region.name.clone(),

@@ -2,7 +2,7 @@
 
 use super::error::UpError;
 use super::ports::Addresses;
-use super::say::Say;
+use super::say;
 use crate::config::Config;
 use lumadb_control_plane::runtime::local::folder::Programs;
 use lumadb_control_plane::runtime::local::keeper::{Keeper, KeptState, Wish};
@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 /// Longest time for a service to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Longest time for one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(crate) const NAMES: [&str; 3] = ["edge", "api", "worker"];
 const GRACES: [Duration; 3] = [
     Duration::from_secs(30),
     Duration::from_secs(30),
-    Duration::from_secs(180),
+    Duration::from_mins(3),
 ];
 
 /// What a service needs to be told besides the configuration file.
@@ -107,7 +107,7 @@ impl ServiceSetup<'_> {
     }
 
     /// Starts or adopts all of them at once and waits until each is ready.
-    pub(crate) async fn start(&self, say: Say) -> Result<Services, (UpError, Services)> {
+    pub(crate) async fn start(&self) -> Result<Services, (UpError, Services)> {
         let processes = Processes::new(self.data.clone());
         let mut services = Services {
             keepers: Vec::new(),
@@ -128,24 +128,19 @@ impl ServiceSetup<'_> {
         }
         // The edge last: it is ready when the API answers it.
         for name in ["worker", "api", "edge"] {
-            if let Err(error) = self.wait_ready(&services, name, say).await {
+            if let Err(error) = self.wait_ready(&services, name).await {
                 return Err((error, services));
             }
         }
         for (name, keeper) in &services.keepers {
             services
                 .watchers
-                .push(tokio::spawn(watch(name, keeper.state(), say)));
+                .push(tokio::spawn(watch(name, keeper.state())));
         }
         Ok(services)
     }
 
-    async fn wait_ready(
-        &self,
-        services: &Services,
-        name: &'static str,
-        say: Say,
-    ) -> Result<(), UpError> {
+    async fn wait_ready(&self, services: &Services, name: &'static str) -> Result<(), UpError> {
         let Some((_, keeper)) = services.keepers.iter().find(|(known, _)| *known == name) else {
             return Ok(());
         };
@@ -156,7 +151,7 @@ impl ServiceSetup<'_> {
             if let KeptState::Running { pid, adopted } = now
                 && self.probe(name).await
             {
-                say.service(name, adopted, Some(pid));
+                say::service(name, adopted, Some(pid));
                 return Ok(());
             }
             let gave_up = matches!(now, KeptState::Waiting { attempt } if attempt > ATTEMPTS_MAX);
@@ -226,16 +221,16 @@ async fn is_ready(address: SocketAddr) -> bool {
 }
 
 /// Tells when a service died and when it is back.
-async fn watch(name: &'static str, mut state: tokio::sync::watch::Receiver<KeptState>, say: Say) {
+async fn watch(name: &'static str, mut state: tokio::sync::watch::Receiver<KeptState>) {
     let mut before = *state.borrow_and_update();
     while state.changed().await.is_ok() {
         let now = *state.borrow_and_update();
         match (before, now) {
             (_, KeptState::Waiting { .. }) => {
-                say.line(&format!("The {name} died and is started again"));
+                say::line(&format!("The {name} died and is started again"));
             }
             (KeptState::Waiting { .. }, KeptState::Running { pid, .. }) => {
-                say.line(&format!("The {name} started again (process {pid})"));
+                say::line(&format!("The {name} started again (process {pid})"));
             }
             _ => {}
         }
@@ -245,12 +240,12 @@ async fn watch(name: &'static str, mut state: tokio::sync::watch::Receiver<KeptS
 
 impl Services {
     /// Ends them in order; the worker ends the nodes.
-    pub(crate) async fn stop(self, say: Say) {
+    pub(crate) async fn stop(self) {
         for watcher in self.watchers {
             watcher.abort();
         }
         for ((name, keeper), grace) in self.keepers.into_iter().zip(GRACES) {
-            say.line(&format!("Stopping the {name}"));
+            say::line(&format!("Stopping the {name}"));
             // The worker leaves nodes running on SIGTERM, and ends them on SIGINT.
             let signal = if name == "worker" {
                 Signal::SIGINT

@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import createFetchClient, { type Middleware } from "openapi-fetch";
 import createQueryHooks from "openapi-react-query";
 import { uuid } from "#/lib/uuid";
@@ -35,12 +35,20 @@ export const $api = createQueryHooks(api);
 /** Attempts after the first, of reads that may succeed later. */
 const RETRIES_MAX = 2;
 
+/** `onSignedOut` is called when the session turns out to be over. */
 export function createQueryClient(onSignedOut: () => void): QueryClient {
+  const ended = (error: unknown, [, path]: readonly unknown[]) => {
+    const isLogIn = typeof path === "string" && path.startsWith("/v1/auth/");
+    // Whether somebody is there at all is asked by the pages' own guard, which knows the way back.
+    if (isLogIn || path === "/v1/me") return;
+    if (error instanceof ApiError && error.status === 401) onSignedOut();
+  };
   return new QueryClient({
     queryCache: new QueryCache({
-      onError(error) {
-        if (error instanceof ApiError && error.status === 401) onSignedOut();
-      },
+      onError: (error, { queryKey }) => ended(error, queryKey),
+    }),
+    mutationCache: new MutationCache({
+      onError: (error, _variables, _result, { options }) => ended(error, options.mutationKey ?? []),
     }),
     defaultOptions: {
       queries: {

@@ -25,6 +25,7 @@ export const en = {
     skip: "Skip to the content",
     home: "LumaDB, databases",
     main: "Main",
+    top: "Shortcuts",
     menu: "Menu",
     search: "Search",
     project: "Project",

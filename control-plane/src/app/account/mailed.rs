@@ -13,13 +13,13 @@ const RESET_LIFE: Duration = Duration::hours(1);
 
 /// What a sign-up with a known address asked for; in force once its own link is used.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub(super) struct Wish<'a> {
     pub password_hash: &'a str,
     pub display_name: &'a str,
 }
 
 /// Mails a link that proves the address.
-pub async fn send_verification(
+pub(super) async fn send_verification(
     platform: &Platform,
     tx: &mut IdentityTx,
     user: &UserRow,
@@ -31,7 +31,7 @@ pub async fn send_verification(
 }
 
 /// Mails a link that sets a new password.
-pub async fn send_reset(
+pub(super) async fn send_reset(
     platform: &Platform,
     tx: &mut IdentityTx,
     user: &UserRow,
@@ -42,7 +42,7 @@ pub async fn send_reset(
 }
 
 /// Tells the owner of an account that somebody signed up with its address.
-pub async fn send_known(
+pub(super) async fn send_known(
     platform: &Platform,
     tx: &mut IdentityTx,
     user: &UserRow,
@@ -53,7 +53,7 @@ pub async fn send_known(
 }
 
 /// Tells that the password was changed.
-pub async fn send_password_changed(
+pub(super) async fn send_password_changed(
     platform: &Platform,
     tx: &mut IdentityTx,
     user: &UserRow,

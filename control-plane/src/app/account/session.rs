@@ -24,12 +24,12 @@ const LIFE_MAX: Duration = Duration::days(90);
 const USER_AGENT_CHARACTERS_MAX: usize = 300;
 
 /// When a session that is used now ends.
-pub fn expiry(created_at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn expiry(created_at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     (now + IDLE_MAX).min(created_at + LIFE_MAX)
 }
 
 /// Opens a session in the transaction of a user that has proved who it is.
-pub async fn open(
+pub(super) async fn open(
     platform: &Platform,
     tx: &mut IdentityTx,
     visitor: &Visitor,
@@ -65,7 +65,7 @@ pub async fn open(
 }
 
 /// Writes an event about a user into the log of each of its organizations.
-pub async fn record(
+pub(super) async fn record(
     platform: &Platform,
     tx: &mut IdentityTx,
     visitor: &Visitor,

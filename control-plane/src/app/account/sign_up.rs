@@ -187,7 +187,7 @@ pub async fn verify_email(
 }
 
 /// Alike for a link that never was: it tells nothing about those that are.
-pub fn link_gone() -> AppError {
+pub(super) fn link_gone() -> AppError {
     AppError::rejected(
         ProblemType::Gone,
         "This link was used already or has expired. Ask for a new one.",

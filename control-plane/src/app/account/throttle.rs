@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 /// One limit that an attempt counts against.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub(super) struct Rule {
     key: String,
     attempts_max: u32,
     window: Duration,
@@ -15,7 +15,7 @@ pub struct Rule {
 
 impl Rule {
     /// `what` names the kind of attempt; `whom` the account or address that it is counted for.
-    pub fn new(what: &str, whom: &str, attempts_max: u32, window: Duration) -> Self {
+    pub(super) fn new(what: &str, whom: &str, attempts_max: u32, window: Duration) -> Self {
         Self {
             key: format!("{what}/{whom}"),
             attempts_max,
@@ -24,7 +24,7 @@ impl Rule {
     }
 
     /// Counted for an address; all clients whose address is not known share one.
-    pub fn address(
+    pub(super) fn address(
         what: &str,
         address: Option<IpAddr>,
         attempts_max: u32,
@@ -54,13 +54,13 @@ fn network(address: IpAddr) -> String {
 
 /// Attempts that were counted.
 #[derive(Debug)]
-pub struct Attempt {
+pub(super) struct Attempt {
     rules: Vec<Rule>,
     at: OffsetDateTime,
 }
 
 /// Counts an attempt against every rule; fails with `rate_limited` when one is used up.
-pub async fn attempt(platform: &Platform, rules: Vec<Rule>) -> Result<Attempt, AppError> {
+pub(super) async fn attempt(platform: &Platform, rules: Vec<Rule>) -> Result<Attempt, AppError> {
     let now = platform.clock.now();
     let mut tx = platform.store.identity(None, None).await?;
     let mut wait = None;
@@ -88,7 +88,7 @@ pub async fn attempt(platform: &Platform, rules: Vec<Rule>) -> Result<Attempt, A
 
 impl Attempt {
     /// Takes the counts back: the attempt was a good one.
-    pub async fn forgive(self, platform: &Platform) -> Result<(), AppError> {
+    pub(super) async fn forgive(self, platform: &Platform) -> Result<(), AppError> {
         let mut tx = platform.store.identity(None, None).await?;
         for rule in &self.rules {
             throttle::forgive(&mut tx, &rule.key, rule.window_start(self.at)).await?;

@@ -18,9 +18,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 /// Shortest time without a client after which a database may fall asleep, seconds.
-pub const IDLE_TIMEOUT_SECONDS_MIN: u32 = 5;
+pub(super) const IDLE_TIMEOUT_SECONDS_MIN: u32 = 5;
 /// Longest one: 30 days.
-pub const IDLE_TIMEOUT_SECONDS_MAX: u32 = 30 * 24 * 3600;
+pub(super) const IDLE_TIMEOUT_SECONDS_MAX: u32 = 30 * 24 * 3600;
 
 const DEFAULT_ROLE: &str = "owner";
 const DEFAULT_LOGICAL_DATABASE: &str = "main";

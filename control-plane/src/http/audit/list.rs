@@ -17,7 +17,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 200, description = "A page.", body = Page<AuditEvent>)),
     extensions(("x-action" = json!("audit_read"))),
 )]
-pub async fn audit_event_list(
+pub(super) async fn audit_event_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

@@ -16,7 +16,7 @@ use axum::response::Response;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn log_in(
+pub(super) async fn log_in(
     State(platform): State<Platform>,
     visitor: Visitor,
     ValidJson(input): ValidJson<LogIn>,

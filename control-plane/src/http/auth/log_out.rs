@@ -16,7 +16,7 @@ use axum::response::Response;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn log_out(
+pub(super) async fn log_out(
     State(platform): State<Platform>,
     visitor: Visitor,
 ) -> Result<Response, AppError> {

@@ -19,7 +19,7 @@ use http::StatusCode;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn password_reset(
+pub(super) async fn password_reset(
     State(platform): State<Platform>,
     visitor: Visitor,
     ValidJson(input): ValidJson<PasswordReset>,

@@ -17,7 +17,7 @@ use http::StatusCode;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn password_reset_confirm(
+pub(super) async fn password_reset_confirm(
     State(platform): State<Platform>,
     visitor: Visitor,
     ValidJson(input): ValidJson<PasswordResetConfirm>,

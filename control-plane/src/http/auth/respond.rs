@@ -13,22 +13,22 @@ use utoipa::ToSchema;
 
 /// A person who is logged in now; the session is in the answer's cookie.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LoggedInBody {
+pub(super) struct LoggedInBody {
     pub user: UserView,
 }
 
 /// Nothing more is said.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Accepted {}
+pub(super) struct Accepted {}
 
-pub fn logged_in(logged_in: LoggedIn, links: &Links) -> Result<Response, AppError> {
+pub(super) fn logged_in(logged_in: LoggedIn, links: &Links) -> Result<Response, AppError> {
     let body = Json(LoggedInBody {
         user: logged_in.user,
     });
     with_cookie(body.into_response(), Some(&logged_in.session_secret), links)
 }
 
-pub fn logged_out(links: &Links) -> Result<Response, AppError> {
+pub(super) fn logged_out(links: &Links) -> Result<Response, AppError> {
     with_cookie(StatusCode::NO_CONTENT.into_response(), None, links)
 }
 

@@ -20,7 +20,7 @@ use http::StatusCode;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn sign_up(
+pub(super) async fn sign_up(
     State(platform): State<Platform>,
     visitor: Visitor,
     ValidJson(input): ValidJson<SignUp>,

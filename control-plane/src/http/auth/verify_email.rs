@@ -18,7 +18,7 @@ use axum::response::Response;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn verify_email(
+pub(super) async fn verify_email(
     State(platform): State<Platform>,
     visitor: Visitor,
     ValidJson(input): ValidJson<VerifyEmail>,

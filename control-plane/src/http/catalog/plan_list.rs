@@ -13,6 +13,6 @@ use axum::extract::State;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn plan_list(State(platform): State<Platform>) -> Result<Json<Plans>, AppError> {
+pub(super) async fn plan_list(State(platform): State<Platform>) -> Result<Json<Plans>, AppError> {
     catalog::plan_list(&platform).await.map(Json)
 }

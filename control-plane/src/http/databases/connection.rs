@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "What a client needs.", body = Connection)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn connection_get(
+pub(super) async fn connection_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -20,7 +20,7 @@ use lumadb_contract::id::ProjectId;
     responses((status = 201, description = "Created.", body = DatabaseCreated)),
     extensions(("x-action" = json!("database_write"))),
 )]
-pub async fn database_create(
+pub(super) async fn database_create(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<ProjectId>,

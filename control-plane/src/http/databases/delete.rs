@@ -18,7 +18,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "It is being deleted.", body = DatabaseChanged)),
     extensions(("x-action" = json!("database_delete"))),
 )]
-pub async fn database_delete(
+pub(super) async fn database_delete(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -15,7 +15,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "The database.", body = Database, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn database_get(
+pub(super) async fn database_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::ProjectId;
     responses((status = 200, description = "A page.", body = Page<Database>)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn database_list(
+pub(super) async fn database_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<ProjectId>,

@@ -16,7 +16,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "It is being resumed.", body = DatabaseChanged)),
     extensions(("x-action" = json!("database_write"))),
 )]
-pub async fn database_resume(
+pub(super) async fn database_resume(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

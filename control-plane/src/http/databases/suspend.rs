@@ -18,7 +18,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "It is being suspended.", body = DatabaseChanged)),
     extensions(("x-action" = json!("database_write"))),
 )]
-pub async fn database_suspend(
+pub(super) async fn database_suspend(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

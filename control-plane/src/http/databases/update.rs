@@ -19,7 +19,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "As it is now.", body = DatabaseChanged, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("database_write"))),
 )]
-pub async fn database_update(
+pub(super) async fn database_update(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

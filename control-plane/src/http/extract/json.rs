@@ -40,7 +40,7 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
         })
 }
 
-pub fn payload_too_large() -> AppError {
+pub(super) fn payload_too_large() -> AppError {
     AppError::rejected(
         ProblemType::PayloadTooLarge,
         format!("A body has at most {} bytes.", crate::http::BODY_BYTES_MAX),

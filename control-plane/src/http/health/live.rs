@@ -12,13 +12,13 @@ use utoipa::ToSchema;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn health_live() -> Json<Health> {
+pub(super) async fn health_live() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
 /// How the process is.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Health {
+pub(super) struct Health {
     #[schema(examples("ok"))]
     pub status: &'static str,
 }

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], state.metrics.render())
 }

@@ -18,7 +18,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 201, description = "Created.", body = LogicalDatabaseChanged)),
     extensions(("x-action" = json!("role_write"))),
 )]
-pub async fn logical_database_create(
+pub(super) async fn logical_database_create(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -18,7 +18,7 @@ use lumadb_contract::id::{DatabaseId, LogicalDatabaseId};
     responses((status = 200, description = "It is being deleted.", body = LogicalDatabaseChanged)),
     extensions(("x-action" = json!("role_write"))),
 )]
-pub async fn logical_database_delete(
+pub(super) async fn logical_database_delete(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(ids): PathId<(DatabaseId, LogicalDatabaseId)>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "The logical databases, oldest first.", body = Page<LogicalDatabase>)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn logical_database_list(
+pub(super) async fn logical_database_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -13,7 +13,7 @@ use axum::extract::State;
     responses((status = 200, description = "The caller, and where it belongs.", body = Me)),
     extensions(("x-action" = json!("self"))),
 )]
-pub async fn me_get(
+pub(super) async fn me_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<Me>, AppError> {

@@ -15,7 +15,7 @@ use lumadb_contract::id::SessionId;
     responses((status = 204, description = "Ended.")),
     extensions(("x-action" = json!("self"))),
 )]
-pub async fn session_delete(
+pub(super) async fn session_delete(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<SessionId>,

@@ -13,7 +13,7 @@ use axum::extract::State;
     responses((status = 200, description = "The latest used first.", body = Page<SessionView>)),
     extensions(("x-action" = json!("self"))),
 )]
-pub async fn session_list(
+pub(super) async fn session_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<Page<SessionView>>, AppError> {

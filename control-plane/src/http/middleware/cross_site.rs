@@ -13,7 +13,7 @@ use axum::response::Response;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method};
 
-pub async fn refuse(
+pub(super) async fn refuse(
     State(state): State<ApiState>,
     request: Request,
     next: Next,

@@ -26,7 +26,7 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-pub async fn protect(request: Request, next: Next) -> Response {
+pub(super) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in PROTECTION {
         response.headers_mut().entry(name).or_insert(value);
@@ -34,7 +34,7 @@ pub async fn protect(request: Request, next: Next) -> Response {
     response
 }
 
-pub async fn client_address(
+pub(super) async fn client_address(
     State(state): State<ApiState>,
     mut request: Request,
     next: Next,

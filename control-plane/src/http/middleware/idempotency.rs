@@ -17,7 +17,7 @@ const HEADER: &str = "idempotency-key";
 const KEY_CHARACTERS_MAX: usize = 255;
 
 /// Reads the body of a POST with a key, so that the same key with another body is noticed.
-pub async fn tie_key(request: Request, next: Next) -> Result<Response, AppError> {
+pub(super) async fn tie_key(request: Request, next: Next) -> Result<Response, AppError> {
     if request.method() != Method::POST {
         return Ok(next.run(request).await);
     }

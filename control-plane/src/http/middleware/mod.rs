@@ -19,7 +19,7 @@ use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// Wraps the router; called once, after every route is there.
-pub fn wrap(router: Router, state: &ApiState) -> Router {
+pub(super) fn wrap(router: Router, state: &ApiState) -> Router {
     router
         .layer(from_fn(idempotency::tie_key))
         .layer(DefaultBodyLimit::max(crate::http::BODY_BYTES_MAX))

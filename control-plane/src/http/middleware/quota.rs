@@ -13,7 +13,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, StatusCode};
 use std::time::Instant;
 
-pub async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }

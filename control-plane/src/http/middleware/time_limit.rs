@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const QUERY_LIMIT: Duration = Duration::from_secs(90);
 
 /// The limit ends with the answer's head: a stream of events goes on for as long as it lasts.
-pub async fn limit(request: Request, next: Next) -> Result<Response, AppError> {
+pub(super) async fn limit(request: Request, next: Next) -> Result<Response, AppError> {
     let limit = if request.uri().path().ends_with("/query") {
         QUERY_LIMIT
     } else {

@@ -17,7 +17,7 @@ use lumadb_contract::id::OperationId;
     responses((status = 200, description = "It is cancelled.", body = Operation)),
     extensions(("x-action" = json!("database_write"))),
 )]
-pub async fn operation_cancel(
+pub(super) async fn operation_cancel(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OperationId>,

@@ -20,7 +20,7 @@ use std::time::Duration;
     responses((status = 200, description = "A stream of events, each holding an operation.", body = Operation, content_type = "text/event-stream")),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn operation_events(
+pub(super) async fn operation_events(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OperationId>,

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct OperationQuery {
+pub(super) struct OperationQuery {
     /// Seconds to hold the answer until the operation ends.
     #[param(minimum = 0, maximum = 60)]
     pub wait: Option<u32>,
@@ -28,7 +28,7 @@ pub struct OperationQuery {
     responses((status = 200, description = "The operation.", body = Operation)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn operation_get(
+pub(super) async fn operation_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OperationId>,

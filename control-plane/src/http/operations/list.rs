@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "A page.", body = Page<Operation>)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn operation_list(
+pub(super) async fn operation_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

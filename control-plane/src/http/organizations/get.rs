@@ -15,7 +15,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 200, description = "The organization.", body = Organization, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("organization_read"))),
 )]
-pub async fn organization_get(
+pub(super) async fn organization_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

@@ -16,7 +16,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 200, description = "As it is now.", body = Organization, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("organization_update"))),
 )]
-pub async fn organization_update(
+pub(super) async fn organization_update(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

@@ -8,7 +8,7 @@ use time::macros::format_description;
 const STYLE: &str = include_str!("outbox.css");
 
 /// Newest first, each mail as its reader would see it.
-pub fn render(mails: &[LocalMail]) -> String {
+pub(super) fn render(mails: &[LocalMail]) -> String {
     let mut list = String::new();
     for mail in mails {
         write_mail(&mut list, mail);

@@ -17,7 +17,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 201, description = "Created.", body = Project)),
     extensions(("x-action" = json!("project_write"))),
 )]
-pub async fn project_create(
+pub(super) async fn project_create(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

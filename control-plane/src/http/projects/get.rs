@@ -15,7 +15,7 @@ use lumadb_contract::id::ProjectId;
     responses((status = 200, description = "The project.", body = Project, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("project_read"))),
 )]
-pub async fn project_get(
+pub(super) async fn project_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<ProjectId>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 200, description = "A page.", body = Page<Project>)),
     extensions(("x-action" = json!("project_read"))),
 )]
-pub async fn project_list(
+pub(super) async fn project_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

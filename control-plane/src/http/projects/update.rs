@@ -16,7 +16,7 @@ use lumadb_contract::id::ProjectId;
     responses((status = 200, description = "As it is now.", body = Project, headers(("ETag" = String, description = "Its revision.")))),
     extensions(("x-action" = json!("project_write"))),
 )]
-pub async fn project_update(
+pub(super) async fn project_update(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<ProjectId>,

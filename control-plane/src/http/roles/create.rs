@@ -20,7 +20,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 201, description = "Created.", body = RoleWithPassword)),
     extensions(("x-action" = json!("role_write"))),
 )]
-pub async fn role_create(
+pub(super) async fn role_create(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

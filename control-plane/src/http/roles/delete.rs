@@ -18,7 +18,7 @@ use lumadb_contract::id::{DatabaseId, RoleId};
     responses((status = 200, description = "It is being deleted.", body = RoleDeleted)),
     extensions(("x-action" = json!("role_write"))),
 )]
-pub async fn role_delete(
+pub(super) async fn role_delete(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(ids): PathId<(DatabaseId, RoleId)>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "The roles, oldest first.", body = Page<Role>)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn role_list(
+pub(super) async fn role_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

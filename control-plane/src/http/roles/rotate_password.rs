@@ -18,7 +18,7 @@ use lumadb_contract::id::{DatabaseId, RoleId};
     responses((status = 200, description = "The new password.", body = RoleWithPassword)),
     extensions(("x-action" = json!("role_write"))),
 )]
-pub async fn role_rotate_password(
+pub(super) async fn role_rotate_password(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(ids): PathId<(DatabaseId, RoleId)>,

@@ -18,7 +18,7 @@ use uuid::Uuid;
     responses((status = 204, description = "It is told to end.")),
     extensions(("x-action" = json!("database_connect"))),
 )]
-pub async fn sql_cancel(
+pub(super) async fn sql_cancel(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId((id, query_id)): PathId<(DatabaseId, Uuid)>,

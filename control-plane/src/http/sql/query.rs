@@ -19,7 +19,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "What came back.", body = SqlAnswer)),
     extensions(("x-action" = json!("database_connect"))),
 )]
-pub async fn sql_query(
+pub(super) async fn sql_query(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -19,7 +19,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 201, description = "Created.", body = ApiTokenCreated)),
     extensions(("x-action" = json!("token_write"))),
 )]
-pub async fn token_create(
+pub(super) async fn token_create(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::{ApiTokenId, OrganizationId};
     responses((status = 204, description = "Deleted.")),
     extensions(("x-action" = json!("token_write"))),
 )]
-pub async fn token_delete(
+pub(super) async fn token_delete(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId((organization, id)): PathId<(OrganizationId, ApiTokenId)>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::OrganizationId;
     responses((status = 200, description = "A page.", body = Page<ApiToken>)),
     extensions(("x-action" = json!("token_read"))),
 )]
-pub async fn token_list(
+pub(super) async fn token_list(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<OrganizationId>,

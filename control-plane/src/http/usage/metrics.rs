@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "Figures.", body = Metrics)),
     extensions(("x-action" = json!("database_read"))),
 )]
-pub async fn metrics_get(
+pub(super) async fn metrics_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -17,7 +17,7 @@ use lumadb_contract::id::DatabaseId;
     responses((status = 200, description = "Usage.", body = Usage)),
     extensions(("x-action" = json!("usage_read"))),
 )]
-pub async fn usage_get(
+pub(super) async fn usage_get(
     State(platform): State<Platform>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<DatabaseId>,

@@ -21,7 +21,7 @@ const USER_ID_FIRST: u32 = 200_000;
 const USER_ID_LAST: u32 = 2_000_000_000;
 
 /// Longest time for one stage of making a folder.
-const STAGE_TIMEOUT: Duration = Duration::from_secs(120);
+const STAGE_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -103,14 +103,16 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// What `user-ids.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Next {
+    next: u32,
+}
+
 /// Three user IDs that no instance of this data folder has had.
 fn owners_allocate(folder: &DataFolder) -> Result<Option<Owners>, FolderError> {
     if !is_root() {
         return Ok(None);
-    }
-    #[derive(Serialize, Deserialize)]
-    struct Next {
-        next: u32,
     }
     let path = folder.user_ids();
     let failed = |source| FolderError::file(&path, source);

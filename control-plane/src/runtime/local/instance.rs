@@ -21,7 +21,7 @@ use tokio::time::Instant;
 const NODE_GRACE: Duration = Duration::from_secs(20);
 
 /// Longest time for a shutdown of PostgreSQL, its checkpoint included.
-const ENGINE_GRACE: Duration = Duration::from_secs(60);
+const ENGINE_GRACE: Duration = Duration::from_mins(1);
 
 /// Longest time for a node to stop as its spec says, before it is told by a signal.
 const STOP_GRACE: Duration = Duration::from_secs(90);

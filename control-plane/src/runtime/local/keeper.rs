@@ -13,7 +13,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// A process that ran for so long was healthy: its next restart is a first one.
-const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+const HEALTHY_AFTER: Duration = Duration::from_mins(1);
 
 /// What shall be. Always the whole wish: the keeper compares it with what is.
 #[derive(Debug, Clone)]

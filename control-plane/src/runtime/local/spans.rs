@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 /// How often a span that lasts is written with the moment it was last seen.
-const SEEN_INTERVAL: Duration = Duration::from_secs(60);
+const SEEN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Wait before spans that could not be stored are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -1,17 +1,19 @@
 //! A client's connection: TCP or unix, in the clear or within TLS; and the first steps on it.
 
+use super::quiet::QuietStream;
 use super::scram::Binding;
 use super::startup::{
     self, CancelRequest, FirstPacket, PREAMBLE_BYTES, STARTUP_BYTES_MAX, Startup,
 };
 use super::tls::{ALPN, TlsServer};
 use super::wire::{Fatal, sqlstate};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// Longest time from accepting a connection to its start-up packet, TLS included, and again for
@@ -33,7 +35,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::fr
 #[derive(Debug)]
 pub enum ClientStream {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(QuietStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -45,7 +47,6 @@ impl ClientStream {
     /// Whether a client at its end does not listen any more either. A unix socket tells; TCP does
     /// not before something is written.
     pub fn is_gone(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let Self::Unix(stream) = self else {
             return false;
         };
@@ -188,12 +189,25 @@ pub async fn peek_at_least(
         if seen >= enough || seen == 0 {
             return Ok(seen);
         }
+        if has_ended(socket) {
+            // The rest may have come just before the end.
+            return socket.peek(buffer).await;
+        }
         if seen > seen_before {
             (pause, seen_before) = (LOOK_AGAIN.0, seen);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(pause_max);
     }
+}
+
+/// Whether the client sends nothing more: looking at what it sent does not tell.
+fn has_ended(socket: &TcpStream) -> bool {
+    let mut looked = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut looked, Some(&Timespec::default())).is_ok()
+        && looked[0]
+            .revents()
+            .intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
 }
 
 /// Looks at a start-up packet in the clear without reading it.

@@ -1,6 +1,7 @@
 //! Opening a session at the engine, as a role that has authenticated already.
 
 use super::cancel::EngineKey;
+use super::quiet::QuietStream;
 use super::startup::Startup;
 use super::wire;
 use std::io;
@@ -35,7 +36,7 @@ pub enum Answer {
     /// The session stands. `before_key` and `after_key` are the answer's bytes around
     /// BackendKeyData, which is replaced by one of ours.
     Session {
-        stream: UnixStream,
+        stream: QuietStream,
         before_key: Vec<u8>,
         engine_key: EngineKey,
         after_key: Vec<u8>,
@@ -96,7 +97,7 @@ async fn read_answer(mut stream: UnixStream) -> Result<Answer, EngineError> {
                 let after_key = bytes.split_off(end);
                 bytes.truncate(start);
                 return Ok(Answer::Session {
-                    stream,
+                    stream: QuietStream::new(stream)?,
                     before_key: bytes,
                     engine_key,
                     after_key,

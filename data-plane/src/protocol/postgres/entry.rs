@@ -6,9 +6,11 @@ use super::client::{
 };
 use super::engine::{Answer, EngineError, open_session};
 use super::handover::{self, HandoverError};
+use super::quiet::QuietStream;
 use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
-use super::server::Server;
+use super::server::{Server, objection};
+use super::session::Order;
 use super::startup::Startup;
 use super::target::{Target, target};
 use super::tls::TlsServer;
@@ -68,7 +70,7 @@ impl Server {
             minor: session.protocol_minor,
             parameters: session.parameters,
         };
-        let client = ClientStream::Unix(stream);
+        let client = ClientStream::Unix(QuietStream::new(stream)?);
         if let Err((mut client, error)) = self.run(client, login, greeting, admission).await {
             tracing::debug!(%error, "the engine took no session");
             let verdict = handover::verdict_frame(Verdict::NotReady)?;
@@ -265,9 +267,15 @@ impl Server {
         mut greeting: Vec<u8>,
         admission: Admission,
     ) -> Result<(), (ClientStream, EngineError)> {
-        let session = self
-            .sessions
-            .enter((login.role.clone(), login.verifier.clone()));
+        let label = (login.role.clone(), login.verifier.clone());
+        let session = self.sessions.enter(label.clone());
+        // What changed between authentication and here was not ended with the others. (A role that
+        // the edge knows already may be news to this node.)
+        if label.1.is_some()
+            && let Some(fatal) = objection(&label, &self.state.serving())
+        {
+            session.control().end(Order::Now, &fatal);
+        }
         let startup = login.startup();
         let (engine, engine_key) = match open_session(self.state.engine_socket(), &startup).await {
             Ok(Answer::Session {

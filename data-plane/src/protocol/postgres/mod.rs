@@ -18,6 +18,7 @@ pub mod engine;
 mod entry;
 pub mod frame;
 pub mod handover;
+pub mod quiet;
 pub mod relay;
 pub mod requests;
 pub mod scram;

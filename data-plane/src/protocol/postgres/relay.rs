@@ -6,6 +6,7 @@
 
 use super::client::ClientStream;
 use super::frame::{InvalidLength, Scanner};
+use super::quiet::QuietStream;
 use super::requests::{Counted, OUTSTANDING_MAX, RequestTracker};
 use super::session::{Order, SessionControl};
 use super::wire::{Fatal, sqlstate};
@@ -16,7 +17,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::UnixStream;
 
 /// Size of the buffer that the connections of a thread share.
 const SHARED_BUFFER_BYTES: usize = 64 * 1024;
@@ -245,7 +245,7 @@ where
 #[derive(Debug)]
 pub struct Relay<'a> {
     client: ClientStream,
-    engine: UnixStream,
+    engine: QuietStream,
     up: Lane,
     down: Lane,
     from_client: Scanner,
@@ -259,7 +259,7 @@ impl<'a> Relay<'a> {
     /// `greeting` goes to the client before anything that the engine sends; it ends a message.
     pub fn new(
         client: ClientStream,
-        engine: UnixStream,
+        engine: QuietStream,
         greeting: Vec<u8>,
         counters: Option<&'a Counters>,
         control: &'a SessionControl,

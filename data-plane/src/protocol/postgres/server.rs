@@ -31,7 +31,7 @@ pub struct Listeners {
 
 /// Whose a session is: its role, and the verifier if the role authenticated here. What the edge
 /// authenticated, the edge cuts.
-type Label = (PgName, Option<ScramVerifier>);
+pub(super) type Label = (PgName, Option<ScramVerifier>);
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -96,19 +96,8 @@ impl Server {
                 .ok()
         });
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
-        self.sessions.end_each(|(role, verifier)| {
-            let current = serving.roles.get(role);
-            let text = if serving.sessions == Sessions::Ended {
-                "terminating connection: the database is being stopped"
-            } else if current.is_none() {
-                "terminating connection: the role was removed"
-            } else if verifier.is_some() && verifier.as_ref() != current {
-                "terminating connection: the role's password was changed"
-            } else {
-                return None;
-            };
-            Some((Order::Now, Fatal::new(sqlstate::ADMIN_SHUTDOWN, text)))
-        });
+        self.sessions
+            .end_each(|label| Some((Order::Now, objection(label, serving)?)));
     }
 
     pub(super) fn tls(&self) -> Option<Arc<TlsServer>> {
@@ -161,4 +150,19 @@ impl Server {
             });
         }
     }
+}
+
+/// Why a session may not go on.
+pub(super) fn objection((role, verifier): &Label, serving: &Serving) -> Option<Fatal> {
+    let current = serving.roles.get(role);
+    let text = if serving.sessions == Sessions::Ended {
+        "terminating connection: the database is being stopped"
+    } else if current.is_none() {
+        "terminating connection: the role was removed"
+    } else if verifier.is_some() && verifier.as_ref() != current {
+        "terminating connection: the role's password was changed"
+    } else {
+        return None;
+    };
+    Some(Fatal::new(sqlstate::ADMIN_SHUTDOWN, text))
 }

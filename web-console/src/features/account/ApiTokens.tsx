@@ -1,6 +1,6 @@
 import { Button, VisuallyHidden } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { queries } from "#/api/queries";
@@ -15,7 +15,8 @@ import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
-import { TokenCreate } from "./TokenCreate";
+
+const TokenCreate = lazy(() => import("./TokenCreate"));
 
 export function ApiTokens() {
   const { t } = useTranslation();
@@ -49,7 +50,9 @@ export function ApiTokens() {
         </Loaded>
       </Panel>
       {dialog === "create" ? (
-        <TokenCreate organizationId={organization.id} onClose={() => setDialog(undefined)} />
+        <Suspense>
+          <TokenCreate organizationId={organization.id} onClose={() => setDialog(undefined)} />
+        </Suspense>
       ) : null}
       {dialog !== undefined && dialog !== "create" ? (
         <TokenDelete

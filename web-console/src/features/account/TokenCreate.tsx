@@ -1,4 +1,4 @@
-import { Button, Modal, Select, Switch, TextInput } from "@mantine/core";
+import { Button, Modal, NativeSelect, Switch, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useForm } from "react-hook-form";
 import { useTranslation } from "react-i18next";
@@ -11,7 +11,7 @@ import { SecretText } from "#/ui/Secret";
 const DAYS = [7, 30, 90, 365] as const;
 
 /** Makes a token, and shows it the one time that it can be shown. */
-export function TokenCreate({
+export default function TokenCreate({
   organizationId,
   onClose,
 }: {
@@ -64,14 +64,14 @@ export function TokenCreate({
           })}
           error={form.formState.errors.name?.message ?? refused}
         />
-        <Select
+        <NativeSelect
           label={t("tokens.expires")}
           data={DAYS.map((days) => ({
             value: String(days),
             label: t("tokens.days", { count: days }),
           }))}
           value={form.watch("days")}
-          onChange={(days) => form.setValue("days", days ?? "90")}
+          onChange={(event) => form.setValue("days", event.currentTarget.value)}
         />
         <Switch
           label={t("tokens.readOnlyLabel")}

@@ -1,4 +1,4 @@
-import { Button, Modal, Select } from "@mantine/core";
+import { Button, Modal, NativeSelect } from "@mantine/core";
 import IconDownload from "@tabler/icons-react/dist/esm/icons/IconDownload.mjs";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -59,17 +59,17 @@ function Choices({
         {t("connect.protocolHint")}
       </p>
       <div className={css.controls}>
-        <Select
+        <NativeSelect
           label={t("connect.role")}
           data={roles.map(({ name }) => name)}
           value={roleName}
-          onChange={(name) => setRoleName(name ?? roleName)}
+          onChange={(event) => setRoleName(event.currentTarget.value)}
         />
-        <Select
+        <NativeSelect
           label={t("connect.logicalDatabase")}
           data={logical.map(({ name }) => name)}
           value={logicalName}
-          onChange={(name) => setLogicalName(name ?? logicalName)}
+          onChange={(event) => setLogicalName(event.currentTarget.value)}
         />
       </div>
       <Loaded query={connection} skeleton={<Bone height={150} />}>
@@ -108,7 +108,12 @@ function Strings({ connection }: { connection: Connection }) {
           </label>
         ))}
       </fieldset>
-      <SecretText text={form.text} secrets={secrets} label={form.label} wrap />
+      <SecretText
+        text={form.text}
+        secrets={secrets}
+        label={form.label}
+        wrap={!form.text.includes("\n")}
+      />
       {connection.password_included ? null : (
         <p className={ui.note}>{t("connect.withoutPassword")}</p>
       )}

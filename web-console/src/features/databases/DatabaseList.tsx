@@ -26,9 +26,10 @@ export function DatabaseList() {
   const { t } = useTranslation();
   const { projectId } = useScope();
   const query = useQuery({ ...queries.databases(projectId), refetchInterval: REFRESH_MS });
-  const isEmpty = query.data?.items.length === 0;
+  // An empty list has the button in its middle.
+  const hasSome = query.data !== undefined && query.data.items.length > 0;
   return (
-    <Page title={t("databases.title")} actions={isEmpty ? undefined : <CreateButton />}>
+    <Page title={t("databases.title")} actions={hasSome ? <CreateButton /> : undefined}>
       <Loaded query={query} skeleton={<ListSkeleton />}>
         {({ items }) => (items.length === 0 ? <NoDatabases /> : <Cards databases={items} />)}
       </Loaded>

@@ -67,7 +67,7 @@ function optionsFor(
   return {
     width: element.clientWidth,
     height: HEIGHT_PX,
-    padding: [6, 8, 0, 0],
+    padding: [6, 18, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
     legend: { show: false },
     scales: { y: { range: (_, min, max) => yRange(min, max) } },

@@ -1,7 +1,7 @@
 import { ActionIcon, Button, VisuallyHidden } from "@mantine/core";
 import IconTrash from "@tabler/icons-react/dist/esm/icons/IconTrash.mjs";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
@@ -11,7 +11,8 @@ import { Bone, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { NameForm } from "./NameForm";
+
+const NameForm = lazy(() => import("./NameForm"));
 
 export function LogicalDatabases({ databaseId }: { databaseId: string }) {
   const { t } = useTranslation();
@@ -58,17 +59,19 @@ export function LogicalDatabases({ databaseId }: { databaseId: string }) {
         {({ items }) => <Table items={items} onDelete={open} />}
       </Loaded>
       {dialog === "create" ? (
-        <NameForm
-          title={t("logical.create")}
-          lead={t("logical.createLead")}
-          action={t("logical.create")}
-          busy={create.isPending}
-          error={create.error}
-          onSubmit={(name) =>
-            create.mutate({ params: { path: { database_id: databaseId } }, body: { name } })
-          }
-          onClose={() => setDialog(undefined)}
-        />
+        <Suspense>
+          <NameForm
+            title={t("logical.create")}
+            lead={t("logical.createLead")}
+            action={t("logical.create")}
+            busy={create.isPending}
+            error={create.error}
+            onSubmit={(name) =>
+              create.mutate({ params: { path: { database_id: databaseId } }, body: { name } })
+            }
+            onClose={() => setDialog(undefined)}
+          />
+        </Suspense>
       ) : null}
       {dialog !== undefined && dialog !== "create" ? (
         <ConfirmDialog

@@ -6,7 +6,7 @@ import { Failure } from "#/ui/Failure";
 import { isPgName } from "./name";
 
 /** Asks for the name of something new inside a database. */
-export function NameForm({
+export default function NameForm({
   title,
   lead,
   action,

@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Menu, VisuallyHidden } from "@mantine/core";
 import IconDots from "@tabler/icons-react/dist/esm/icons/IconDots.mjs";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
@@ -12,8 +12,9 @@ import { Bone, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { NameForm } from "./NameForm";
 import { PasswordOnce } from "./PasswordOnce";
+
+const NameForm = lazy(() => import("./NameForm"));
 
 type Dialog =
   | { kind: "create" }
@@ -156,17 +157,19 @@ function Dialogs({
   switch (dialog.kind) {
     case "create":
       return (
-        <NameForm
-          title={t("roles.create")}
-          lead={t("roles.createLead")}
-          action={t("roles.create")}
-          busy={create.isPending}
-          error={create.error}
-          onSubmit={(name) =>
-            create.mutate({ params: { path: { database_id: databaseId } }, body: { name } })
-          }
-          onClose={close}
-        />
+        <Suspense>
+          <NameForm
+            title={t("roles.create")}
+            lead={t("roles.createLead")}
+            action={t("roles.create")}
+            busy={create.isPending}
+            error={create.error}
+            onSubmit={(name) =>
+              create.mutate({ params: { path: { database_id: databaseId } }, body: { name } })
+            }
+            onClose={close}
+          />
+        </Suspense>
       );
     case "rotate":
       return (

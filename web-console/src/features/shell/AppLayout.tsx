@@ -1,4 +1,4 @@
-import { ActionIcon, Drawer } from "@mantine/core";
+import { ActionIcon } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import IconMenu2 from "@tabler/icons-react/dist/esm/icons/IconMenu2.mjs";
 import IconSearch from "@tabler/icons-react/dist/esm/icons/IconSearch.mjs";
@@ -9,6 +9,7 @@ import { Logo } from "#/ui/Logo";
 import { Navigation } from "./Navigation";
 import css from "./shell.module.css";
 
+const MobileMenu = lazy(() => import("./MobileMenu"));
 const Palette = lazy(() => import("./Palette"));
 
 /** The frame of every page behind the log-in. */
@@ -26,7 +27,7 @@ export function AppLayout() {
       <a href="#main" className="skip-link">
         {t("nav.skip")}
       </a>
-      <header className={css.topbar}>
+      <nav className={css.topbar} aria-label={t("nav.top")}>
         <Link to="/databases" className={css.brand} aria-label={t("nav.home")}>
           <Logo />
         </Link>
@@ -38,24 +39,21 @@ export function AppLayout() {
             <IconMenu2 size={20} />
           </ActionIcon>
         </div>
-      </header>
+      </nav>
       <aside className={css.sidebar}>
         <Navigation onSearch={openPalette} />
       </aside>
-      <Drawer
-        opened={menuOpen}
-        onClose={menu.close}
-        size={280}
-        padding={0}
-        title={<span style={{ paddingLeft: 24 }}>{t("nav.menu")}</span>}
-      >
-        <Navigation
-          onSearch={() => {
-            menu.close();
-            openPalette();
-          }}
-        />
-      </Drawer>
+      {menuOpen ? (
+        <Suspense>
+          <MobileMenu
+            onClose={menu.close}
+            onSearch={() => {
+              menu.close();
+              openPalette();
+            }}
+          />
+        </Suspense>
+      ) : null}
       <main className={css.main} id="main" tabIndex={-1}>
         <Outlet />
       </main>

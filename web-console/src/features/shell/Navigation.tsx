@@ -1,4 +1,4 @@
-import { Menu } from "@mantine/core";
+import { NativeSelect } from "@mantine/core";
 import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
 import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
 import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
@@ -12,7 +12,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import { Logo } from "#/ui/Logo";
-import { PersonMenu } from "./PersonMenu";
+import { Person } from "./Person";
 import { SchemeSwitch } from "./SchemeSwitch";
 import css from "./shell.module.css";
 import { chooseScope, useScope } from "./useScope";
@@ -56,7 +56,7 @@ export function Navigation({ onSearch }: { onSearch: () => void }) {
       </div>
       <div className={css.foot}>
         <SchemeSwitch />
-        <PersonMenu />
+        <Person />
       </div>
     </nav>
   );
@@ -102,32 +102,24 @@ function ProjectChoice() {
   const projects = data?.items ?? [];
   const others = me.organizations.filter(({ id }) => id !== organization.id);
   if (projects.length < 2 && others.length === 0) return null;
-  const current = projects.find(({ id }) => id === projectId);
+  const choose = (value: string) => {
+    const [organizationId, chosen] = value.split("/");
+    if (organizationId && chosen) chooseScope({ organizationId, projectId: chosen });
+  };
   return (
-    <Menu position="bottom-start" width={220}>
-      <Menu.Target>
-        <button type="button" className={css.search} style={{ marginBottom: 6 }}>
-          {current?.name ?? t("nav.project")}
-        </button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {projects.map(({ id, name }) => (
-          <Menu.Item
-            key={id}
-            onClick={() => chooseScope({ organizationId: organization.id, projectId: id })}
-          >
-            {name}
-          </Menu.Item>
-        ))}
-        {others.map(({ id, name, default_project_id }) => (
-          <Menu.Item
-            key={id}
-            onClick={() => chooseScope({ organizationId: id, projectId: default_project_id })}
-          >
-            {name}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+    <NativeSelect
+      className={css.project}
+      size="xs"
+      aria-label={t("nav.project")}
+      value={`${organization.id}/${projectId}`}
+      onChange={(event) => choose(event.currentTarget.value)}
+      data={[
+        ...projects.map(({ id, name }) => ({ value: `${organization.id}/${id}`, label: name })),
+        ...others.map(({ id, name, default_project_id }) => ({
+          value: `${id}/${default_project_id}`,
+          label: name,
+        })),
+      ]}
+    />
   );
 }

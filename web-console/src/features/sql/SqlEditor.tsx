@@ -1,4 +1,4 @@
-import { Button, Select } from "@mantine/core";
+import { Button, NativeSelect } from "@mantine/core";
 import IconPlayerPlayFilled from "@tabler/icons-react/dist/esm/icons/IconPlayerPlayFilled.mjs";
 import IconPlayerStop from "@tabler/icons-react/dist/esm/icons/IconPlayerStop.mjs";
 import { useQuery } from "@tanstack/react-query";
@@ -81,21 +81,21 @@ function Workbench({
     <div className={css.workbench}>
       <TabBar state={tabs} dispatch={dispatch} />
       <div className={css.toolbar}>
-        <Select
+        <NativeSelect
           size="xs"
           aria-label={t("connect.role")}
           data={roles.map(({ name }) => name)}
           value={role}
-          onChange={(name) => setRole(name ?? role)}
+          onChange={(event) => setRole(event.currentTarget.value)}
         />
-        <Select
+        <NativeSelect
           size="xs"
           aria-label={t("connect.logicalDatabase")}
           data={logical.map(({ name }) => name)}
           value={logicalDatabase}
-          onChange={(name) => setLogicalDatabase(name ?? logicalDatabase)}
+          onChange={(event) => setLogicalDatabase(event.currentTarget.value)}
         />
-        <Select
+        <NativeSelect
           size="xs"
           aria-label={t("sql.rowLimit")}
           data={ROW_LIMITS.map((count) => ({
@@ -103,7 +103,7 @@ function Workbench({
             label: t("sql.limit", { count }),
           }))}
           value={String(rowLimit)}
-          onChange={(count) => setRowLimit(Number(count))}
+          onChange={(event) => setRowLimit(Number(event.currentTarget.value))}
         />
         {running ? (
           <Button

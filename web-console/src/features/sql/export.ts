@@ -54,7 +54,7 @@ function jsonValue(value: string | null, type: string | undefined): unknown {
 }
 
 const NUMBERS =
-  /^(int[248]|smallint|integer|bigint|numeric|float[48]|real|double precision|oid|money)/;
+  /^(int[248]|smallint|integer|bigint|numeric(\(.*\))?|float[48]|real|double precision|oid|money)$/;
 
 /** Whether a column's values are numbers, which stand at the right. */
 export function isNumeric(type: string): boolean {
