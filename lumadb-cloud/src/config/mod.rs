@@ -1,0 +1,305 @@
+//! Configuration: compiled defaults, then one TOML file, then `LUMADB_…` variables.
+//!
+//! A key `[section] name` has the variable `LUMADB_SECTION_NAME`. What is not known is an error
+//! that names it. Secrets are not configured: only the files that hold them are.
+
+mod settings;
+
+pub(crate) use settings::{Config, PlaintextFrom};
+
+use std::path::{Path, PathBuf};
+
+/// Starts every variable of ours.
+const PREFIX: &str = "LUMADB_";
+
+/// Variables with our prefix that are not configuration.
+const OTHER_VARIABLES: [&str; 5] = [
+    "LUMADB_DATA_DIR",
+    "LUMADB_CONFIG",
+    // How much nodes log; they know no configuration.
+    "LUMADB_LOG",
+    // The mark that a child is found again by.
+    "LUMADB_PROCESS",
+    // Where the Makefile keeps what it downloads.
+    "LUMADB_CACHE",
+];
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("could not read the configuration {}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the configuration {} is not right: {message}", path.display())]
+    Toml { path: PathBuf, message: String },
+    #[error("the variable {name} is not known{}", hint(*near))]
+    UnknownVariable {
+        name: String,
+        near: Option<&'static str>,
+    },
+    #[error("the variable {name} is not right: {message}")]
+    Variable { name: String, message: String },
+}
+
+fn hint(near: Option<&'static str>) -> String {
+    near.map(|name| format!("; did you mean {name}?"))
+        .unwrap_or_default()
+}
+
+/// What a variable's text is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Flag,
+    /// Separated by commas.
+    List,
+}
+
+/// Every key, in the order of [`Config`].
+const KEYS: &[(&str, &str, Kind)] = &[
+    ("http", "listen", Kind::Text),
+    ("http", "public_url", Kind::Text),
+    ("http", "trusted_proxies", Kind::List),
+    ("edge", "listen", Kind::Text),
+    ("edge", "host", Kind::Text),
+    ("edge", "plaintext", Kind::Text),
+    ("edge", "hand_over", Kind::Flag),
+    ("edge", "sessions_max", Kind::Number),
+    ("edge", "metrics_listen", Kind::Text),
+    ("engine", "dir", Kind::Text),
+    ("node", "program", Kind::Text),
+    ("region", "name", Kind::Text),
+    ("region", "display_name", Kind::Text),
+    ("pool", "size", Kind::Number),
+    ("mail", "from", Kind::Text),
+    ("mail", "smtp_url_file", Kind::Text),
+    ("limits", "requests_per_minute", Kind::Number),
+    ("limits", "log_in_failures_per_account", Kind::Number),
+    ("limits", "log_in_failures_per_address", Kind::Number),
+    ("limits", "sign_ups_per_address", Kind::Number),
+    ("limits", "mails_per_account", Kind::Number),
+    ("limits", "resets_per_address", Kind::Number),
+    ("log", "level", Kind::Text),
+    ("log", "json", Kind::Flag),
+    ("telemetry", "otlp_endpoint", Kind::Text),
+];
+
+/// Variable of each key, made once from [`KEYS`] by [`variable_name`].
+fn variable_name(section: &str, key: &str) -> String {
+    format!("{PREFIX}{section}_{key}").to_uppercase()
+}
+
+impl Config {
+    /// Reads `file`, if there is one, and the variables.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            Some(path) => table_of_file(path)?,
+            None => toml::Table::new(),
+        };
+        for (name, text) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
+            if OTHER_VARIABLES.contains(&name.as_str()) {
+                continue;
+            }
+            let known = KEYS
+                .iter()
+                .find(|(section, key, _)| variable_name(section, key) == name);
+            let Some((section, key, kind)) = known else {
+                let near = nearest(&name);
+                return Err(ConfigError::UnknownVariable { name, near });
+            };
+            let value = value_of(*kind, &text).map_err(|message| ConfigError::Variable {
+                name: name.clone(),
+                message,
+            })?;
+            // Read alone first, so that an error names the variable and not the file.
+            let mut alone = toml::Table::new();
+            alone.insert((*key).into(), value.clone());
+            let mut whole = toml::Table::new();
+            whole.insert((*section).into(), alone.into());
+            whole
+                .try_into::<Self>()
+                .map_err(|error| ConfigError::Variable {
+                    name,
+                    message: error.message().to_owned(),
+                })?;
+            let entry = table.entry(*section).or_insert(toml::Table::new().into());
+            if let Some(entry) = entry.as_table_mut() {
+                entry.insert((*key).into(), value);
+            }
+        }
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::Toml {
+                path: file.unwrap_or(Path::new("config.toml")).to_owned(),
+                message: error.message().to_owned(),
+            })
+    }
+}
+
+/// Checks the file by itself, so that its errors have lines.
+fn table_of_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let wrong = |error: toml::de::Error| {
+        let line = error
+            .span()
+            .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1)
+            .map(|line| format!("line {line}: "))
+            .unwrap_or_default();
+        ConfigError::Toml {
+            path: path.to_owned(),
+            message: format!("{line}{}", error.message()),
+        }
+    };
+    toml::from_str::<Config>(&text).map_err(wrong)?;
+    toml::from_str::<toml::Table>(&text).map_err(wrong)
+}
+
+fn value_of(kind: Kind, text: &str) -> Result<toml::Value, String> {
+    match kind {
+        Kind::Text => Ok(text.into()),
+        Kind::Number => text
+            .parse::<i64>()
+            .map(toml::Value::from)
+            .map_err(|_| format!("`{text}` is not a whole number")),
+        Kind::Flag => match text {
+            "true" | "1" | "yes" => Ok(true.into()),
+            "false" | "0" | "no" => Ok(false.into()),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        },
+        Kind::List => {
+            let words = text
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            Ok(words.map(toml::Value::from).collect::<Vec<_>>().into())
+        }
+    }
+}
+
+/// The known variable that differs least, if it differs little.
+fn nearest(name: &str) -> Option<&'static str> {
+    let known = KEYS.iter().map(|(section, key, _)| {
+        let name: &'static str = Box::leak(variable_name(section, key).into_boxed_str());
+        name
+    });
+    let far = known.map(|known| (distance(known, name), known));
+    let (distance, nearest) = far.min()?;
+    (distance <= 3).then_some(nearest)
+}
+
+/// Edits between two words (Levenshtein).
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, letter) in left.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, other) in right.iter().enumerate() {
+            let above = row[j + 1];
+            let replaced = corner + usize::from(letter != *other);
+            row[j + 1] = replaced.min(above + 1).min(row[j] + 1);
+            corner = above;
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settings::{Edge, Engine, Http, Mail, Node, Telemetry};
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+        let pairs = pairs
+            .iter()
+            .map(|(name, text)| ((*name).into(), (*text).into()));
+        pairs.collect::<Vec<_>>().into_iter()
+    }
+
+    #[test]
+    fn the_keys_with_variables_are_all_keys() {
+        let full = Config {
+            http: Http {
+                public_url: Some("x".into()),
+                ..Http::default()
+            },
+            edge: Edge {
+                metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+                ..Edge::default()
+            },
+            engine: Engine {
+                dir: Some("x".into()),
+            },
+            node: Node {
+                program: Some("x".into()),
+            },
+            mail: Mail {
+                smtp_url_file: Some("x".into()),
+                ..Mail::default()
+            },
+            telemetry: Telemetry {
+                otlp_endpoint: Some("x".into()),
+            },
+            ..Config::default()
+        };
+        let table = toml::Table::try_from(&full).expect("a table");
+        let mut written: Vec<String> = Vec::new();
+        for (section, keys) in &table {
+            for key in keys.as_table().expect("a section").keys() {
+                written.push(variable_name(section, key));
+            }
+        }
+        let mut known: Vec<String> = KEYS
+            .iter()
+            .map(|(section, key, _)| variable_name(section, key))
+            .collect();
+        written.sort();
+        known.sort();
+        assert_eq!(written, known);
+    }
+
+    #[test]
+    fn a_variable_goes_before_the_default() {
+        let given = variables(&[
+            ("LUMADB_HTTP_LISTEN", "127.0.0.1:0"),
+            ("LUMADB_POOL_SIZE", "7"),
+            ("LUMADB_EDGE_HAND_OVER", "false"),
+            ("LUMADB_HTTP_TRUSTED_PROXIES", "10.0.0.1, ::1"),
+            ("HOME", "/"),
+        ]);
+        let config = Config::load(None, given).expect("right");
+        assert_eq!(config.http.listen.port(), 0);
+        assert_eq!(config.pool.size, 7);
+        assert!(!config.edge.hand_over);
+        assert_eq!(config.http.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |pair| {
+            let result = Config::load(None, variables(&[pair]));
+            result.expect_err("wrong").to_string()
+        };
+        let unknown = wrong(("LUMADB_HTTP_LISTN", "x"));
+        assert!(unknown.contains("LUMADB_HTTP_LISTN") && unknown.contains("LUMADB_HTTP_LISTEN?"));
+        assert!(!wrong(("LUMADB_COLOR_OF_LOGS", "red")).contains("did you mean"));
+        assert!(wrong(("LUMADB_POOL_SIZE", "many")).contains("LUMADB_POOL_SIZE"));
+        assert!(wrong(("LUMADB_HTTP_LISTEN", "here")).contains("LUMADB_HTTP_LISTEN"));
+
+        let path = std::env::temp_dir().join(format!("lumadb-config-{}", std::process::id()));
+        std::fs::write(&path, "[http]\nlisten = \"127.0.0.1:1\"\ncolor = 1\n").expect("written");
+        let error = Config::load(Some(&path), variables(&[])).expect_err("wrong");
+        let text = error.to_string();
+        assert!(text.contains("color") && text.contains("line 3"), "{text}");
+        std::fs::remove_file(path).expect("removed");
+    }
+}
