@@ -1,5 +1,6 @@
-import { ActionIcon, Button, Menu, VisuallyHidden } from "@mantine/core";
-import IconDots from "@tabler/icons-react/dist/esm/icons/IconDots.mjs";
+import { ActionIcon, Button, VisuallyHidden } from "@mantine/core";
+import IconRefresh from "@tabler/icons-react/dist/esm/icons/IconRefresh.mjs";
+import IconTrash from "@tabler/icons-react/dist/esm/icons/IconTrash.mjs";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -88,7 +89,7 @@ function Table({
                 {formatRelative(role.password_changed_at, now)}
               </td>
               <td className={ui.tight}>
-                <RoleMenu role={role} onChoose={onChoose} />
+                <RoleActions role={role} onChoose={onChoose} />
               </td>
             </tr>
           ))}
@@ -98,28 +99,29 @@ function Table({
   );
 }
 
-function RoleMenu({ role, onChoose }: { role: Role; onChoose: (dialog: Dialog) => void }) {
+function RoleActions({ role, onChoose }: { role: Role; onChoose: (dialog: Dialog) => void }) {
   const { t } = useTranslation();
   return (
-    <Menu position="bottom-end">
-      <Menu.Target>
-        <ActionIcon variant="subtle" aria-label={t("roles.actions", { role: role.name })}>
-          <IconDots size={18} />
-        </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Item onClick={() => onChoose({ kind: "rotate", role })}>
-          {t("roles.rotate")}
-        </Menu.Item>
-        <Menu.Item
-          color="var(--danger)"
-          disabled={role.is_owner}
-          onClick={() => onChoose({ kind: "delete", role })}
-        >
-          {role.is_owner ? t("roles.ownerStays") : t("roles.delete")}
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+    <div className="row" style={{ flexWrap: "nowrap" }}>
+      <ActionIcon
+        variant="subtle"
+        title={t("roles.rotate")}
+        aria-label={t("roles.rotateNamed", { role: role.name })}
+        onClick={() => onChoose({ kind: "rotate", role })}
+      >
+        <IconRefresh size={17} />
+      </ActionIcon>
+      <ActionIcon
+        variant="subtle"
+        color="danger"
+        title={role.is_owner ? t("roles.ownerStays") : t("roles.delete")}
+        aria-label={t("roles.deleteNamed", { role: role.name })}
+        disabled={role.is_owner}
+        onClick={() => onChoose({ kind: "delete", role })}
+      >
+        <IconTrash size={17} />
+      </ActionIcon>
+    </div>
   );
 }
 

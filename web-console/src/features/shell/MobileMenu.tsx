@@ -1,0 +1,25 @@
+import { Drawer } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import { Navigation } from "./Navigation";
+
+/** The navigation on small screens, over the page. */
+export default function MobileMenu({
+  onSearch,
+  onClose,
+}: {
+  onSearch: () => void;
+  onClose: () => void;
+}) {
+  const { t } = useTranslation();
+  return (
+    <Drawer
+      opened
+      onClose={onClose}
+      size={280}
+      padding={0}
+      title={<span style={{ paddingLeft: 24 }}>{t("nav.menu")}</span>}
+    >
+      <Navigation onSearch={onSearch} />
+    </Drawer>
+  );
+}
