@@ -14,7 +14,9 @@ use axum::extract::State;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub(super) async fn region_list(State(platform): State<Platform>) -> Result<Json<Page<Region>>, AppError> {
+pub(super) async fn region_list(
+    State(platform): State<Platform>,
+) -> Result<Json<Page<Region>>, AppError> {
     let items = catalog::region_list(&platform).await?;
     Ok(Json(Page {
         items,

@@ -15,7 +15,9 @@ use axum::extract::State;
     security(()),
     extensions(("x-action" = json!("public"))),
 )]
-pub(super) async fn health_ready(State(platform): State<Platform>) -> Result<Json<Health>, AppError> {
+pub(super) async fn health_ready(
+    State(platform): State<Platform>,
+) -> Result<Json<Health>, AppError> {
     catalog::ready(&platform).await?;
     Ok(Json(Health { status: "ok" }))
 }

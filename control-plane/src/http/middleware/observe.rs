@@ -10,7 +10,11 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 /// Neither the query string nor a header is logged: they may hold secrets.
-pub(super) async fn observe(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let begun = Instant::now();
     let id = state.platform.clock.new_uuid();
     let method = request.method().clone();

@@ -1,0 +1,88 @@
+//! Each route, tried as each role: who may do it is what `Member::may` says, and nothing else.
+
+use crate::golden::routes;
+use crate::support::TestCloud;
+use http::Method;
+use lumadb_control_plane::app::{Action, Member, OrganizationRole};
+use serde_json::{Value, json};
+
+const ACTIONS: [(&str, Action); 13] = [
+    ("organization_read", Action::OrganizationRead),
+    ("organization_update", Action::OrganizationUpdate),
+    ("project_read", Action::ProjectRead),
+    ("project_write", Action::ProjectWrite),
+    ("token_read", Action::TokenRead),
+    ("token_write", Action::TokenWrite),
+    ("audit_read", Action::AuditRead),
+    ("database_read", Action::DatabaseRead),
+    ("database_write", Action::DatabaseWrite),
+    ("database_delete", Action::DatabaseDelete),
+    ("database_connect", Action::DatabaseConnect),
+    ("role_write", Action::RoleWrite),
+    ("usage_read", Action::UsageRead),
+];
+
+/// One that is accepted: bodies are read before a role counts.
+fn body(path: &str) -> Value {
+    if path.ends_with("/tokens") {
+        json!({ "name": "x", "expires_in_days": 1 })
+    } else {
+        json!({ "name": "x" })
+    }
+}
+
+#[tokio::test]
+async fn each_role_may_call_what_it_is_promised_and_nobody_calls_without_a_log_in() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    let read_only = cloud.token(&ada, true).await;
+    let known = |path: &str| {
+        // Routes whose resource is there; the others answer 404 before a role counts.
+        path.replace("{organization_id}", &ada.organization.to_string())
+            .replace("{project_id}", &ada.project.to_string())
+            .replace("{token_id}", "tok_00000000000000000000000000")
+            .replace("{session_id}", "ses_00000000000000000000000000")
+    };
+    for (method, path, action) in routes() {
+        let method: Method = method.parse().expect("a method");
+        let path = known(&path);
+        if path.contains('{') || action == "public" {
+            continue;
+        }
+        let call = || {
+            let call = cloud.call(method.clone(), &path);
+            if method == Method::GET || method == Method::DELETE {
+                return call;
+            }
+            call.json(&body(&path))
+        };
+        call().send().await.expect_problem(401, "unauthenticated");
+        let Some((_, action)) = ACTIONS.iter().find(|(name, _)| *name == action) else {
+            assert_eq!(action, "self", "{method} {path}");
+            continue;
+        };
+        for role in OrganizationRole::ALL {
+            sqlx::query("update memberships set role = $1")
+                .bind(role.as_str())
+                .execute(&cloud.admin)
+                .await
+                .expect("a role");
+            let member = Member {
+                organization: ada.organization,
+                role,
+                read_only: false,
+            };
+            let answer = call().cookie(&ada.cookie).send().await;
+            assert_ne!(answer.status, 400, "{method} {path}: {}", answer.raw);
+            let refused = answer.status == 403;
+            assert_eq!(refused, !member.may(*action), "{method} {path} as {role:?}");
+            let member = Member {
+                read_only: true,
+                ..member
+            };
+            let answer = call().bearer(&read_only).send().await;
+            let refused = answer.status == 403;
+            assert_eq!(refused, !member.may(*action), "{method} {path} read-only");
+        }
+    }
+}

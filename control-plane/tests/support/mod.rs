@@ -1,0 +1,8 @@
+//! A control plane for each test: its own database, cloned from a migrated template of one cluster.
+
+mod cloud;
+mod cluster;
+mod request;
+
+pub(crate) use cloud::{Person, START, TestCloud};
+pub(crate) use request::Answer;
