@@ -79,16 +79,21 @@ export function operation(given: Partial<Operation> = {}): Operation {
 }
 
 export const CREATION_STEPS = [
-  "reserve_capacity",
-  "start_engine",
-  "apply_roles",
-  "publish_route",
+  "Reserve an address",
+  "Start the engine",
+  "Create role and database",
+  "Accept connections",
 ] as const;
 
 export function connection(roleName: string, logical: string): Connection {
   const user = `${roleName}.${DATABASE}`;
   const uri = `postgresql://${user}:${PASSWORD}@localhost:6432/${logical}?sslmode=require`;
-  const form = (id: string, label: string, language: string, text: string) => ({
+  const form = (
+    id: Connection["strings"][number]["id"],
+    label: string,
+    language: string,
+    text: string,
+  ) => ({
     id,
     label,
     language,
@@ -165,6 +170,7 @@ export const plans: Plan[] = [
     compute_milli_vcpu_default: 250,
     databases_max: 3,
     idle_timeout_seconds: 300,
+    members_max: 1,
   },
 ];
 
@@ -179,7 +185,7 @@ export const sessions: Session[] = [
   {
     id: "ses_01jdk3x5v9e8rb6w4q2n7m0c1g",
     created_at: ago(300),
-    last_used_at: ago(0),
+    last_seen_at: ago(0),
     expires_at: ago(-60 * 24 * 14),
     client_address: "127.0.0.1",
     user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -188,7 +194,7 @@ export const sessions: Session[] = [
   {
     id: "ses_01jdk3x5v9e8rb6w4q2n7m0c1h",
     created_at: ago(60 * 24 * 4),
-    last_used_at: ago(60 * 26),
+    last_seen_at: ago(60 * 26),
     expires_at: ago(-60 * 24 * 10),
     client_address: "192.0.2.44",
     user_agent:
@@ -201,6 +207,8 @@ export const tokens: ApiToken[] = [
   {
     id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1j",
     name: "deploy script",
+    user_id: "usr_01jdk3x5v9e8rb6w4q2n7m0c1f",
+    hint: "luma_pat_4Fh2…",
     read_only: false,
     created_at: ago(60 * 24 * 6),
     expires_at: ago(-60 * 24 * 84),
@@ -209,6 +217,8 @@ export const tokens: ApiToken[] = [
   {
     id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1k",
     name: "dashboards",
+    user_id: "usr_01jdk3x5v9e8rb6w4q2n7m0c1f",
+    hint: "luma_pat_4Fh2…",
     read_only: true,
     created_at: ago(60 * 24 * 2),
     expires_at: ago(-60 * 24 * 363),

@@ -104,7 +104,7 @@ function accountHandlers(state: Cloud): RequestHandler[] {
 function databaseHandlers(state: Cloud): RequestHandler[] {
   const find = (id: unknown) => state.databases.find((each) => each.id === id);
   const missing = () => problem(404, "not_found", "There is no such database.");
-  const change = (id: unknown, given: Partial<Database>, kind: string) => {
+  const change = (id: unknown, given: Partial<Database>, kind: Operation["kind"]) => {
     const found = find(id);
     if (found === undefined) return missing();
     Object.assign(found, given, { revision: found.revision + 1 });

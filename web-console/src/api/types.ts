@@ -16,12 +16,12 @@ export type OperationStep = Operation["steps"][number];
 export type Plan = Schemas["Plan"];
 export type Problem = Schemas["Problem"];
 export type Project = Schemas["Project"];
-export type QueryAnswer = Schemas["QueryAnswer"];
+export type QueryAnswer = Schemas["SqlAnswer"];
 export type QueryError = NonNullable<QueryAnswer["error"]>;
 export type QueryResult = QueryAnswer["results"][number];
 export type Region = Schemas["Region"];
 export type Role = Schemas["Role"];
-export type Session = Schemas["Session"];
+export type Session = Schemas["SessionView"];
 
 /** Whether an operation goes on no longer. */
 export function hasEnded(operation: Pick<Operation, "state">): boolean {

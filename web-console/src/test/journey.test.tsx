@@ -68,7 +68,7 @@ it("creating a database shows its steps, then opens the Connect dialog by itself
   await user.click(await screen.findByRole("link", { name: "Create database" }));
   await user.type(await screen.findByLabelText("Name"), "orders");
   await user.click(screen.getByRole("button", { name: "Create database" }));
-  expect(await screen.findByText("Start engine")).toBeVisible();
+  expect(await screen.findByText("Start the engine")).toBeVisible();
   expect(
     await screen.findByRole("dialog", { name: "Connect to orders" }, { timeout: 15_000 }),
   ).toBeVisible();

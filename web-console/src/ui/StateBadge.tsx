@@ -7,7 +7,6 @@ const TONES: Record<DatabaseState, { tone: "good" | "warm" | "calm" | "bad"; mov
   running: { tone: "good", moving: false },
   asleep: { tone: "calm", moving: false },
   suspended: { tone: "calm", moving: false },
-  resizing: { tone: "warm", moving: true },
   deleting: { tone: "bad", moving: true },
   failed: { tone: "bad", moving: false },
 };

@@ -113,8 +113,8 @@ function Table({
                 </span>
               </td>
               <td className="muted tabular">{session.client_address ?? "–"}</td>
-              <td className="muted nowrap" title={formatMoment(session.last_used_at)}>
-                {formatRelative(session.last_used_at, now)}
+              <td className="muted nowrap" title={formatMoment(session.last_seen_at)}>
+                {formatRelative(session.last_seen_at, now)}
               </td>
               <td className={ui.tight}>
                 {session.current ? null : (

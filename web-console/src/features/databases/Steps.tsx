@@ -16,7 +16,7 @@ export function Steps({ operation }: { operation: Operation }) {
             {step.state === "succeeded" ? <IconCheck size={16} stroke={2.4} /> : null}
             {step.state === "failed" ? <IconX size={16} stroke={2.4} /> : null}
           </span>
-          <span>{stepName(step.name)}</span>
+          <span>{step.name}</span>
           <span className={css.time}>
             {durationOf(step) ?? t(`creation.stepState.${step.state}`)}
           </span>
@@ -24,12 +24,6 @@ export function Steps({ operation }: { operation: Operation }) {
       ))}
     </ol>
   );
-}
-
-/** `start_engine` as `Start engine`. */
-export function stepName(name: string): string {
-  const words = name.replaceAll("_", " ");
-  return words.slice(0, 1).toUpperCase() + words.slice(1);
 }
 
 function durationOf({ started_at, ended_at }: OperationStep): string | undefined {

@@ -6,7 +6,6 @@ import { formatDuration, formatMoment, formatRelative } from "#/lib/format";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { stepName } from "../databases/Steps";
 import css from "./overview.module.css";
 
 /** Operations shown; older ones are in the API. */
@@ -62,7 +61,7 @@ function Row({ operation }: { operation: Operation }) {
           <span className={ui.dot} />
           {t(`operations.state.${state}`)}
         </span>
-        {t(`operations.kind.${operation.kind}`, { defaultValue: stepName(operation.kind) })}
+        {t(`operations.kind.${operation.kind}`)}
       </span>
       <span className={css.when} title={formatMoment(created_at)}>
         {formatRelative(created_at, new Date())}

@@ -116,7 +116,7 @@ function ProjectChoice() {
       data={[
         ...projects.map(({ id, name }) => ({ value: `${organization.id}/${id}`, label: name })),
         ...others.map(({ id, name, default_project_id }) => ({
-          value: `${id}/${default_project_id}`,
+          value: `${id}/${default_project_id ?? ""}`,
           label: name,
         })),
       ]}

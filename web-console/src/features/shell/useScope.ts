@@ -42,5 +42,6 @@ export function useScope(): { me: Me; organization: Organization; projectId: str
     wanted !== undefined && choice !== undefined
       ? choice.projectId
       : organization.default_project_id;
+  if (!projectId) throw new Error(`${organization.name} has no project yet.`);
   return { me, organization, projectId };
 }
