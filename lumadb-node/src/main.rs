@@ -9,8 +9,8 @@ use clap::Parser;
 use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
 use lumadb_data_plane::clock;
 use lumadb_data_plane::engine::{
-    EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError, SetupError,
-    engine_setup, helper_run, prepare,
+    EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError,
+    SetupError, engine_setup, helper_run, prepare,
 };
 use std::error::Error;
 use std::io;

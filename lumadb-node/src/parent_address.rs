@@ -34,7 +34,10 @@ mod tests {
     #[test]
     fn an_address_names_an_absolute_socket() {
         let read: Result<ParentAddress, _> = "unix:/run/parent.sock".parse();
-        assert_eq!(read.map(ParentAddress::into_path), Ok("/run/parent.sock".into()));
+        assert_eq!(
+            read.map(ParentAddress::into_path),
+            Ok("/run/parent.sock".into())
+        );
         for bad in ["unix:parent.sock", "http://x", ""] {
             assert!(bad.parse::<ParentAddress>().is_err(), "{bad}");
         }
