@@ -1,7 +1,10 @@
 //! The second wall: what the database itself refuses.
 
 use crate::support::TestCloud;
-use lumadb_control_plane::app::{Action, Actor, Caller, Member, OrganizationRole};
+use lumadb_control_plane::app::OrganizationRole::{
+    Admin, Billing, Member as Developer, Owner, Viewer,
+};
+use lumadb_control_plane::app::{Action, Actor, Caller, Member};
 use lumadb_control_plane::store::{api_token, audit, project};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -147,7 +150,6 @@ fn a_role_may_what_its_row_says_and_read_only_tokens_change_nothing() {
         }
         .may(action)
     };
-    use OrganizationRole::{Admin, Billing, Member as Developer, Owner, Viewer};
     assert!(may(Viewer, false, Action::DatabaseRead));
     assert!(!may(Viewer, false, Action::DatabaseConnect));
     assert!(!may(Billing, false, Action::DatabaseWrite));

@@ -43,6 +43,7 @@ pub struct Change {
 
 /// What [`Change::begin`] found.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one `match`")]
 pub enum Begun<T> {
     Fresh(Change),
     /// The same request was answered before; nothing is to be done.

@@ -67,7 +67,7 @@ pub struct ApiTokenCreated {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiTokenCreate {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     pub name: String,
     #[schema(minimum = 1, maximum = 365)]
     pub expires_in_days: i64,

@@ -71,25 +71,25 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// The API alone: every other path is a 404.
 pub fn router(state: ApiState) -> Router {
-    assemble(state, Router::new().fallback(not_found))
+    assemble(&state, Router::new().fallback(not_found))
 }
 
 /// The API, with everything outside of it answered by the console.
 pub fn router_with_console(state: ApiState, console: Router) -> Router {
-    assemble(state, console)
+    assemble(&state, console)
 }
 
-fn assemble(state: ApiState, rest: Router) -> Router {
-    let (routes, _) = routes().split_for_parts();
-    let router = routes
+fn assemble(state: &ApiState, rest: Router) -> Router {
+    let (api, _) = routes().split_for_parts();
+    let router = api
         .route("/openapi.json", axum::routing::get(document::get))
-        .merge(outbox::router(&state))
+        .merge(outbox::router(state))
         .route("/v1", any(not_found))
         .route("/v1/{*rest}", any(not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback_service(rest)
         .with_state(state.clone());
-    middleware::wrap(router, &state)
+    middleware::wrap(router, state)
 }
 
 async fn not_found() -> AppError {

@@ -26,7 +26,7 @@ pub struct Problem {
     /// Stable name of the kind of problem, such as `/problems/not_found`.
     #[serde(rename = "type")]
     #[schema(examples("/problems/not_found"))]
-    problem_type: String,
+    kind: String,
     /// The kind of problem in words.
     title: &'static str,
     /// The HTTP status.
@@ -72,7 +72,7 @@ impl IntoResponse for AppError {
         }
         let (slug, status, title) = kind.describe();
         let mut problem = Problem {
-            problem_type: format!("/problems/{slug}"),
+            kind: format!("/problems/{slug}"),
             title,
             status,
             detail: "It is logged, and we will look into it.".into(),

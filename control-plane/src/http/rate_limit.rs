@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Buckets kept at once; beyond, those that are full again are forgotten.
 const BUCKETS_MAX: usize = 20_000;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Limits requests by caller.
 #[derive(Debug)]

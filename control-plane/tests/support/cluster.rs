@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ const TEMPLATE: &str = "migrated";
 pub(crate) struct Cluster {
     folder: PathBuf,
     next: AtomicU32,
-    /// Closed with the process.
-    _alive: ChildStdin,
+    /// Holds the pipe, which the kernel closes when this process ends.
+    _engine: Child,
 }
 
 /// The cluster of this process.
@@ -76,7 +76,7 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 fn start() -> Cluster {
-    let engine = engine_folder();
+    let programs = engine_folder().join("bin");
     let folder = std::env::temp_dir().join(format!("lumadb-test-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).expect("chmod");
@@ -92,7 +92,7 @@ fn start() -> Cluster {
         }
         command
     };
-    let made = command(&engine.join("bin/initdb"))
+    let made = command(&programs.join("initdb"))
         .args([
             "-U",
             "lumadb_admin",
@@ -110,9 +110,9 @@ fn start() -> Cluster {
     let script = "\"$0\" -D \"$1/data\" -k \"$1\" -c listen_addresses= -c fsync=off \
                   -c full_page_writes=off -c max_connections=300 >\"$1/log\" 2>&1 & engine=$!; \
                   cat >/dev/null; kill -QUIT $engine; wait $engine; rm -rf \"$1\"";
-    let mut child = command(Path::new("/bin/sh"))
+    let engine = command(Path::new("/bin/sh"))
         .args(["-c", script])
-        .arg(engine.join("bin/postgres"))
+        .arg(programs.join("postgres"))
         .arg(&folder)
         .stdin(Stdio::piped())
         // A signal of the terminal ends the tests; the pipe then ends this.
@@ -122,7 +122,7 @@ fn start() -> Cluster {
     let cluster = Cluster {
         folder,
         next: AtomicU32::new(0),
-        _alive: child.stdin.take().expect("a pipe"),
+        _engine: engine,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -137,8 +137,10 @@ async fn migrate(cluster: &Cluster) {
     let mut admin = loop {
         match PgConnection::connect_with(&cluster.options("lumadb_admin", "postgres")).await {
             Ok(admin) => break admin,
-            Err(error) if begun.elapsed() > Duration::from_secs(30) => panic!("{error}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
     };
     let sql = format!("create database {TEMPLATE}");

@@ -109,8 +109,13 @@ impl Answer {
     #[track_caller]
     pub(crate) fn text(&self, pointer: &str) -> String {
         let value = self.body.pointer(pointer).and_then(Value::as_str);
-        let value = value.unwrap_or_else(|| panic!("{}: no {pointer} in {}", self.what, self.raw));
-        value.to_owned()
+        assert!(
+            value.is_some(),
+            "{}: no {pointer} in {}",
+            self.what,
+            self.raw
+        );
+        value.unwrap_or_default().to_owned()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -16,6 +16,7 @@ const MAIL_WINDOW: Duration = Duration::hours(1);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
     #[schema(value_type = String, format = Password)]
     pub password: Secret,

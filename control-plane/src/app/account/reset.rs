@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::hours(1);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordReset {
-    #[schema(max_length = 254)]
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
 }
 

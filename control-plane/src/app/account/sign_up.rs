@@ -31,11 +31,11 @@ const FIRST_PROJECT: &str = "Default";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignUp {
-    #[schema(max_length = 254)]
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
     #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
     pub password: Secret,
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     pub display_name: String,
 }
 

@@ -30,7 +30,7 @@ impl Rule {
         attempts_max: u32,
         window: Duration,
     ) -> Self {
-        let whom = address.map_or_else(|| "unknown".to_owned(), |address| network(address));
+        let whom = address.map_or_else(|| "unknown".to_owned(), network);
         Self::new(what, &whom, attempts_max, window)
     }
 

@@ -49,3 +49,22 @@ fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     )
     .into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_answered_without_its_text() {
+        for panic in [
+            Box::new("secret".to_owned()) as Box<dyn Any + Send>,
+            Box::new("secret"),
+            Box::new(7_u8),
+        ] {
+            let response = answer_panic(panic);
+            assert_eq!(response.status(), 500);
+            let body = format!("{:?}", response.body());
+            assert!(!body.contains("secret"));
+        }
+    }
+}
