@@ -4,6 +4,7 @@ use super::{ServiceError, StopSignals, Told, platform, read};
 use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
+use lumadb_control_plane::app::housekeeping;
 use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
@@ -42,6 +43,10 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.region.name.clone(),
     );
     let looping = tokio::spawn(workflow.run(shutdown.clone()));
+    let sweeping = tokio::spawn(housekeeping::run(
+        platform.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -52,6 +57,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     shutdown.cancel();
     let _ = looping.await;
     let _ = mailing.await;
+    let _ = sweeping.await;
     runtime.close(told == Told::End).await;
     Ok(())
 }
