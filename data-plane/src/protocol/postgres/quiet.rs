@@ -151,7 +151,9 @@ mod tests {
             }
         });
         let (mut reader, mut writer) = tokio::io::split(&mut near);
-        let sent: Vec<u8> = (0..BYTES).map(|index| (index % 251) as u8).collect();
+        let sent: Vec<u8> = (0..BYTES)
+            .map(|index| u8::try_from(index % 251).expect("small"))
+            .collect();
         let writing = async {
             writer.write_all(&sent).await.expect("writes");
             writer.shutdown().await.expect("shuts");
