@@ -214,11 +214,10 @@ impl World {
         let mut heard = self.parent().heard();
         let waiting = heard.wait_for(|heard| told(heard));
         let result = timeout(PATIENCE, waiting).await;
-        match result {
-            Ok(Ok(heard)) => heard.clone(),
-            Ok(Err(error)) => panic!("{what}: {error}"),
-            Err(_) => panic!("{what}: only {:?}", self.parent().heard().borrow().status),
-        }
+        let result = result.map(|heard| heard.map(|heard| heard.clone()));
+        let last = self.parent().heard().borrow().status.clone();
+        assert!(matches!(result, Ok(Ok(_))), "{what}: only {last:?}");
+        result.expect("in time").expect("a parent")
     }
 
     pub(crate) fn node_kill(&mut self) {

@@ -172,7 +172,7 @@ impl Supervisor {
             self.report(EnginePhase::Starting, None);
         }
         loop {
-            self.order = self.orders.borrow_and_update().clone();
+            self.order.clone_from(&self.orders.borrow_and_update());
             match self.order.clone().map(|order| order.command) {
                 None => {}
                 Some(Command::Run { config }) => {

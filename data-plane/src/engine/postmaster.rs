@@ -176,18 +176,16 @@ impl Postmaster {
     }
 
     async fn ended(&mut self) -> String {
-        match &mut self.child {
-            Some(child) => match child.wait().await {
+        if let Some(child) = &mut self.child {
+            return match child.wait().await {
                 Ok(status) => format!("the engine ended: {status}"),
                 Err(error) => format!("the engine ended: {error}"),
-            },
-            None => {
-                while runs_in(self.pid, &self.data) {
-                    sleep(Duration::from_millis(ADOPTED_POLL_MS)).await;
-                }
-                "the engine ended".to_owned()
-            }
+            };
         }
+        while runs_in(self.pid, &self.data) {
+            sleep(Duration::from_millis(ADOPTED_POLL_MS)).await;
+        }
+        "the engine ended".to_owned()
     }
 
     fn signal(&self, signal: Signal) -> Result<(), PostmasterError> {

@@ -272,7 +272,9 @@ fn read_earlier(folder: &Path, outbox: &Outbox) -> io::Result<Earlier> {
                 .map(|sample| ((sample.incarnation_id, sample.sequence), sample)),
         );
     }
-    samples.into_values().for_each(|sample| outbox.push(sample));
+    for sample in samples.into_values() {
+        outbox.push(sample);
+    }
     Ok(earlier)
 }
 
