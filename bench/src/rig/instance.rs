@@ -19,8 +19,11 @@ use std::process::Command;
 use std::time::Duration;
 use tokio_postgres::NoTls;
 
-/// An address of this machine that nothing else is likely to listen on.
-pub(super) const ENGINE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 18, 6);
+/// An address of this machine that only this run listens on.
+pub(super) fn engine_address() -> Ipv4Addr {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 128 | a, b, c)
+}
 
 /// PostgreSQL's port, also in the name of its socket.
 pub(super) const ENGINE_PORT: u16 = 5432;
@@ -192,7 +195,7 @@ fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
 fn open_tcp(instance: &Path) -> Outcome<()> {
     let file = instance.join("data/postgresql.auto.conf");
     let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
-    writeln!(file, "listen_addresses = '{ENGINE_ADDRESS}'")?;
+    writeln!(file, "listen_addresses = '{}'", engine_address())?;
     Ok(())
 }
 
@@ -200,7 +203,7 @@ fn open_tcp(instance: &Path) -> Outcome<()> {
 async fn trust_tcp(instance: &Path) -> Outcome<()> {
     let file = instance.join("data/pg_hba.conf");
     let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
-    writeln!(file, "host main owner {ENGINE_ADDRESS}/32 trust")?;
+    writeln!(file, "host main owner {}/32 trust", engine_address())?;
     writeln!(file, "host main owner 127.0.0.1/32 trust")?;
     let admin = format!(
         "host={} user=lumadb_admin dbname=main",

@@ -113,7 +113,7 @@ impl Rig {
         let (host, port, relays) = match way {
             Way::EngineSocket => (self.instance.socket_folder(), instance::ENGINE_PORT, vec![]),
             Way::EngineTcp => (
-                instance::ENGINE_ADDRESS.to_string(),
+                instance::engine_address().to_string(),
                 instance::ENGINE_PORT,
                 vec![],
             ),
