@@ -1,6 +1,8 @@
 //! Tests of the control plane with a real PostgreSQL: one binary, a module a noun.
 
 mod accounts;
+mod databases;
+mod edges;
 mod golden;
 mod http;
 mod isolation;
@@ -8,5 +10,9 @@ mod mail;
 mod organizations;
 mod passwords;
 mod roles;
+mod sql;
 mod support;
+mod tenancy;
 mod tokens;
+mod usage;
+mod workflow;

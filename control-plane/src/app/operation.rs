@@ -229,6 +229,9 @@ pub async fn operation_cancel(
     };
     let conflict = |text: &str| AppError::rejected(ProblemType::Conflict, text);
     let unlocked = find(&mut change, id).await?;
+    if unlocked.state.is_final() {
+        return Err(conflict("The operation has ended."));
+    }
     let row = database::find(&mut change, unlocked.database_id, true).await?;
     // Read again under the lock of its database: it may have ended.
     let open = find(&mut change, id).await?;

@@ -64,11 +64,7 @@ fn operation(generation: i64) -> OpenOperation {
     }
 }
 
-fn decide_at(
-    row: &ClaimedDatabase,
-    observation: &Observation,
-    now: OffsetDateTime,
-) -> Decision {
+fn decide_at(row: &ClaimedDatabase, observation: &Observation, now: OffsetDateTime) -> Decision {
     decide(row, &[operation(1)], &Ok(()), observation, now, 0.5)
 }
 

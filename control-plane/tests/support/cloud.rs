@@ -29,6 +29,8 @@ pub(crate) struct TestCloud {
     pub(crate) platform: Platform,
     pub(crate) clock: Clock,
     pub(crate) router: Router,
+    /// Signs as an edge does.
+    pub(crate) edge_signer: ServiceSigner,
     /// Sees everything, as no part of the product does.
     pub(crate) admin: PgPool,
     /// Logs in as the product does, and takes no scope.
@@ -69,12 +71,14 @@ impl TestCloud {
         let links = Links {
             console_url: CONSOLE.into(),
         };
+        let (keys, edge_signer) = keys();
         let platform =
-            Platform::new(store, clock.clone(), links, keys(), settings).expect("a platform");
+            Platform::new(store, clock.clone(), links, keys, settings).expect("a platform");
         Self {
             router: router(ApiState::new(platform.clone())),
             platform,
             clock,
+            edge_signer,
             admin: pool("lumadb_admin"),
             app: pool("lumadb_app"),
         }
@@ -168,13 +172,16 @@ impl TestCloud {
     }
 }
 
-fn keys() -> Keys {
+fn keys() -> (Keys, ServiceSigner) {
     let signer = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
     let edge = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
     let private = Secret::new(signer.serialize_pem());
-    Keys {
+    let edge_private = Secret::new(edge.serialize_pem());
+    let edge_signer = ServiceSigner::from_pem(edge_private.expose().as_bytes()).expect("a key");
+    let keys = Keys {
         seal_key: SealKey::from_bytes(&[7; 32]).expect("a key"),
         service_signer: ServiceSigner::from_pem(private.expose().as_bytes()).expect("a key"),
         edge_verifier: ServiceVerifier::from_pem(edge.public_key_pem().as_bytes()).expect("a key"),
-    }
+    };
+    (keys, edge_signer)
 }

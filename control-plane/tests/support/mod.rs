@@ -2,7 +2,10 @@
 
 mod cloud;
 mod cluster;
+mod databases;
 mod request;
+mod runtime;
 
 pub(crate) use cloud::{Person, START, TestCloud};
 pub(crate) use request::Answer;
+pub(crate) use runtime::{FakeRuntime, Fault};

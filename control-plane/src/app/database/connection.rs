@@ -355,15 +355,19 @@ mod tests {
         text
     }
 
-    /// Writes the golden file when it is missing, so that a deliberate change is one deletion.
+    /// `LUMADB_GOLDEN=write` writes the file anew.
     fn compare(file: &str, text: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/golden")
             .join(file);
-        if !path.exists() {
+        if std::env::var_os("LUMADB_GOLDEN").is_some_and(|value| value == "write") {
             std::fs::write(&path, text).expect("written");
         }
-        assert_eq!(std::fs::read_to_string(&path).expect("readable"), text);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap_or_default(),
+            text,
+            "{file}"
+        );
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! Databases of a test: a loop that runs them without processes, and the usual calls.
+
+use super::{Answer, FakeRuntime, Person, TestCloud};
+use lumadb_contract::id::DatabaseId;
+use lumadb_control_plane::workflow::Workflow;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How much of the test's time passes in each of these moments of ours.
+const MOMENT: Duration = Duration::from_millis(5);
+const PASSING: time::Duration = time::Duration::milliseconds(50);
+/// Longest wait of ours for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A loop that runs until it is dropped: then it is killed, not asked to stop.
+pub(crate) struct Loop(JoinHandle<()>);
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl TestCloud {
+    pub(crate) fn start_loop(&self, runtime: &Arc<FakeRuntime>) -> Loop {
+        let workflow = Workflow::new(self.platform.clone(), Arc::clone(runtime), "local");
+        Loop(tokio::spawn(workflow.run(CancellationToken::new())))
+    }
+
+    /// Puts an organization on another plan.
+    pub(crate) async fn set_plan(&self, person: &Person, plan: &str) {
+        sqlx::query("update organizations set plan_id = $2 where id = $1")
+            .bind(person.organization.uuid())
+            .bind(plan)
+            .execute(&self.admin)
+            .await
+            .expect("updated");
+    }
+
+    pub(crate) async fn create(&self, person: &Person, body: &Value) -> Answer {
+        self.post(&format!("/v1/projects/{}/databases", person.project))
+            .cookie(&person.cookie)
+            .json(body)
+            .send()
+            .await
+    }
+
+    /// A database that is being created; its ID and the operation's.
+    pub(crate) async fn created(&self, person: &Person, name: &str) -> (DatabaseId, String) {
+        let made = self.create(person, &json!({ "name": name })).await;
+        made.expect(201);
+        let id = made.text("/database/id").parse().expect("an ID");
+        (id, made.text("/operation/id"))
+    }
+
+    /// A database that runs.
+    pub(crate) async fn running(&self, person: &Person, name: &str) -> DatabaseId {
+        let (id, operation) = self.created(person, name).await;
+        let ended = self.ended(person, &operation).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        id
+    }
+
+    /// The operation, once it has ended; time passes on the way.
+    pub(crate) async fn ended(&self, person: &Person, operation: &str) -> Value {
+        let path = format!("/v1/operations/{operation}");
+        let ended = self.until(|| async {
+            let answer = self.get(&path).cookie(&person.cookie).send().await;
+            answer.expect(200);
+            (!answer.body["ended_at"].is_null()).then_some(answer.body)
+        });
+        ended.await
+    }
+
+    /// What `look` finds at last; time passes on the way.
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+        &self,
+        mut look: impl FnMut() -> F,
+    ) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = look().await {
+                    return found;
+                }
+                self.clock.advance(PASSING);
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .expect("it comes to that")
+    }
+
+    pub(crate) async fn database(&self, person: &Person, id: DatabaseId) -> Value {
+        let path = format!("/v1/databases/{id}");
+        let answer = self.get(&path).cookie(&person.cookie).send().await;
+        answer.expect(200);
+        answer.body
+    }
+
+    /// Waits until the database is in this state.
+    pub(crate) async fn in_state(&self, person: &Person, id: DatabaseId, state: &str) {
+        self.until(|| async {
+            let database = self.database(person, id).await;
+            (database["state"] == state).then_some(())
+        })
+        .await;
+    }
+
+    /// A POST without a body.
+    pub(crate) async fn act(&self, person: &Person, path: &str) -> Answer {
+        self.post(path).cookie(&person.cookie).send().await
+    }
+}
