@@ -140,9 +140,9 @@ async fn the_same_request_twice_makes_one_database() {
 async fn changes_count_revisions_and_stale_ones_are_refused() {
     let (cloud, ada) = start().await;
     let (id, _) = cloud.created(&ada, "a").await;
-    let path = format!("/v1/databases/{id}");
+    let one = format!("/v1/databases/{id}");
     let patch = |body: Value, tag: &str| {
-        let call = cloud.patch(&path).cookie(&ada.cookie).json(&body);
+        let call = cloud.patch(&one).cookie(&ada.cookie).json(&body);
         call.header("if-match", tag).send()
     };
     let renamed = patch(json!({ "name": "b", "deletion_protection": true }), "\"1\"").await;
@@ -152,7 +152,7 @@ async fn changes_count_revisions_and_stale_ones_are_refused() {
     assert_eq!(renamed.header("etag"), "\"2\"");
     let stale = patch(json!({ "name": "c" }), "\"1\"").await;
     stale.expect_problem(412, "precondition_failed");
-    let delete = cloud.delete(&path).cookie(&ada.cookie).send().await;
+    let delete = cloud.delete(&one).cookie(&ada.cookie).send().await;
     delete.expect_problem(409, "deletion_protected");
     let never = patch(json!({ "idle_timeout_seconds": null }), "*").await;
     never.expect_problem(400, "invalid_request");

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Longest time that the runtime may take for one wish.
-const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
+const RUNTIME_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What operations say that a deletion overtook.
 const ERROR_DELETED: &str = "The database was deleted.";

@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(500);
 const IDLE_DELAY: Duration = Duration::from_secs(1);
 /// How often a signaled database is tried that is locked for a moment.
 const CLAIM_TRIES_MAX: u8 = 10;
-const ORPHAN_INTERVAL: Duration = Duration::from_secs(300);
+const ORPHAN_INTERVAL: Duration = Duration::from_mins(5);
 /// Longest wait, at the end, for looks under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 

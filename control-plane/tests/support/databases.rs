@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const MOMENT: Duration = Duration::from_millis(5);
 const PASSING: time::Duration = time::Duration::milliseconds(50);
 /// Longest wait of ours for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A loop that runs until it is dropped: then it is killed, not asked to stop.
 pub(crate) struct Loop(JoinHandle<()>);

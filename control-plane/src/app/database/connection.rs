@@ -10,6 +10,7 @@ use crate::store::database::DatabaseRow;
 use crate::store::{logical_database, role};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
+use lumadb_contract::secret::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -121,7 +122,7 @@ pub async fn connection_get(
     } else {
         None
     };
-    let password = password.as_ref().map(|password| password.expose());
+    let password = password.as_ref().map(Secret::expose);
     Ok(Target::of(&row, &role.name, &logical.name, password)
         .connection(platform.settings.ca_certificate_pem.as_deref()))
 }
@@ -322,6 +323,7 @@ impl Forms<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
     use uuid::Uuid;
 
     fn golden(wildcard_dns: bool, password: Option<&str>) -> String {
@@ -344,10 +346,11 @@ mod tests {
             connection.host, connection.port, connection.user, connection.password_included
         );
         for string in connection.strings {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\n== {:?} ({}, {})\n{}",
                 string.id, string.label, string.language, string.text
-            ));
+            );
             if !string.text.ends_with('\n') {
                 text.push('\n');
             }

@@ -27,7 +27,7 @@ const ROWS_DEFAULT: u32 = 200;
 /// Most bytes of values in one answer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest time that a query may take, opening the session included.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// Statements to run.
 #[derive(Debug, Clone, Deserialize, ToSchema)]

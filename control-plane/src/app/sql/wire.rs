@@ -94,7 +94,6 @@ impl Reader {
                     let tag = body.tag()?.to_owned();
                     self.end_result(&tag);
                 }
-                Message::EmptyQueryResponse => {}
                 Message::ErrorResponse(body) => {
                     self.open = None;
                     self.answer.error = Some(error(&body)?);
