@@ -60,6 +60,12 @@ impl Section {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Node,
+    Edge,
+}
+
 /// Measures this build beside its peers and prints one table.
 #[derive(Debug, Parser)]
 #[command(name = "lumadb-bench")]
@@ -75,6 +81,9 @@ struct Arguments {
     /// Length of one run of pgbench, seconds
     #[arg(long)]
     seconds: Option<u64>,
+    /// Of the relays, only the node alone or only those behind an edge
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// Only workloads of pgbench whose name holds this, such as `prepared`
     #[arg(long)]
     workload: Option<String>,
@@ -103,6 +112,8 @@ impl Arguments {
         settings.soak = self.soak_seconds.map_or(settings.soak, Duration::from_secs);
         settings.awake = self.awake.unwrap_or(settings.awake);
         settings.asleep = self.asleep.unwrap_or(settings.asleep);
+        settings.beside_node = self.only != Some(Only::Edge);
+        settings.beside_edge = self.only != Some(Only::Node);
         settings.workload.clone_from(&self.workload);
         settings.tls = self.tls;
         settings

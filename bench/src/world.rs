@@ -25,8 +25,17 @@ impl World {
     /// Brings a cloud up that keeps so many folders ready, signs a customer up, and waits for the
     /// folders.
     pub(crate) async fn start(pool_size: usize) -> Outcome<Self> {
+        Self::start_with(pool_size, &[]).await
+    }
+
+    /// The same with more settings.
+    pub(crate) async fn start_with(
+        pool_size: usize,
+        more_settings: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let size = pool_size.to_string();
         let mut settings = UNLIMITED.to_vec();
+        settings.extend(more_settings);
         settings.push(("LUMADB_POOL_SIZE", &size));
         let cloud = Cloud::start_with(&settings).await?;
         let account = Account::sign_up(&cloud, "bench").await?;
@@ -93,7 +102,7 @@ impl World {
         .await
     }
 
-    /// Lets every database fall asleep after a second without a client, and waits for one of them.
+    /// Waits until a database sleeps.
     pub(crate) async fn falls_asleep(&self, id: &str) -> Outcome<()> {
         self.account.database_is(id, "asleep").await?;
         Ok(())

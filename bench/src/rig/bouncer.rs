@@ -1,8 +1,9 @@
 //! PgBouncer, the peer: session mode, a unix socket to the same engine.
 
-use super::child::{Child, free_port, listening};
-use super::instance::Instance;
-use super::{CONNECTIONS_MAX, Common};
+use super::CONNECTIONS_MAX;
+use super::child::{Child, Owner, free_port, listening};
+use super::instance::ENGINE_PORT;
+use super::keys::Keys;
 use lumadb_e2e::Outcome;
 use std::path::Path;
 use std::process::Command;
@@ -15,24 +16,32 @@ pub(super) struct Bouncer {
     child: Child,
 }
 
+/// What it stands in front of.
+#[derive(Debug)]
+pub(super) struct Behind<'a> {
+    /// Folder of PostgreSQL's socket.
+    pub(super) socket_folder: &'a str,
+    /// Who may enter that folder.
+    pub(super) owner: Option<Owner>,
+    /// Of the role `owner`.
+    pub(super) verifier: &'a str,
+    pub(super) keys: &'a Keys,
+}
+
 impl Bouncer {
-    pub(super) async fn start(
-        folder: &Path,
-        common: &Common,
-        instance: &Instance,
-    ) -> Outcome<Self> {
+    pub(super) async fn start(folder: &Path, behind: &Behind<'_>) -> Outcome<Self> {
         if !Path::new(PROGRAM).is_file() {
             return Err(format!("{PROGRAM} is missing: `make bench` installs it").into());
         }
         let port = free_port()?;
         let users = folder.join("users.txt");
-        std::fs::write(&users, format!("\"owner\" \"{}\"\n", common.verifier))?;
+        std::fs::write(&users, format!("\"owner\" \"{}\"\n", behind.verifier))?;
         let settings = folder.join("pgbouncer.ini");
-        std::fs::write(&settings, ini(port, &users, common, instance))?;
+        std::fs::write(&settings, ini(port, &users, behind))?;
         let mut command = Command::new(PROGRAM);
         command.arg(&settings);
         let log = folder.join("pgbouncer.log");
-        let child = Child::start(command, instance.node_owner(), &log)?;
+        let child = Child::start(command, behind.owner, &log)?;
         listening(port, &log).await?;
         Ok(Self { port, child })
     }
@@ -42,7 +51,7 @@ impl Bouncer {
     }
 }
 
-fn ini(port: u16, users: &Path, common: &Common, instance: &Instance) -> String {
+fn ini(port: u16, users: &Path, behind: &Behind<'_>) -> String {
     format!(
         "[databases]\n\
          main = host={socket} port={engine_port} dbname=main user=owner\n\
@@ -59,10 +68,10 @@ fn ini(port: u16, users: &Path, common: &Common, instance: &Instance) -> String 
          client_tls_key_file = {key}\n\
          client_tls_cert_file = {certificate}\n\
          client_tls_protocols = tlsv1.3\n",
-        socket = instance.socket_folder(),
-        engine_port = super::instance::ENGINE_PORT,
+        socket = behind.socket_folder,
+        engine_port = ENGINE_PORT,
         users = users.display(),
-        key = common.keys.private_key_file.display(),
-        certificate = common.keys.certificate_file.display(),
+        key = behind.keys.private_key_file.display(),
+        certificate = behind.keys.certificate_file.display(),
     )
 }

@@ -1,17 +1,18 @@
 //! One engine, and every way to it that is compared: its own socket, its own TCP port, PgBouncer,
-//! the node, and the edge before the node.
+//! the node; and within a whole cloud ([`behind_edge`]) the edge before the node.
 //!
-//! All of them reach the same engine with the same tables, on loopback, with the same certificate,
-//! so that what differs between two of them is only what stands in between. There is no control
-//! plane here: the node serves from the spec on its disk, the edge from the routes it is given.
+//! All of them reach the same engine with the same tables, on loopback, so that what differs between
+//! two of them is only what stands in between. There is no control plane here: the node serves from
+//! the spec on its disk.
 
+pub(crate) mod behind_edge;
 mod bouncer;
 pub(crate) mod child;
 mod instance;
 mod keys;
 
 use crate::pgbench::{self, Address};
-use bouncer::Bouncer;
+use bouncer::{Behind, Bouncer};
 use instance::Instance;
 use keys::Keys;
 use lumadb_contract::id::DatabaseId;
@@ -46,16 +47,13 @@ pub(crate) enum Way {
     Bouncer,
     /// The node's own listener.
     Node,
+    /// The edge, which passes every byte on to the node.
+    EdgeRelay,
+    /// The edge, which hands the client's socket over to the node.
+    EdgeHandOver,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::EngineSocket,
-        Self::EngineTcp,
-        Self::Bouncer,
-        Self::Node,
-    ];
-
     /// Whether a process of ours or a peer's passes every byte on.
     pub(crate) fn is_relay(self) -> bool {
         !matches!(self, Self::EngineSocket | Self::EngineTcp)
@@ -67,12 +65,9 @@ impl Way {
             Self::EngineTcp => "engine, TCP",
             Self::Bouncer => "PgBouncer",
             Self::Node => "node",
+            Self::EdgeRelay => "edge + node",
+            Self::EdgeHandOver => "edge hands over to node",
         }
-    }
-
-    /// Whether this way can be walked with TLS: the engine is built without.
-    pub(crate) fn has_tls(self) -> bool {
-        self.is_relay()
     }
 }
 
@@ -97,7 +92,13 @@ impl Rig {
             keys: Keys::make(folder.path())?,
         };
         let instance = Instance::start(folder.path(), &common).await?;
-        let bouncer = Bouncer::start(folder.path(), &common, &instance).await?;
+        let behind = Behind {
+            socket_folder: &instance.socket_folder(),
+            owner: instance.node_owner(),
+            verifier: &common.verifier,
+            keys: &common.keys,
+        };
+        let bouncer = Bouncer::start(folder.path(), &behind).await?;
         let rig = Self {
             common,
             bouncer,
@@ -106,6 +107,15 @@ impl Rig {
         };
         pgbench::initialize(&rig.address(Way::EngineSocket, false), SCALE).await?;
         Ok(rig)
+    }
+
+    /// Every way that there is, with TLS or without.
+    pub(crate) fn addresses(&self, tls: bool) -> Vec<(Way, Address)> {
+        [Way::EngineSocket, Way::EngineTcp, Way::Bouncer, Way::Node]
+            .into_iter()
+            .filter(|way| !tls || way.is_relay())
+            .map(|way| (way, self.address(way, tls)))
+            .collect()
     }
 
     /// How to get to the engine.
@@ -118,7 +128,9 @@ impl Rig {
                 vec![],
             ),
             Way::Bouncer => (local(), self.bouncer.port, vec![self.bouncer.pid()]),
-            Way::Node => (local(), self.instance.node_port, vec![self.node_pid()]),
+            Way::Node | Way::EdgeRelay | Way::EdgeHandOver => {
+                (local(), self.instance.node_port, vec![self.node_pid()])
+            }
         };
         let sslmode = if tls { "require" } else { "disable" };
         Address {

@@ -23,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) awake: usize,
     /// Databases asleep at once.
     pub(crate) asleep: usize,
+    /// Whether the node alone is measured.
+    pub(crate) beside_node: bool,
+    /// Whether the edge is measured.
+    pub(crate) beside_edge: bool,
     /// Only workloads whose name holds this.
     pub(crate) workload: Option<String>,
     /// Only with TLS, or only without.
@@ -38,6 +42,8 @@ impl Settings {
             soak: Duration::from_secs(if quick { 10 } else { 120 }),
             awake: if quick { 5 } else { 50 },
             asleep: if quick { 10 } else { 500 },
+            beside_node: true,
+            beside_edge: true,
             workload: None,
             tls: None,
         }

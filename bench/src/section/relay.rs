@@ -1,9 +1,11 @@
 //! Throughput and CPU of everything that can stand between a client and the engine.
 
 use super::Settings;
-use crate::pgbench::{self, Run, Workload};
+use crate::pgbench::{self, Address, Run, Workload};
 use crate::report::{Bar, Row, Unit};
+use crate::rig::behind_edge::BehindEdge;
 use crate::rig::{Rig, Way};
+use crate::world::with_log;
 use lumadb_e2e::Outcome;
 use std::time::Duration;
 
@@ -13,45 +15,61 @@ const SECTION: &str = "pgbench";
 fn bars(way: Way) -> (Option<Bar>, Option<Bar>) {
     match way {
         Way::Node => (Some(Bar::RatioAtLeast(1.0)), Some(Bar::RatioAtMost(0.95))),
-        _ => (None, None),
+        Way::EdgeRelay => (Some(Bar::RatioAtLeast(0.85)), None),
+        Way::EdgeHandOver => (Some(Bar::RatioAtLeast(1.0)), None),
+        Way::EngineSocket | Way::EngineTcp | Way::Bouncer => (None, None),
     }
 }
 
 pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
-    let rig = Rig::start().await?;
     let mut rows = Vec::new();
-    for tls in [false, true] {
-        for workload in Workload::ALL {
-            if settings.selects(workload, tls) {
-                rows.extend(measure_one(&rig, workload, tls, settings).await?);
-            }
+    if settings.beside_node {
+        let rig = Rig::start().await?;
+        for tls in [false, true] {
+            rows.extend(measure_each(&rig.addresses(tls), tls, settings).await?);
+        }
+    }
+    if settings.beside_edge {
+        let rig = BehindEdge::start().await?;
+        for tls in [false, true] {
+            let measured = measure_each(&rig.addresses(tls), tls, settings).await;
+            rows.extend(measured.map_err(|error| with_log(rig.world(), &error))?);
+        }
+    }
+    Ok(rows)
+}
+
+async fn measure_each(
+    ways: &[(Way, Address)],
+    tls: bool,
+    settings: &Settings,
+) -> Outcome<Vec<Row>> {
+    let mut rows = Vec::new();
+    for workload in Workload::ALL {
+        if settings.selects(workload, tls) {
+            rows.extend(measure_one(ways, workload, tls, settings).await?);
         }
     }
     Ok(rows)
 }
 
 async fn measure_one(
-    rig: &Rig,
+    ways: &[(Way, Address)],
     workload: Workload,
     tls: bool,
     settings: &Settings,
 ) -> Outcome<Vec<Row>> {
-    let ways: Vec<Way> = Way::ALL
-        .into_iter()
-        .filter(|way| !tls || way.has_tls())
-        .collect();
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); ways.len()];
     for round in 0..=settings.rounds {
         for turn in 0..ways.len() {
             // Another way begins each round, so that no one always follows the same.
             let index = (turn + round) % ways.len();
-            let address = rig.address(ways[index], tls);
             let span = if round == 0 {
                 Duration::from_secs(1)
             } else {
                 settings.span
             };
-            let run = pgbench::run(&address, workload, span).await?;
+            let run = pgbench::run(&ways[index].1, workload, span).await?;
             // The first round only warms caches up.
             if round > 0 {
                 runs[index].push(run);
@@ -64,6 +82,7 @@ async fn measure_one(
             settings.rounds
         ));
     }
+    let ways: Vec<Way> = ways.iter().map(|(way, _)| *way).collect();
     rows_of(workload, tls, &ways, &runs)
 }
 
