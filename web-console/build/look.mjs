@@ -47,7 +47,9 @@ const PAGES = [
     `${here}/roles`,
     async (page) => {
       await page.getByRole("button", { name: "Create role" }).click();
-      await page.getByRole("textbox", { name: "Name" }).fill(`reporting_${roles++}`);
+      await page
+        .getByRole("textbox", { name: "Name" })
+        .fill(`reporting_${Date.now().toString(36)}`);
       await page.getByRole("dialog").getByRole("button", { name: "Create role" }).click();
       await page.getByRole("dialog", { name: /Password of/ }).waitFor();
     },
@@ -75,9 +77,6 @@ const PAGES = [
   ],
   ["lost", "/nowhere"],
 ];
-
-// Names that no earlier round has used.
-let roles = 0;
 
 async function runSql(page, sql) {
   await page.locator(".cm-content").click();

@@ -28,10 +28,6 @@ const OF_THE_API: [&str; 4] = ["v1", "health", "metrics", "openapi.json"];
 const NOT_BUILT: &str = include_str!("not-built.html");
 
 /// Answers one request.
-#[expect(
-    clippy::unused_async,
-    reason = "a handler is an async function; there is nothing to wait for"
-)]
 pub(crate) async fn serve<Files: RustEmbed>(request: Request<Body>) -> Response {
     let mut response = answer::<Files>(&request);
     if request.method() == Method::HEAD {

@@ -96,7 +96,9 @@ function Table({
         <thead>
           <tr>
             <th scope="col">{t("account.device")}</th>
-            <th scope="col">{t("account.address")}</th>
+            <th scope="col" className={ui.spare}>
+              {t("account.address")}
+            </th>
             <th scope="col">{t("account.lastUsed")}</th>
             <th scope="col" className={ui.tight}>
               <VisuallyHidden>{t("actions")}</VisuallyHidden>
@@ -112,7 +114,7 @@ function Table({
                   {session.current ? <span className={ui.tag}>{t("account.current")}</span> : null}
                 </span>
               </td>
-              <td className="muted tabular">{session.client_address ?? "–"}</td>
+              <td className={`muted tabular ${ui.spare}`}>{session.client_address ?? "–"}</td>
               <td className="muted nowrap" title={formatMoment(session.last_seen_at)}>
                 {formatRelative(session.last_seen_at, now)}
               </td>

@@ -80,7 +80,9 @@ function Table({
         <thead>
           <tr>
             <th scope="col">{t("form.nameOf")}</th>
-            <th scope="col">{t("account.lastUsed")}</th>
+            <th scope="col" className={ui.spare}>
+              {t("account.lastUsed")}
+            </th>
             <th scope="col">{t("tokens.expires")}</th>
             <th scope="col" className={ui.tight}>
               <VisuallyHidden>{t("actions")}</VisuallyHidden>
@@ -96,7 +98,7 @@ function Table({
                   {token.read_only ? <span className={ui.tag}>{t("tokens.readOnly")}</span> : null}
                 </span>
               </td>
-              <td className="muted nowrap">
+              <td className={`muted nowrap ${ui.spare}`}>
                 {token.last_used_at ? formatRelative(token.last_used_at, now) : t("tokens.never")}
               </td>
               <td className="muted nowrap">{formatDay(token.expires_at)}</td>

@@ -27,7 +27,7 @@ export function AuthLayout() {
   );
 }
 
-const PLATTERS = [0, 1, 2, 3, 4, 5, 6] as const;
+const PLATTERS = [0, 1, 2, 3] as const;
 
 function Horizon() {
   return (
