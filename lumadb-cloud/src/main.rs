@@ -78,7 +78,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Config(place) => {
             let (_, config, _) = load(&place)?;
-            print!("{}", toml::to_string_pretty(&config)?);
+            print!("{}", config::document(&config)?);
             Ok(())
         }
         Command::Status(place) => {

@@ -7,6 +7,7 @@ mod settings;
 
 pub(crate) use settings::{Config, PlaintextFrom};
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Starts every variable of ours.
@@ -141,6 +142,27 @@ impl Config {
     }
 }
 
+/// The configuration as a TOML file: every key, those without a value commented out.
+pub(crate) fn document(config: &Config) -> Result<String, toml::ser::Error> {
+    let table = toml::Table::try_from(config)?;
+    let mut text = String::new();
+    let mut current = "";
+    for (section, key, _) in KEYS {
+        if current != *section {
+            let gap = if current.is_empty() { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}[{section}]");
+            current = section;
+        }
+        let value = table.get(*section).and_then(|keys| keys.get(*key));
+        // Writing into a string does not fail.
+        let _ = match value {
+            Some(value) => writeln!(text, "{key} = {value}"),
+            None => writeln!(text, "# {key} ="),
+        };
+    }
+    Ok(text)
+}
+
 /// Checks the file by itself, so that its errors have lines.
 fn table_of_file(path: &Path) -> Result<toml::Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
@@ -265,6 +287,14 @@ mod tests {
         written.sort();
         known.sort();
         assert_eq!(written, known);
+    }
+
+    #[test]
+    fn the_document_reads_back_as_the_configuration() {
+        let text = document(&Config::default()).expect("written");
+        assert!(text.contains("# public_url ="), "{text}");
+        let read: Config = toml::from_str(&text).expect("read");
+        assert_eq!(read, Config::default());
     }
 
     #[test]
