@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client that trusts the certificate authority that a database's page shows.
 #[derive(Clone)]

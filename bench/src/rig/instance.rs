@@ -87,11 +87,6 @@ impl Instance {
         self.helper.pid()
     }
 
-    /// Who may enter the folder of PostgreSQL's socket.
-    pub(super) fn node_owner(&self) -> Option<Owner> {
-        owner(NODE_USER)
-    }
-
     async fn ready(&self, common: &Common) -> Outcome<()> {
         let connection = format!(
             "host=127.0.0.1 port={} user=owner password={} dbname=main sslmode=disable",
@@ -104,6 +99,11 @@ impl Instance {
         })
         .await
     }
+}
+
+/// Who may enter the folder of PostgreSQL's socket, beside the engine itself.
+pub(super) fn node_owner() -> Option<Owner> {
+    owner(NODE_USER)
 }
 
 fn owner(user: u32) -> Option<Owner> {

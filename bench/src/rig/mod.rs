@@ -94,7 +94,7 @@ impl Rig {
         let instance = Instance::start(folder.path(), &common).await?;
         let behind = Behind {
             socket_folder: &instance.socket_folder(),
-            owner: instance.node_owner(),
+            owner: instance::node_owner(),
             verifier: &common.verifier,
             keys: &common.keys,
         };

@@ -28,6 +28,9 @@ struct Load {
     p99_ms: f64,
 }
 
+/// Takes one number of a load.
+type Part = fn(&Load) -> f64;
+
 pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
     let world = World::start(POOL_SIZE).await?;
     let rows = async {
@@ -94,9 +97,9 @@ async fn creations(world: &World, settings: &Settings) -> Outcome<Vec<Row>> {
 }
 
 fn names(round: usize) -> String {
-    (0..CREATIONS)
-        .map(|index| format!("{}\n", json!({"name": format!("load-{round}-{index}")})))
-        .collect()
+    let body = |index| json!({"name": format!("load-{round}-{index}")}).to_string();
+    let bodies: Vec<String> = (0..CREATIONS).map(body).collect();
+    bodies.join("\n")
 }
 
 async fn create_all(world: &World, path: &str, bodies: &Path) -> Outcome<Load> {
@@ -176,9 +179,8 @@ fn oha_program() -> Outcome<PathBuf> {
 }
 
 fn load_rows(what: &str, ours: &[Load], peers: Option<&[Load]>) -> Outcome<Vec<Row>> {
-    let of =
-        |loads: &[Load], value: fn(&Load) -> f64| -> Vec<f64> { loads.iter().map(value).collect() };
-    let values: [(&str, Unit, fn(&Load) -> f64); 3] = [
+    let of = |loads: &[Load], value: Part| -> Vec<f64> { loads.iter().map(value).collect() };
+    let values: [(&str, Unit, Part); 3] = [
         ("", Unit::PerSecond, |load| load.per_second),
         (", p50", Unit::Milliseconds, |load| load.p50_ms),
         (", p99", Unit::Milliseconds, |load| load.p99_ms),

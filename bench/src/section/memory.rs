@@ -85,7 +85,7 @@ async fn held(rig: &Rig, way: Way, tls: bool) -> Outcome<f64> {
     let engine = rig.address(Way::EngineSocket, false).connection;
     let connected = until(
         "the connections to be open",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || async {
             let sql = "select count(*) from pg_stat_activity where application_name = 'pgbench' \
                    and state = 'idle' and query like 'select 1%'";
@@ -102,7 +102,7 @@ async fn held(rig: &Rig, way: Way, tls: bool) -> Outcome<f64> {
     connected?;
     until(
         "the connections to be closed",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || async {
             let sql = "select count(*) from pg_stat_activity where application_name = 'pgbench'";
             let open: u32 = tools::psql(&engine, sql).await?.parse()?;
