@@ -62,6 +62,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AppError> {
         describe(&path, error.inner())
     })?;
     reader.end().map_err(|error| describe(".", &error))?;
+    // serde would take an array for an object, its items for the fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(AppError::field("body", "is a JSON object"));
+    }
     Ok(value)
 }
 
@@ -138,7 +142,8 @@ mod tests {
             field_of(r#"{"name": "a", "inner": {"size": 1, "x": 1}}"#),
             "inner.x"
         );
-        assert_eq!(field_of("[]"), "name");
+        assert_eq!(field_of("[]"), "body");
+        assert_eq!(field_of(r#"["a", null]"#), "body");
         assert_eq!(field_of("1"), "body");
         assert_eq!(field_of(r#"{"name": "a"} x"#), "");
     }

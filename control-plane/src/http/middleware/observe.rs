@@ -9,6 +9,9 @@ use http::HeaderValue;
 use std::time::Instant;
 use tracing::Instrument as _;
 
+/// How much of a path is logged, characters.
+const PATH_LOGGED_MAX: usize = 200;
+
 /// Neither the query string nor a header is logged: they may hold secrets.
 pub(super) async fn observe(
     State(state): State<ApiState>,
@@ -24,7 +27,7 @@ pub(super) async fn observe(
         .get::<MatchedPath>()
         .map_or("other", MatchedPath::as_str)
         .to_owned();
-    let path = request.uri().path().to_owned();
+    let path: String = request.uri().path().chars().take(PATH_LOGGED_MAX).collect();
     let span = tracing::info_span!("request", request_id = %id, %method, route);
     let answer = next.run(request).instrument(span.clone());
     let mut response = REQUEST_ID.scope(id, answer).await;
