@@ -4,7 +4,7 @@ use super::state::NodeState;
 use super::status::StatusBoard;
 use crate::metering::{Reading, Spool, SpoolError};
 use lumadb_contract::id::IncarnationId;
-use lumadb_contract::usage::{SEAL_INTERVAL_MS, UsageGauges};
+use lumadb_contract::usage::{SEAL_INTERVAL_MS, UsageCounters, UsageGauges};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -141,6 +141,12 @@ impl Meter {
         let status = self.status.read();
         let now = (self.now)();
         let state = self.state.clone();
+        // Before the engine is measured its size is not zero but unknown; nothing was counted yet
+        // that could be lost by waiting.
+        let is_blank = state.counters().snapshot() == UsageCounters::default();
+        if !last && status.storage_bytes == 0 && is_blank {
+            return Ok(());
+        }
         self.spool(move |spool| {
             // Read as late as possible: what is counted while a thread starts is sealed too.
             let reading = Reading {

@@ -246,11 +246,17 @@ impl Parent {
             }
         });
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
-        let listening = listen(expected, stream, messages, batches);
+        // A node that leaves has said its last samples: they are stored and answered before the
+        // stream ends.
+        let listening = async {
+            tokio::join!(
+                listen(expected, stream, messages, batches),
+                store_batches(&self.0.sink, database, waiting, &outgoing)
+            );
+        };
         tokio::select! {
             () = listening => {}
             () = push_specs(expected, &outgoing) => {}
-            () = store_batches(&self.0.sink, database, waiting, &outgoing) => {}
             // The node dialed again: this stream is its past.
             () = superseded(expected, stream) => {}
         }
@@ -335,6 +341,4 @@ async fn store_batches(
             }
         }
     }
-    // The stream ends where its messages end.
-    std::future::pending::<()>().await;
 }
