@@ -16,6 +16,9 @@ const ConnectDialog = lazy(() => import("../connect/ConnectDialog"));
 /** Milliseconds between looks at a database that is shown. */
 const REFRESH_MS = 4_000;
 
+/** The same while it is on its way to another state. */
+const REFRESH_MOVING_MS = 1_000;
+
 /** What every page of one database has around it. */
 export function DatabaseFrame({
   databaseId,
@@ -28,7 +31,13 @@ export function DatabaseFrame({
 }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const query = useQuery({ ...queries.database(databaseId), refetchInterval: REFRESH_MS });
+  const query = useQuery({
+    ...queries.database(databaseId),
+    refetchInterval: ({ state }) =>
+      state.data?.state === "pending" || state.data?.state === "deleting"
+        ? REFRESH_MOVING_MS
+        : REFRESH_MS,
+  });
   if (query.isError && asApiError(query.error).status === 404) return <Lost />;
   const show = (connect: boolean) =>
     void navigate({ to: ".", search: connect ? { connect: true } : {}, replace: true });

@@ -8,6 +8,12 @@ import { Bone, Loaded } from "#/ui/Loaded";
 import ui from "#/ui/ui.module.css";
 import css from "./overview.module.css";
 
+const STEPS = {
+  requests_per_second: "rate",
+  connections: "count",
+  storage_bytes: "bytes",
+} as const;
+
 const Plot = lazy(() => import("./Plot"));
 
 /** Minutes that the charts look back. */
@@ -94,7 +100,7 @@ function Chart({
             seconds={metrics.points.map(({ at }) => new Date(at).getTime() / 1000)}
             values={metrics.points.map((point) => point[field])}
             format={format}
-            binary={field === "storage_bytes"}
+            steps={STEPS[field]}
             label={t("charts.label", { title, minutes: WINDOW_MINUTES })}
           />
         </Suspense>

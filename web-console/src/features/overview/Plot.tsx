@@ -5,20 +5,31 @@ import css from "./overview.module.css";
 
 const HEIGHT_PX = 132;
 
+/** What is drawn: rates have any fraction, counts none, and bytes stand at powers of two. */
+export type Steps = "rate" | "count" | "bytes";
+
+const STEPS: Record<Steps, number[] | undefined> = {
+  rate: undefined,
+  count: Array.from({ length: 8 }, (_, power) =>
+    [1, 2, 5].map((step) => step * 10 ** power),
+  ).flat(),
+  bytes: Array.from({ length: 52 }, (_, power) => 2 ** power),
+};
+
 /** One series over time. */
 export default function Plot({
   seconds,
   values,
   format,
-  binary = false,
+  steps,
   label,
 }: {
   /** Moments, in seconds since 1970. */
   seconds: number[];
   values: number[];
   format: (value: number) => string;
-  /** Whether the values are bytes. */
-  binary?: boolean;
+  /** Distances that lines may have from each other. */
+  steps: Steps;
   label: string;
 }) {
   const host = useRef<HTMLDivElement>(null);
@@ -31,7 +42,7 @@ export default function Plot({
   useEffect(() => {
     const element = host.current;
     if (element === null) return;
-    plot.current = new uPlot(optionsFor(element, format, binary), latest.current, element);
+    plot.current = new uPlot(optionsFor(element, format, steps), latest.current, element);
     const observer = new ResizeObserver(() => {
       plot.current?.setSize({ width: element.clientWidth, height: HEIGHT_PX });
     });
@@ -41,7 +52,7 @@ export default function Plot({
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [scheme, format, binary]);
+  }, [scheme, format, steps]);
 
   useEffect(() => {
     latest.current = [seconds, values];
@@ -54,7 +65,7 @@ export default function Plot({
 function optionsFor(
   element: HTMLElement,
   format: (value: number) => string,
-  binary: boolean,
+  steps: Steps,
 ): uPlot.Options {
   const style = getComputedStyle(element);
   const color = (name: string) => style.getPropertyValue(name).trim();
@@ -84,7 +95,7 @@ function optionsFor(
         grid: { stroke: color("--line"), width: 1 },
         size: 58,
         space: 36,
-        ...(binary ? { incrs: BINARY_STEPS } : {}),
+        ...(STEPS[steps] ? { incrs: STEPS[steps] } : {}),
         values: (_, ticks) => ticks.map(format),
       },
     ],
@@ -105,9 +116,6 @@ function optionsFor(
 function yRange(_min: number, max: number): [number, number] {
   return [0, max > 0 ? max * 1.2 : 1];
 }
-
-/** Distances between lines of bytes: powers of two, so that they stand at round numbers. */
-const BINARY_STEPS = Array.from({ length: 52 }, (_, power) => 2 ** power);
 
 function clock(seconds: number): string {
   const at = new Date(seconds * 1000);

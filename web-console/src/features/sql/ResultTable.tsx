@@ -41,7 +41,7 @@ export function ResultTable({ result, label }: { result: QueryResult; label: str
   });
   const widths = useMemo(() => columnWidths(result), [result]);
   const template = {
-    gridTemplateColumns: `52px ${widths.map((width, index) => (index < widths.length - 1 ? `${width}px` : `minmax(${width}px, 1fr)`)).join(" ")}`,
+    gridTemplateColumns: `52px ${widths.map((width) => `${width}px`).join(" ")}`,
   };
   const numeric = result.columns.map(({ type }) => isNumeric(type));
   return (
