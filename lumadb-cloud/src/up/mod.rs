@@ -36,7 +36,11 @@ use services::{ServiceSetup, Services};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the size of the logs is looked at.
+const LOGS_INTERVAL: Duration = Duration::from_mins(5);
 
 /// What runs once everything is up.
 struct Running {
@@ -57,7 +61,12 @@ pub(crate) async fn run(
         .map_err(|error| UpError::explain(data.root(), &error))?;
     say::line(&format!("Data folder: {}", data.root().display()));
     let running = bring_up(&data, config, config_file, &mut stop).await?;
-    stop.told().await;
+    loop {
+        tokio::select! {
+            () = stop.told() => break,
+            () = tokio::time::sleep(LOGS_INTERVAL) => Processes::new(data.clone()).trim_logs(),
+        }
+    }
     say::line("Stopping everything, in order (Ctrl-C again changes nothing)");
     running.services.stop().await;
     say::line("Stopping the control plane's database");
@@ -91,6 +100,7 @@ async fn bring_up(
         })
         .await
         .map_err(|error| UpError::explain(data.root(), &error))?;
+    programs::sweep(data, &programs);
     let served = services::any_runs(data);
     let control = tokio::select! {
         control = control::start(data, &programs, &clock) => control?,
@@ -157,7 +167,7 @@ async fn abandon(data: &DataFolder, served: bool) -> UpError {
         let processes = Processes::new(data.clone());
         for name in ["node.control", "engine.control"] {
             if let Some((mut process, _)) = processes.find(name) {
-                process.stop(std::time::Duration::from_secs(30)).await;
+                process.stop(Duration::from_secs(30)).await;
                 processes.forget(name);
             }
         }
@@ -175,9 +185,7 @@ async fn end_services(data: &DataFolder) {
             } else {
                 nix::sys::signal::Signal::SIGTERM
             };
-            process
-                .stop_with(signal, std::time::Duration::from_mins(1))
-                .await;
+            process.stop_with(signal, Duration::from_mins(1)).await;
             processes.forget(name);
         }
     }

@@ -114,6 +114,28 @@ fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
     Ok(target.join(name))
 }
 
+/// Removes copies that are not in use any more: an engine goes on from the one it was started from,
+/// and loads its extensions out of it.
+pub(crate) fn sweep(data: &DataFolder, programs: &Programs) {
+    let used: Vec<PathBuf> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|process| fs::read_link(process.path().join("exe")).ok())
+        .chain([programs.node.clone(), programs.engine.clone()])
+        .collect();
+    let copies = fs::read_dir(data.root().join("programs"));
+    for copy in copies.into_iter().flatten().flatten() {
+        let path = copy.path();
+        if used.iter().any(|program| program.starts_with(&path)) {
+            continue;
+        }
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "could not remove an old copy");
+        }
+    }
+}
+
 fn make_passable(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))

@@ -30,7 +30,10 @@ pub struct DatabaseUpdate {
 }
 
 /// Tells a null from a field that is left out.
-#[expect(clippy::option_option, reason = "a field is left out, null or a number")]
+#[expect(
+    clippy::option_option,
+    reason = "a field is left out, null or a number"
+)]
 fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
     Option::<u32>::deserialize(from).map(Some)
 }

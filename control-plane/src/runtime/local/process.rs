@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Size beyond which a log is set aside when its process starts, bytes.
+/// Size beyond which a log is set aside, bytes.
 const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Time between two looks at a process that is not our own child.
@@ -236,6 +236,27 @@ impl Processes {
             .append(true)
             .mode(0o600)
             .open(path)
+    }
+
+    /// Sets aside the content of logs that have grown large. Their writers append, so they go on at
+    /// the new beginning; a line written in between is lost.
+    pub fn trim_logs(&self) {
+        for entry in fs::read_dir(self.folder.logs())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            let is_log = path.extension().is_some_and(|extension| extension == "log");
+            if !is_log || !entry.metadata().is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+                continue;
+            }
+            let trimmed = fs::copy(&path, path.with_extension("log.1"))
+                .and_then(|_| OpenOptions::new().write(true).open(&path)?.set_len(0));
+            if let Err(error) = trimmed {
+                tracing::warn!(path = %path.display(), %error, "could not trim a log");
+            }
+        }
     }
 
     /// The last bytes of a process's log.
