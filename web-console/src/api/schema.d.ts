@@ -983,6 +983,7 @@ export interface components {
         };
         /** @description What a person types to be known again. */
         LogIn: {
+            /** Format: email */
             email: string;
             /** Format: password */
             password: string;
@@ -1307,6 +1308,7 @@ export interface components {
         };
         /** @description Whose password is forgotten. */
         PasswordReset: {
+            /** Format: email */
             email: string;
         };
         /** @description A new password, with the secret of the mailed link. */
@@ -1484,6 +1486,7 @@ export interface components {
         /** @description Somebody who wants an account. */
         SignUp: {
             display_name: string;
+            /** Format: email */
             email: string;
             /** Format: password */
             password: string;
