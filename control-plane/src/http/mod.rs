@@ -70,13 +70,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The API alone: every other path is a 404.
-pub fn router(state: ApiState) -> Router {
-    assemble(&state, Router::new().fallback(not_found))
+pub fn router(state: &ApiState) -> Router {
+    assemble(state, Router::new().fallback(not_found))
 }
 
 /// The API, with everything outside of it answered by the console.
-pub fn router_with_console(state: ApiState, console: Router) -> Router {
-    assemble(&state, console)
+pub fn router_with_console(state: &ApiState, console: Router) -> Router {
+    assemble(state, console)
 }
 
 fn assemble(state: &ApiState, rest: Router) -> Router {

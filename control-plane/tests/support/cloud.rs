@@ -75,7 +75,7 @@ impl TestCloud {
         let platform =
             Platform::new(store, clock.clone(), links, keys, settings).expect("a platform");
         Self {
-            router: router(ApiState::new(platform.clone())),
+            router: router(&ApiState::new(platform.clone())),
             platform,
             clock,
             edge_signer,

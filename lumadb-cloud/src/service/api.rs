@@ -24,7 +24,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         let socket = data.edge_control_socket();
         async move { edge_control::serve(platform, &socket, shutdown).await }
     });
-    let router = http::router_with_console(ApiState::new(platform), lumadb_web_console::router());
+    let router = http::router_with_console(&ApiState::new(platform), lumadb_web_console::router());
     tracing::info!(%address, "the API serves");
     let serving = tokio::spawn(http::serve(
         listener,
