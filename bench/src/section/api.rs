@@ -1,18 +1,20 @@
-//! The API under load: reads and creations, driven by `oha`.
+//! The API under load: reads driven by `oha`, and creations, each with a body of its own.
 
 use super::Settings;
 use crate::report::{Row, Unit};
+use crate::sample::percentile;
 use crate::world::{World, with_log};
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Failure, Outcome, tools};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 const SECTION: &str = "api";
 
 /// Requests that are under way at once.
-const CONCURRENCY: &str = "8";
+const CONCURRENCY: usize = 8;
 
 /// Databases asked for in one round of creations.
 const CREATIONS: usize = 16;
@@ -20,7 +22,7 @@ const CREATIONS: usize = 16;
 /// Folders that are ready: as many as a round takes.
 const POOL_SIZE: usize = CREATIONS;
 
-/// What one run of `oha` saw.
+/// What one run saw.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     per_second: f64,
@@ -51,7 +53,7 @@ async fn reads(world: &World, settings: &Settings) -> Outcome<Vec<Row>> {
     for round in 0..=settings.rounds {
         for turn in 0..paths.len() {
             let index = (turn + round) % paths.len();
-            let load = oha(world, paths[index], &["-z", &span], 200).await?;
+            let load = oha(world, paths[index], &span).await?;
             if round > 0 {
                 loads[index].push(load);
             }
@@ -66,16 +68,13 @@ async fn reads(world: &World, settings: &Settings) -> Outcome<Vec<Row>> {
 }
 
 async fn creations(world: &World, settings: &Settings) -> Outcome<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let bodies = folder.path().join("bodies");
     let path = format!("/v1/projects/{}/databases", world.account.project_id);
     let mut loads = Vec::new();
     let mut ready = Vec::new();
     for round in 0..=settings.rounds {
         world.pool_is_full().await?;
-        std::fs::write(&bodies, names(round))?;
         let start = Instant::now();
-        let load = create_all(world, &path, &bodies).await?;
+        let load = create_all(world, &path, round).await?;
         let made = wait_for_all(world, &path).await?;
         let spent = start.elapsed();
         if round > 0 {
@@ -96,26 +95,32 @@ async fn creations(world: &World, settings: &Settings) -> Outcome<Vec<Row>> {
     Ok(rows)
 }
 
-fn names(round: usize) -> String {
-    let body = |index| json!({"name": format!("load-{round}-{index}")}).to_string();
-    let bodies: Vec<String> = (0..CREATIONS).map(body).collect();
-    bodies.join("\n")
-}
-
-async fn create_all(world: &World, path: &str, bodies: &Path) -> Outcome<Load> {
-    let bodies = bodies.display().to_string();
-    let number = CREATIONS.to_string();
-    let arguments = [
-        "-n",
-        &number,
-        "-m",
-        "POST",
-        "-T",
-        "application/json",
-        "-Z",
-        &bodies,
-    ];
-    oha(world, path, &arguments, 201).await
+/// Asks for all of them, a few at a time.
+async fn create_all(world: &World, path: &str, round: usize) -> Outcome<Load> {
+    let start = Instant::now();
+    let mut workers = JoinSet::new();
+    for worker in 0..CONCURRENCY {
+        let (api, path) = (world.account.api.clone(), path.to_owned());
+        workers.spawn(async move {
+            let mut spans = Vec::new();
+            for index in (worker..CREATIONS).step_by(CONCURRENCY) {
+                let body = json!({"name": format!("load-{round}-{index}")});
+                let start = Instant::now();
+                api.post(&path, &body).await?.expect(201)?;
+                spans.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            Ok::<_, Failure>(spans)
+        });
+    }
+    let mut spans = Vec::new();
+    while let Some(done) = workers.join_next().await {
+        spans.extend(done??);
+    }
+    Ok(Load {
+        per_second: count(spans.len()) / start.elapsed().as_secs_f64(),
+        p50_ms: percentile(&spans, 0.5).ok_or("nothing was created")?,
+        p99_ms: percentile(&spans, 0.99).ok_or("nothing was created")?,
+    })
 }
 
 /// Waits until every database that was asked for runs; gives their IDs.
@@ -133,27 +138,27 @@ async fn wait_for_all(world: &World, path: &str) -> Outcome<Vec<String>> {
     Ok(ids)
 }
 
-async fn oha(world: &World, path: &str, arguments: &[&str], status: u16) -> Outcome<Load> {
+async fn oha(world: &World, path: &str, span: &str) -> Outcome<Load> {
     let mut command = Command::new(oha_program()?);
     command
-        .args(["--no-tui", "--output-format", "json", "-c", CONCURRENCY])
+        .args(["--no-tui", "--output-format", "json", "-c"])
+        .arg(CONCURRENCY.to_string())
         .args([
             "-H",
             &format!("Authorization: Bearer {}", world.account.token),
         ])
-        .args(arguments)
+        .args(["-z", span])
         .arg(format!("{}{path}", world.account.api.base()));
     let printed = tools::run(&mut command).await?;
-    load_of(&serde_json::from_str(&printed)?, status)
+    load_of(&serde_json::from_str(&printed)?)
 }
 
-fn load_of(report: &Value, status: u16) -> Outcome<Load> {
+fn load_of(report: &Value) -> Outcome<Load> {
     let statuses = report["statusCodeDistribution"].as_object();
-    let only_expected =
-        statuses.is_some_and(|found| found.len() == 1 && found.contains_key(&status.to_string()));
+    let only_expected = statuses.is_some_and(|found| found.len() == 1 && found.contains_key("200"));
     if !only_expected {
         return Err(format!(
-            "not every answer was {status}: {} {}",
+            "not every answer was 200: {} {}",
             report["statusCodeDistribution"], report["errorDistribution"]
         )
         .into());
