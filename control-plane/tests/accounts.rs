@@ -249,7 +249,7 @@ async fn an_address_that_tries_many_accounts_is_stopped_and_a_proxys_word_counts
         let body = json!({ "email": email, "password": "wrong password" });
         cloud
             .post("/v1/auth/log-in")
-            .from_address(peer)
+            .seen_from(peer)
             .header("x-forwarded-for", hop)
             .json(&body)
             .send()

@@ -50,7 +50,7 @@ impl Call {
         call
     }
 
-    pub(crate) fn from_address(mut self, address: &str) -> Self {
+    pub(crate) fn seen_from(mut self, address: &str) -> Self {
         let address: std::net::SocketAddr = address.parse().expect("an address");
         let info = axum::extract::ConnectInfo(address);
         self.request.extensions_mut().insert(info);
