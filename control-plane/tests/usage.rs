@@ -1,6 +1,6 @@
 //! Samples in once, hours out exactly.
 
-use crate::support::{Person, START, TestCloud};
+use crate::support::{FakeRuntime, Person, START, TestCloud};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::usage::{UsageCounters, UsageGauges, UsageSample};
 use lumadb_control_plane::runtime::{ComputeSpan, Reports};
@@ -179,6 +179,36 @@ async fn asleep_storage_is_held_and_compute_is_not() {
     assert_eq!(totals["compute_milli_vcpu_seconds"], 250 * 60);
     let byte_seconds: u64 = 4000 * 60 + 5000 * 3600;
     assert_eq!(totals["storage_byte_seconds"], byte_seconds.to_string());
+}
+
+#[tokio::test]
+async fn what_is_deleted_stores_nothing_any_more() {
+    let metered = metered().await;
+    let mut last = sample(1, 1, 0, 1, 5000);
+    last.last = true;
+    let sent = metered.reports.samples(metered.id, &[last]).await;
+    sent.expect("stored");
+    metered.cloud.clock.advance(Duration::hours(2));
+    let runtime = FakeRuntime::new();
+    let _loop = metered.cloud.start_loop(&runtime);
+    let path = format!("/v1/databases/{}", metered.id);
+    let asked = metered
+        .cloud
+        .delete(&path)
+        .cookie(&metered.ada.cookie)
+        .send()
+        .await;
+    let operation = asked.text("/operation/id");
+    metered.cloud.ended(&metered.ada, &operation).await;
+    let held = metered.usage("").await["totals"]["storage_byte_seconds"].clone();
+    let bytes: u64 = held
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("a number");
+    assert!((5000 * 7200..5000 * 7300).contains(&bytes), "{bytes}");
+    metered.cloud.clock.advance(Duration::hours(5));
+    let later = metered.usage("").await["totals"]["storage_byte_seconds"].clone();
+    assert_eq!(later, held);
 }
 
 #[tokio::test]

@@ -85,6 +85,29 @@ pub async fn store(
 ) -> Result<(), StoreError> {
     store_samples(tx, organization, database, folded, received_at).await?;
     store_mark(tx, organization, database, incarnation, folded).await?;
+    store_folded(tx, organization, database, folded).await?;
+    if let Some(last) = folded.fresh.last() {
+        let connections = i32::try_from(last.gauges.connections).unwrap_or(i32::MAX);
+        sqlx::query!(
+            "update databases set connections = $2, storage_bytes = $3
+             where id = $1 and (connections, storage_bytes) is distinct from ($2, $3)",
+            database.uuid(),
+            connections,
+            signed(last.gauges.storage_bytes)?
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// Adds to the hours and moves the front.
+pub async fn store_folded(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    database: DatabaseId,
+    folded: &Folded,
+) -> Result<(), StoreError> {
     store_hours(tx, organization, database, folded).await?;
     if let Some(front) = folded.front {
         sqlx::query!(
@@ -97,18 +120,6 @@ pub async fn store(
             front.at,
             signed(front.storage_bytes)?,
             front.held
-        )
-        .execute(tx.connection())
-        .await?;
-    }
-    if let Some(last) = folded.fresh.last() {
-        let connections = i32::try_from(last.gauges.connections).unwrap_or(i32::MAX);
-        sqlx::query!(
-            "update databases set connections = $2, storage_bytes = $3
-             where id = $1 and (connections, storage_bytes) is distinct from ($2, $3)",
-            database.uuid(),
-            connections,
-            signed(last.gauges.storage_bytes)?
         )
         .execute(tx.connection())
         .await?;

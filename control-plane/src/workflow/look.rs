@@ -4,6 +4,7 @@ use super::decide::{self, Decision};
 use super::steps;
 use crate::app::Platform;
 use crate::app::state::{Desired, OperationState};
+use crate::app::usage;
 use crate::runtime::{Runtime, RuntimeError};
 use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
 use crate::store::{RegionTx, StoreError};
@@ -136,6 +137,7 @@ async fn finish_deleted(
 ) -> Result<(), StoreError> {
     let mut tx = platform.store.region().await?;
     if desired::mark_deleted(&mut tx, loaded.row.id, owner, now).await? {
+        usage::close(&mut tx, loaded.row.id, now).await?;
         let records = loaded
             .operations
             .iter()

@@ -1,6 +1,6 @@
 //! Taking samples in: once each, whatever comes again.
 
-use super::fold::{Mark, Refusal, fold};
+use super::fold::{Folded, Front, Mark, Refusal, fold, split_by_hour};
 use crate::runtime::ComputeSpan;
 use crate::store::{RegionTx, StoreError, usage};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
@@ -74,6 +74,36 @@ pub async fn ingest(
         stored.push((incarnation, sequence));
     }
     Ok(stored)
+}
+
+/// Ends what a deleted database holds: its stored bytes count up to now, and no further.
+pub async fn close(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let Some(organization) = usage::owner_lock(tx, database).await? else {
+        return Ok(());
+    };
+    let front = usage::front(tx, database).await?;
+    let Some(front) = front.filter(|front| front.held && front.at < now) else {
+        return Ok(());
+    };
+    let mut folded = Folded {
+        fresh: Vec::new(),
+        gaps: 0,
+        front: Some(Front {
+            at: now,
+            held: false,
+            ..front
+        }),
+        hours: BTreeMap::new(),
+    };
+    for (hour, microseconds) in split_by_hour(front.at, now) {
+        folded.hours.entry(hour).or_default().storage_byte_us =
+            u128::from(front.storage_bytes) * microseconds;
+    }
+    usage::store_folded(tx, organization, database, &folded).await
 }
 
 /// Stores a span of compute or moves its end.

@@ -10,6 +10,6 @@ mod live;
 mod report;
 
 pub use fold::{Folded, Front, Hour, Mark, Refusal};
-pub use intake::{IngestError, ingest, record_span};
+pub use intake::{IngestError, close, ingest, record_span};
 pub use live::{LOOK_BACK, Metrics, MetricsPoint, MetricsQuery, metrics_get};
 pub use report::{Granularity, Quantities, Usage, UsageItem, UsageQuery, usage_get};
