@@ -1,6 +1,7 @@
 //! What the kernel says of processes (`/proc`).
 
 use std::fs;
+use std::time::Duration;
 
 /// Set in the environment of every child: the data folder and the process's name. By it a child is
 /// found again whose parent was killed before it could write the record.
@@ -49,7 +50,7 @@ pub(crate) fn marked(prefix: &str) -> Vec<Marked> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| *pid != own)
         .filter_map(|pid| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let environment = environment(pid)?;
             let name = marker_of(&environment)?.strip_prefix(prefix)?.to_owned();
             Some(Marked {
                 pid,
@@ -58,6 +59,20 @@ pub(crate) fn marked(prefix: &str) -> Vec<Marked> {
             })
         })
         .collect()
+}
+
+/// Environment of a process. One that is being executed shows an empty one for a moment, after
+/// its parent was told that it started: it is asked again, for at most 20 ms.
+fn environment(pid: i32) -> Option<Vec<u8>> {
+    for _ in 0..10 {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let is_kernel_thread = fs::read_link(format!("/proc/{pid}/exe")).is_err();
+        if !environment.is_empty() || is_kernel_thread {
+            return Some(environment);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    None
 }
 
 fn marker_of(environment: &[u8]) -> Option<&str> {
