@@ -4,7 +4,7 @@
 use crate::support::{FakeRuntime, Fault, Person, TestCloud};
 use http::Method;
 use lumadb_contract::id::DatabaseId;
-use lumadb_contract::instance::RunState;
+use lumadb_contract::instance::{InstancePhase, RunState};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -275,7 +275,12 @@ async fn an_idle_database_sleeps_and_one_that_died_is_started_again() {
     let _loop = trial.cloud.start_loop(&trial.runtime);
     let id = trial.cloud.running(&trial.ada, "nap").await;
     trial.runtime.crash(id);
-    trial.cloud.in_state(&trial.ada, id, "pending").await;
+    // How soon it is started again is the loop's affair: nobody may have seen it down.
+    let serves = || async {
+        let phase = trial.runtime.instance(id)?.status.phase;
+        (phase == InstancePhase::Ready).then_some(())
+    };
+    trial.cloud.until(serves).await;
     trial.cloud.in_state(&trial.ada, id, "running").await;
 
     let idle_since = trial.cloud.clock.now();
