@@ -1,5 +1,6 @@
 //! Desired and observed state of one instance: what a parent tells a node, and what it answers.
 
+use crate::archive::{ArchiveSpec, ArchiveStatus, RestoreSpec, RestoreStatus};
 use crate::id::{DatabaseId, IncarnationId};
 use crate::name::PgName;
 use crate::scram::ScramVerifier;
@@ -29,6 +30,12 @@ pub struct InstanceSpec {
     /// Certificate for this database's own host name; without it the node takes no TLS.
     #[serde(default)]
     pub tls: Option<TlsIdentity>,
+    /// Where WAL and backups go; without it nothing is archived.
+    #[serde(default)]
+    pub archive: Option<ArchiveSpec>,
+    /// The first content: an instance that was never restored begins as this says. `None`: empty.
+    #[serde(default)]
+    pub restore: Option<RestoreSpec>,
 }
 
 /// Whether the engine runs.
@@ -98,6 +105,10 @@ pub struct InstanceStatus {
     pub idle_since: Option<OffsetDateTime>,
     /// Size of the data folder without WAL, bytes.
     pub storage_bytes: u64,
+    #[serde(default)]
+    pub archive: Option<ArchiveStatus>,
+    #[serde(default)]
+    pub restore: Option<RestoreStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! What crosses a process boundary, and nothing else.
 //!
 //! Every other crate of the workspace depends on this one; it depends on none of them. It holds
-//! typed identifiers, the desired and the observed state of an instance, usage samples, the routes
-//! that an edge keeps, and the two internal services on which they travel. It does no I/O, reads no
+//! typed identifiers, the desired and the observed state of an instance and of its archive, usage
+//! samples, the routes that an edge keeps, and the two internal services on which they travel. It does no I/O, reads no
 //! clock and draws no random number.
 //!
 //! Invariants:
@@ -10,6 +10,7 @@
 //!   written here: nodes and control planes two releases apart work together.
 //! - Nothing here prints a secret: passwords, verifiers and keys are wrapped in [`secret::Secret`].
 
+pub mod archive;
 pub mod handoff;
 pub mod id;
 pub mod instance;

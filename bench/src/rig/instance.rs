@@ -181,6 +181,8 @@ fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
             certificate_chain_pem: common.keys.certificate_pem.clone(),
             private_key_pem: Secret::new(common.keys.private_key_pem.as_str()),
         }),
+        archive: None,
+        restore: None,
     };
     let file = instance.join("node/spec.json");
     std::fs::write(&file, serde_json::to_vec(&spec)?)?;

@@ -69,6 +69,8 @@ pub(super) fn spec(
         roles,
         logical_databases,
         tls: None,
+        archive: None,
+        restore: None,
     })
 }
 

@@ -47,6 +47,8 @@ fn attached(phase: InstancePhase, observed_generation: u64) -> Observation {
             connections: 0,
             idle_since: Some(NOW),
             storage_bytes: 1,
+            archive: None,
+            restore: None,
         },
         node_address: NodeAddress::Unix("/run/node.sock".into()),
     }

@@ -261,5 +261,7 @@ fn status(incarnation_id: IncarnationId) -> InstanceStatus {
         connections: 0,
         idle_since: None,
         storage_bytes: 0,
+        archive: None,
+        restore: None,
     }
 }

@@ -28,6 +28,8 @@ impl StatusBoard {
                 connections: 0,
                 idle_since: None,
                 storage_bytes: 0,
+                archive: None,
+                restore: None,
             }),
         }
     }

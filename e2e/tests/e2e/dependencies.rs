@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-contract", &[]),
     ("lumadb-web-console", &[]),
+    ("lumadb-s3-server", &[]),
     ("lumadb-data-plane", &["lumadb-contract"]),
     ("lumadb-control-plane", &["lumadb-contract"]),
     ("lumadb-node", &["lumadb-contract", "lumadb-data-plane"]),
@@ -18,11 +19,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lumadb-contract",
             "lumadb-control-plane",
             "lumadb-data-plane",
+            "lumadb-s3-server",
             "lumadb-web-console",
         ],
     ),
     ("lumadb-e2e", &[]),
-    ("lumadb-bench", &["lumadb-contract", "lumadb-e2e"]),
     ("lumadb-bench", &["lumadb-contract", "lumadb-e2e"]),
 ];
 

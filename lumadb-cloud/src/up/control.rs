@@ -171,6 +171,8 @@ fn spec(data: &DataFolder, clock: &Clock) -> Result<InstanceSpec, UpError> {
             owner: "owner".parse().map_err(|error| other(&error))?,
         }],
         tls: None,
+        archive: None,
+        restore: None,
     };
     let text = serde_json::to_vec_pretty(&spec).map_err(|error| failed(error.into()))?;
     let beside = path.with_extension("new");

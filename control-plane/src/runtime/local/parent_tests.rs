@@ -102,6 +102,8 @@ fn spec(generation: u64) -> Arc<InstanceSpec> {
         roles: Vec::new(),
         logical_databases: Vec::new(),
         tls: None,
+        archive: None,
+        restore: None,
     })
 }
 
@@ -146,6 +148,8 @@ async fn a_state_is_seen_while_the_stream_is_open() {
         connections: 0,
         idle_since: None,
         storage_bytes: 0,
+        archive: None,
+        restore: None,
     };
     let message = NodeMessage::Status(status.clone());
     stream.messages.send(message).await.expect("sent");
