@@ -18,7 +18,7 @@ pub enum NodeMessage {
     /// First message of every stream.
     Hello(NodeHello),
     /// The whole state, at each change of it and at least every ten seconds.
-    Status(InstanceStatus),
+    Status(Box<InstanceStatus>),
     /// Sealed samples, oldest first, at most [`crate::usage::BATCH_SAMPLES_MAX`].
     Samples(Vec<UsageSample>),
     /// A kind of message that this version does not know; ignored.

@@ -1,5 +1,6 @@
 //! The data plane: everything that runs beside a tenant's PostgreSQL, and the edge in front of it.
 //!
+//! - [`archive`] keeps WAL and backups in an object store;
 //! - [`engine`] owns the PostgreSQL server process and applies desired state inside it;
 //! - [`protocol`] speaks the tenants' protocols and counts what they do;
 //! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
@@ -11,6 +12,7 @@
 //! nothing of accounts, prices or the console.
 
 pub mod agent;
+pub mod archive;
 pub mod clock;
 pub mod edge;
 pub mod engine;

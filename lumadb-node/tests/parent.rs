@@ -104,7 +104,7 @@ impl Service {
     async fn hear(&self, message: NodeMessage, out: &mpsc::Sender<Result<ParentMessage, Status>>) {
         match message {
             NodeMessage::Status(status) => {
-                self.heard.send_modify(|heard| heard.status = Some(status));
+                self.heard.send_modify(|heard| heard.status = Some(*status));
             }
             NodeMessage::Samples(samples) => {
                 for sample in &samples {

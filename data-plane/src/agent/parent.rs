@@ -98,7 +98,8 @@ impl ParentLink {
         let out = Out(sender);
         out.send(NodeMessage::Hello(self.hello.clone())).await?;
         let first = self.status.borrow_and_update().clone();
-        out.send(NodeMessage::Status(first.clone())).await?;
+        out.send(NodeMessage::Status(Box::new(first.clone())))
+            .await?;
         let mut inbound = NodeParentClient::new(channel)
             .attach(ReceiverStream::new(receiver))
             .await?
@@ -120,7 +121,7 @@ impl ParentLink {
                 }
                 () = sleep_until(tell_at) => {
                     told = self.status.borrow().clone();
-                    out.send(NodeMessage::Status(told.clone())).await?;
+                    out.send(NodeMessage::Status(Box::new(told.clone()))).await?;
                     tell_at = Instant::now() + Duration::from_secs(STATUS_EVERY_SECONDS);
                 }
                 () = self.outbox.filled() => self.send_samples(&out).await?,
@@ -128,7 +129,7 @@ impl ParentLink {
             }
         }
         let last = self.status.borrow().clone();
-        out.send(NodeMessage::Status(last)).await?;
+        out.send(NodeMessage::Status(Box::new(last))).await?;
         self.send_samples(&out).await?;
         drop(out);
         // The parent answers our end by its own when it has read everything.

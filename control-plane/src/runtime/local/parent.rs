@@ -305,7 +305,7 @@ async fn listen(
             Ok(Some(NodeMessage::Status(status))) => {
                 expected.seen.send_modify(|seen| {
                     if seen.stream == Some(stream) {
-                        seen.status = Some(status);
+                        seen.status = Some(*status);
                     }
                 });
             }

@@ -151,7 +151,7 @@ async fn a_state_is_seen_while_the_stream_is_open() {
         archive: None,
         restore: None,
     };
-    let message = NodeMessage::Status(status.clone());
+    let message = NodeMessage::Status(Box::new(status.clone()));
     stream.messages.send(message).await.expect("sent");
     let mut seen = expected.seen();
     let found = seen.wait_for(|seen| seen.status.is_some()).await;

@@ -1,0 +1,24 @@
+//! The archive of a database: its WAL and its base backups in an object store, from which it can be
+//! brought back to any moment of the last days, even with the machine and its disk gone.
+//!
+//! WAL leaves as it is written, in chunks of what has arrived, not in full segments: what a lost
+//! disk loses is the plan's lag, or nothing where a commit waits for the archive.
+//!
+//! - [`store`]: the object store, with retries of our own and answers that mean something;
+//! - [`sealed`]: what an object looks like inside: encrypted, bound to its name;
+//! - [`layout`]: what an object is called.
+//!
+//! Invariants:
+//! - an object that others build on is written once, under a name that must not exist
+//!   (`If-None-Match: *`), and never changed;
+//! - *not there*, *there but damaged* and *the store did not answer* are three different answers, on
+//!   every path: to take one for another loses data;
+//! - nothing leaves the machine that is not encrypted under the archive's key;
+//! - no decision is made by a clock.
+//!
+//! This folder knows nothing of the parent, of a tenant's protocol, or of how the engine is started
+//! and stopped.
+
+pub mod layout;
+pub mod sealed;
+pub mod store;
