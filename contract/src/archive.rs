@@ -107,8 +107,8 @@ pub struct ArchiveAccess {
 pub struct ArchiveSpec {
     #[serde(flatten)]
     pub access: ArchiveAccess,
-    /// The archive's key, wrapped by its organization's, which is wrapped by the master key: lies
-    /// in the archive too, so that bucket and master key alone are enough. Opaque to the node.
+    /// A [`crate::key_chain::KeyChain`]: lies in the archive too, so that bucket and master key
+    /// alone are enough. Opaque to the node.
     pub wrapped_key: serde_json::Value,
     pub durability: Durability,
     /// Backups that were asked for, oldest first. A node makes those that its catalogue lacks; one

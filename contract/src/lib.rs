@@ -1,9 +1,9 @@
 //! What crosses a process boundary, and nothing else.
 //!
 //! Every other crate of the workspace depends on this one; it depends on none of them. It holds
-//! typed identifiers, the desired and the observed state of an instance and of its archive, usage
-//! samples, the routes that an edge keeps, and the two internal services on which they travel. It does no I/O, reads no
-//! clock and draws no random number.
+//! typed identifiers, the desired and the observed state of an instance and of its archive, the
+//! chain of an archive's keys, usage samples, the routes that an edge keeps, and the two internal
+//! services on which they travel. It does no I/O, reads no clock and draws no random number.
 //!
 //! Invariants:
 //! - A reader ignores fields that it does not know and fills those that it misses with the default
@@ -14,6 +14,7 @@ pub mod archive;
 pub mod handoff;
 pub mod id;
 pub mod instance;
+pub mod key_chain;
 pub mod name;
 pub mod route;
 pub mod rpc;
