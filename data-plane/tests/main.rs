@@ -1,3 +1,4 @@
 //! The data plane against a real PostgreSQL.
 
+mod archive;
 mod edge;

@@ -6,7 +6,8 @@
 //!
 //! - [`store`]: the object store, with retries of our own and answers that mean something;
 //! - [`sealed`]: what an object looks like inside: encrypted, bound to its name;
-//! - [`layout`]: what an object is called.
+//! - [`layout`]: what an object is called;
+//! - [`replication`]: the engine's walsender, where WAL and base backups come from.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -20,5 +21,6 @@
 //! and stopped.
 
 pub mod layout;
+pub mod replication;
 pub mod sealed;
 pub mod store;

@@ -1,0 +1,4 @@
+//! The archive against a real PostgreSQL and a real object store.
+
+mod engine;
+mod replication;
