@@ -4,7 +4,7 @@
 //! A node gets one archive's prefix, credentials and key, never a key above it; while it restores,
 //! also those of the source, to read.
 
-use crate::id::{ArchiveId, BackupId};
+use crate::id::{ArchiveId, BackupId, RestorePointId};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -121,6 +121,10 @@ pub struct ArchiveSpec {
     /// Backups that stay whatever `expire_before` says: something is being restored from them.
     #[serde(default)]
     pub pinned: Vec<BackupId>,
+    /// Moments to name, oldest first: the node makes each once in an incarnation
+    /// (`pg_create_restore_point`) and reports it until it is no longer listed.
+    #[serde(default)]
+    pub restore_points: Vec<RestorePointRequest>,
 }
 
 /// When a client hears that its transaction is committed.
@@ -131,6 +135,14 @@ pub enum Durability {
     Lag { lag_ms: u32 },
     /// When its WAL is in the archive.
     S3,
+}
+
+/// A moment that shall have a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePointRequest {
+    pub restore_point_id: RestorePointId,
+    /// As PostgreSQL takes it: at most 63 bytes.
+    pub name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,12 +200,23 @@ pub struct ArchiveStatus {
     pub windows: Vec<RestoreWindow>,
     /// Every backup of the catalogue, and the one that is being made.
     pub backups: Vec<BackupStatus>,
+    /// Those of the listed restore points that are made.
+    pub restore_points: Vec<RestorePointStatus>,
     /// Since this incarnation began.
     pub puts: u64,
     pub put_bytes: u64,
     pub put_failures: u64,
     /// What stops the archive now, for an operator.
     pub error: Option<String>,
+}
+
+/// A moment that has its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePointStatus {
+    pub restore_point_id: RestorePointId,
+    pub lsn: Lsn,
+    #[serde(with = "time::serde::rfc3339")]
+    pub made_at: OffsetDateTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

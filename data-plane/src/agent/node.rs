@@ -128,8 +128,7 @@ pub async fn node_run(
         status: status.clone(),
         meter: meter_handle.clone(),
         applied: None,
-        written: spec_read(&config.instance.spec_file(), config.database_id)?
-            .map_or(0, |spec| spec.generation),
+        written: spec_read(&config.instance.spec_file(), config.database_id)?,
     };
     let health = Arc::new(Health {
         state: state.clone(),

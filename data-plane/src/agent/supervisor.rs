@@ -10,7 +10,7 @@ use crate::engine::{
     AdminSession, ApplyError, Command, ConfigFiles, EnginePhase, InstanceDir, Machine, Settings,
     StopMode, tenancy_apply,
 };
-use lumadb_contract::instance::{Generation, InstancePhase, InstanceSpec, RunState};
+use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -57,8 +57,8 @@ pub(crate) struct Supervisor {
     pub(crate) meter: MeterHandle,
     /// The spec that is in force, and the engine's process in which it is.
     pub(crate) applied: Option<(InstanceSpec, u32)>,
-    /// Generation of the spec on disk.
-    pub(crate) written: Generation,
+    /// The spec on disk. What changes without a new generation must get there too.
+    pub(crate) written: Option<InstanceSpec>,
 }
 
 impl Supervisor {
@@ -196,34 +196,34 @@ impl Supervisor {
         self.status.update(|status| {
             status.phase = InstancePhase::Ready;
             status.error = error;
-            if self.written == spec.generation {
+            if self.written.as_ref() == Some(spec) {
                 status.observed_generation = spec.generation;
             }
         });
     }
 
     /// Starts writing the spec to disk, unless it is there.
-    fn write(&self, spec: &InstanceSpec) -> Option<JoinHandle<Result<Generation, SpecError>>> {
-        if self.written == spec.generation {
+    fn write(&self, spec: &InstanceSpec) -> Option<JoinHandle<Result<InstanceSpec, SpecError>>> {
+        if self.written.as_ref() == Some(spec) {
             return None;
         }
         let path = self.instance.spec_file();
         let spec = spec.clone();
         Some(spawn_blocking(move || {
             spec_write(&path, &spec)?;
-            Ok(spec.generation)
+            Ok(spec)
         }))
     }
 
     async fn written(
         &mut self,
-        writing: Option<JoinHandle<Result<Generation, SpecError>>>,
+        writing: Option<JoinHandle<Result<InstanceSpec, SpecError>>>,
     ) -> Result<(), SpecError> {
         if let Some(Ok(written)) = match writing {
             Some(writing) => Some(writing.await),
             None => None,
         } {
-            self.written = written?;
+            self.written = Some(written?);
         }
         Ok(())
     }

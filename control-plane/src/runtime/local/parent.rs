@@ -94,9 +94,14 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Sends this spec to the node, now and after each later hello.
+    /// Sends this spec to the node, now and after each later hello. One that the node was sent
+    /// already is not sent again; one of the same generation with other content is.
     pub fn push(&self, spec: Arc<InstanceSpec>) {
-        self.spec.send_replace(Some(spec));
+        self.spec.send_if_modified(|known| {
+            let is_new = known.as_ref() != Some(&spec);
+            *known = Some(spec);
+            is_new
+        });
     }
 
     pub fn seen(&self) -> watch::Receiver<Seen> {
