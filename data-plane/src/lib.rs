@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod archive;
+pub mod batch;
 pub mod clock;
 pub mod edge;
 pub mod engine;

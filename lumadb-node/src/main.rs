@@ -7,6 +7,7 @@ mod parent_address;
 use arguments::{Arguments, EngineArguments, InstanceArguments, PrepareArguments, RunArguments};
 use clap::Parser;
 use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
+use lumadb_data_plane::batch;
 use lumadb_data_plane::clock;
 use lumadb_data_plane::engine::{
     EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError,
@@ -76,6 +77,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn node(arguments: RunArguments) -> Result<(), Failure> {
+    batch::enter();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;
     let config = NodeConfig {
