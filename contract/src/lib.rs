@@ -18,6 +18,7 @@ pub mod key_chain;
 pub mod name;
 pub mod route;
 pub mod rpc;
+pub mod scope;
 pub mod scram;
 pub mod secret;
 pub mod service_token;
