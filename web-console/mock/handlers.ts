@@ -63,6 +63,7 @@ function accountHandlers(state: Cloud): RequestHandler[] {
     return HttpResponse.json({ user: data.me.user });
   };
   return [
+    http.head("*/outbox.json", () => new HttpResponse(null, { status: 404 })),
     http.post("*/v1/auth/sign-up", () => HttpResponse.json({}, { status: 202 })),
     http.post("*/v1/auth/verify-email", signIn),
     http.post("*/v1/auth/log-in", async ({ request }) => {

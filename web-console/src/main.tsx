@@ -19,7 +19,9 @@ const Notifications = lazy(async () => ({
 
 const queryClient = createQueryClient(() => {
   const next = router.state.location.href;
-  void router.navigate({ to: "/log-in", search: { next } }).then(() => queryClient.clear());
+  void router
+    .navigate({ to: "/log-in", search: { next, ended: true } })
+    .then(() => queryClient.clear());
 });
 
 export const router = createRouter({

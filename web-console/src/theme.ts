@@ -75,6 +75,7 @@ export const theme = createTheme({
     Modal: { defaultProps: { centered: true, closeButtonProps: { "aria-label": "Close" } } },
     Drawer: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Select: { defaultProps: { allowDeselect: false, checkIconPosition: "right" } },
+    Switch: { defaultProps: { withThumbIndicator: false } },
     Tooltip: { defaultProps: { withArrow: false, openDelay: 250 } },
   },
 });

@@ -33,12 +33,14 @@ export function formatRate(rate: number): string {
   return new Intl.NumberFormat("en-US", { maximumFractionDigits: digits }).format(rate);
 }
 
-/** Milliseconds: `0.4 ms`, `128 ms`, `2.41 s`. */
+/** Milliseconds: `0.4 ms`, `128 ms`, `2.41 s`, `5 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  const seconds = Math.round(ms / 1000);
+  const minutes = `${Math.floor(seconds / 60)} min`;
+  return seconds % 60 === 0 ? minutes : `${minutes} ${seconds % 60} s`;
 }
 
 const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
@@ -67,6 +69,13 @@ export function formatMoment(at: string): string {
     timeStyle: "medium",
     hourCycle: "h23",
   }).format(new Date(at));
+}
+
+/** A moment of today, to the second: `08:15:30`. */
+export function formatClock(at: string): string {
+  return new Intl.DateTimeFormat("en-US", { timeStyle: "medium", hourCycle: "h23" }).format(
+    new Date(at),
+  );
 }
 
 /** A day: `Nov 23, 2026`. */

@@ -16,11 +16,12 @@ it("numbers are written with three digits that matter", () => {
     "46.0 MiB",
     "1.20 GiB",
   ]);
-  expect([0.42, 128.4, 2410, 61_000].map(formatDuration)).toEqual([
+  expect([0.42, 128.4, 2410, 61_000, 300_000].map(formatDuration)).toEqual([
     "0.4 ms",
     "128 ms",
     "2.41 s",
     "1 min 1 s",
+    "5 min",
   ]);
   expect([0, 0.44, 12.54, 1204.6].map(formatRate)).toEqual(["0", "0.4", "12.5", "1,205"]);
 });

@@ -32,6 +32,16 @@ it("a lost network ends in an error too", async () => {
   expect(await screen.findByText(/cannot be reached/)).toBeVisible();
 });
 
+it("figures that are no longer looked after say so", async () => {
+  open("/databases");
+  expect(await screen.findByRole("link", { name: "shop" })).toBeVisible();
+  expect(screen.queryByText("The server cannot be reached.")).not.toBeInTheDocument();
+  server.use(http.get("*/v1/projects/:id/databases", () => HttpResponse.error()));
+  const away = await screen.findByText("The server cannot be reached.", {}, { timeout: 20_000 });
+  expect(away).toBeVisible();
+  expect(screen.getByRole("link", { name: "shop" })).toBeVisible();
+});
+
 it("success is never said when the server said no", async () => {
   server.use(
     http.post("*/v1/databases/:id/suspend", () => problem(409, "conflict", "A resize is running.")),

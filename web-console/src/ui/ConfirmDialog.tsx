@@ -85,7 +85,12 @@ function Body({
       )}
       {error ? <Failure error={error} /> : null}
       <div className="end">
-        <Button variant="default" onClick={onClose} disabled={busy}>
+        <Button
+          variant="default"
+          onClick={onClose}
+          disabled={busy}
+          data-autofocus={typed === undefined || undefined}
+        >
           {t("cancel")}
         </Button>
         <Button type="submit" color="danger" disabled={!allowed} loading={busy}>

@@ -9,12 +9,14 @@ export function Failure({
   message,
   title,
   onRetry,
+  isRetrying = false,
 }: {
   error?: unknown;
   /** In place of what the error says. */
   message?: string;
   title?: string;
   onRetry?: () => void;
+  isRetrying?: boolean;
 }) {
   const { t } = useTranslation();
   return (
@@ -24,7 +26,7 @@ export function Failure({
         {message ?? asApiError(error).message}
       </div>
       {onRetry === undefined ? null : (
-        <Button variant="default" size="xs" onClick={onRetry}>
+        <Button variant="default" size="xs" loading={isRetrying} onClick={onRetry}>
           {t("failure.retry")}
         </Button>
       )}

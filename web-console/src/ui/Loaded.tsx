@@ -1,5 +1,5 @@
 import type { UseQueryResult } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Failure } from "./Failure";
 import css from "./ui.module.css";
@@ -29,9 +29,18 @@ export function Loaded<Data>({
   children: (data: Data) => ReactNode;
 }) {
   const { t } = useTranslation();
+  // Stays while it is tried again: a page that is asked for every few seconds would flicker.
+  const failed = useRef<unknown>(undefined);
   if (query.data !== undefined) return children(query.data);
-  if (query.isError && query.fetchStatus !== "fetching") {
-    return <Failure error={query.error} onRetry={() => void query.refetch()} />;
+  if (query.isError) failed.current = query.error;
+  if (failed.current !== undefined) {
+    return (
+      <Failure
+        error={failed.current}
+        isRetrying={query.isFetching}
+        onRetry={() => void query.refetch()}
+      />
+    );
   }
   return (
     <div role="status" aria-label={t("loading")}>

@@ -1,4 +1,4 @@
-import { ActionIcon, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import IconCheck from "@tabler/icons-react/dist/esm/icons/IconCheck.mjs";
 import IconCopy from "@tabler/icons-react/dist/esm/icons/IconCopy.mjs";
 import IconEye from "@tabler/icons-react/dist/esm/icons/IconEye.mjs";
@@ -12,7 +12,16 @@ import css from "./ui.module.css";
 /** Milliseconds for which a copy is confirmed. */
 const CONFIRMED_MS = 1_800;
 
-export function CopyButton({ text, label }: { text: string; label: string }) {
+export function CopyButton({
+  text,
+  label,
+  inWords = false,
+}: {
+  text: string;
+  label: string;
+  /** Whether the button says what it does, where copying is what one came for. */
+  inWords?: boolean;
+}) {
   const { t } = useTranslation();
   const [result, setResult] = useState<"copied" | "refused" | undefined>();
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -24,16 +33,35 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   };
   const said =
     result === "copied" ? t("copy.copied") : result === "refused" ? t("copy.refused") : label;
+  const icon = result === "copied" ? <IconCheck size={16} /> : <IconCopy size={16} />;
   return (
     <>
-      <Tooltip label={said} opened={result === undefined ? undefined : true}>
-        <ActionIcon variant="subtle" size="md" aria-label={label} onClick={() => void copy()}>
-          {result === "copied" ? <IconCheck size={16} /> : <IconCopy size={16} />}
-        </ActionIcon>
-      </Tooltip>
-      <span role="status" style={HIDDEN}>
-        {result === undefined ? "" : said}
-      </span>
+      {inWords ? (
+        <Button
+          variant="default"
+          size="compact-sm"
+          leftSection={icon}
+          aria-label={label}
+          onClick={() => void copy()}
+        >
+          {result === "copied" ? t("copy.copied") : t("copy.action")}
+        </Button>
+      ) : (
+        <Tooltip label={said} opened={result === undefined ? undefined : true}>
+          <ActionIcon variant="subtle" size="md" aria-label={label} onClick={() => void copy()}>
+            {icon}
+          </ActionIcon>
+        </Tooltip>
+      )}
+      {inWords && result === "refused" ? (
+        <p className={css.refused} role="alert">
+          {said}
+        </p>
+      ) : (
+        <span role="status" style={HIDDEN}>
+          {result === undefined ? "" : said}
+        </span>
+      )}
     </>
   );
 }
@@ -54,28 +82,31 @@ export function SecretText({
   text,
   secrets = [],
   label,
-  wrap = false,
+  heading,
 }: {
   text: string;
   /** The parts to hide; nothing is hidden without them. */
   secrets?: readonly string[];
   /** What the text is, for those who do not see it. */
   label: string;
-  wrap?: boolean;
+  /** Shown above the text, with what can be done beside it; without one, all is in one line. */
+  heading?: string;
 }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const hides = masked(text, secrets) !== text;
   const shown = open ? text : masked(text, secrets);
+  const lines = text.includes("\n") ? css.secretLines : css.secretLine;
   return (
-    <div className={css.secret}>
+    <div className={heading === undefined ? css.secret : `${css.secret} ${css.secretTall}`}>
+      {heading === undefined ? null : <span className={css.secretHeading}>{heading}</span>}
       <section
         className={css.secretText}
         aria-label={label}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
         tabIndex={0}
       >
-        <pre className={wrap ? css.secretWrap : undefined}>{shown}</pre>
+        <pre className={lines}>{shown}</pre>
       </section>
       <div className={css.secretActions}>
         {hides ? (
@@ -91,7 +122,7 @@ export function SecretText({
             </ActionIcon>
           </Tooltip>
         ) : null}
-        <CopyButton text={text} label={t("copy.label", { what: label })} />
+        <CopyButton text={text} label={t("copy.label", { what: label })} inWords />
       </div>
     </div>
   );

@@ -38,7 +38,7 @@ export function KeyArt() {
 
 export function LetterArt() {
   return (
-    <svg width="120" height="84" viewBox="0 0 120 84" fill="none" aria-hidden="true">
+    <svg width="80" height="68" viewBox="20 10 80 68" fill="none" aria-hidden="true">
       <path d="M38 34a22 22 0 0 1 44 0z" fill="var(--accent)" opacity=".9" />
       <rect
         x="22"

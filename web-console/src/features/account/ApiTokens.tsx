@@ -23,12 +23,11 @@ export function ApiTokens() {
   const { organization } = useScope();
   const query = useQuery(queries.tokens(organization.id));
   const [dialog, setDialog] = useState<"create" | ApiToken>();
+  const create = <Button onClick={() => setDialog("create")}>{t("tokens.create")}</Button>;
+  // An empty list has the button in its middle.
+  const isEmpty = query.data?.items.length === 0;
   return (
-    <Page
-      title={t("nav.tokens")}
-      lead={t("tokens.lead")}
-      actions={<Button onClick={() => setDialog("create")}>{t("tokens.create")}</Button>}
-    >
+    <Page title={t("nav.tokens")} lead={t("tokens.lead")} actions={isEmpty ? undefined : create}>
       <Panel flush>
         <Loaded
           query={query}
@@ -40,7 +39,7 @@ export function ApiTokens() {
         >
           {({ items }) =>
             items.length === 0 ? (
-              <Empty art={<KeyArt />} title={t("tokens.emptyTitle")}>
+              <Empty art={<KeyArt />} title={t("tokens.emptyTitle")} actions={create}>
                 <p>{t("tokens.empty")}</p>
               </Empty>
             ) : (

@@ -31,7 +31,7 @@ export default function TokenCreate({
       <Modal opened onClose={onClose} title={t("tokens.readyTitle")} closeOnClickOutside={false}>
         <div className="stack">
           <p className="muted">{t("tokens.ready")}</p>
-          <SecretText text={secret} secrets={[secret]} label={t("tokens.token")} wrap />
+          <SecretText text={secret} secrets={[secret]} label={t("tokens.token")} />
           <div className="end">
             <Button onClick={onClose}>{t("done")}</Button>
           </div>

@@ -10,7 +10,15 @@ import { useTitle } from "#/ui/Page";
 import css from "./auth.module.css";
 import { safeNext } from "./next";
 
-export function LogIn({ next }: { next: string | undefined }) {
+export function LogIn({
+  next,
+  ended,
+}: {
+  /** Where to go on after the log-in. */
+  next: string | undefined;
+  /** Whether a session was over while somebody was at work. */
+  ended: boolean;
+}) {
   const { t } = useTranslation();
   useTitle(t("logIn.title"));
   const client = useQueryClient();
@@ -33,7 +41,7 @@ export function LogIn({ next }: { next: string | undefined }) {
   return (
     <>
       <h1>{t("logIn.title")}</h1>
-      <p className={css.lead}>{t("logIn.lead")}</p>
+      <p className={css.lead}>{ended ? t("logIn.ended") : t("logIn.lead")}</p>
       <form
         className="stack"
         noValidate

@@ -45,9 +45,12 @@ export function Verify({ token }: { token: string }) {
     );
   }
   return (
-    <div className="row" role="status">
-      <Loader size="sm" />
-      {t("verify.working")}
+    <div className="stack" role="status">
+      <h1>{t("verify.title")}</h1>
+      <div className="row muted">
+        <Loader size="sm" />
+        {t("verify.working")}
+      </div>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Modal, NativeSelect } from "@mantine/core";
+import { Button, FocusTrap, Modal, NativeSelect } from "@mantine/core";
 import IconDownload from "@tabler/icons-react/dist/esm/icons/IconDownload.mjs";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -26,6 +26,8 @@ export default function ConnectDialog({
   const logical = useQuery(queries.logicalDatabases(database.id));
   return (
     <Modal opened onClose={onClose} title={t("connect.title", { name: database.name })} size={640}>
+      {/* Keeps the first focus, so that a dialog that opens by itself points at nothing. */}
+      <FocusTrap.InitialFocus />
       <Loaded query={roles} skeleton={<DialogSkeleton />}>
         {({ items: allRoles }) => (
           <Loaded query={logical} skeleton={<DialogSkeleton />}>
@@ -108,12 +110,7 @@ function Strings({ connection }: { connection: Connection }) {
           </label>
         ))}
       </fieldset>
-      <SecretText
-        text={form.text}
-        secrets={secrets}
-        label={form.label}
-        wrap={!form.text.includes("\n")}
-      />
+      <SecretText text={form.text} secrets={secrets} label={form.label} heading={form.label} />
       {connection.password_included ? null : (
         <p className={ui.note}>{t("connect.withoutPassword")}</p>
       )}

@@ -35,12 +35,16 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
     }, SEEN_MS);
     return () => clearTimeout(timer);
   }, [succeeded, client, navigate, databaseId]);
+  const state = query.data?.state;
+  const title =
+    state === "failed" || state === "cancelled"
+      ? t("creation.failed")
+      : succeeded
+        ? t("creation.ready")
+        : t("creation.title");
+  const isGoingOn = query.data === undefined || !hasEnded(query.data);
   return (
-    <Page
-      title={succeeded ? t("creation.ready") : t("creation.title")}
-      lead={t("creation.lead")}
-      narrow
-    >
+    <Page title={title} lead={isGoingOn ? t("creation.lead") : undefined} narrow>
       <Loaded query={query} skeleton={<Bone height={220} />}>
         {(operation) => (
           <div className="stack">
@@ -61,7 +65,7 @@ function Outcome({ operation, databaseId }: { operation: Operation; databaseId: 
   const message = operation.error ?? t("creation.cancelled");
   return (
     <>
-      <Failure title={t("creation.failed")} message={message} />
+      <Failure title={t("creation.reason")} message={message} />
       <div className="row">
         <Button component={Link} to="/databases/new">
           {t("creation.again")}

@@ -1,4 +1,4 @@
-import { Button } from "@mantine/core";
+import { Button, VisuallyHidden } from "@mantine/core";
 import IconPlugConnected from "@tabler/icons-react/dist/esm/icons/IconPlugConnected.mjs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
@@ -44,13 +44,19 @@ export function DatabaseFrame({
   return (
     <>
       <Tabs databaseId={databaseId} />
-      {query.data === undefined ? null : (
+      {query.data === undefined ? (
+        <VisuallyHidden component="h1">{t("nav.database")}</VisuallyHidden>
+      ) : (
         <div className={css.frameHead}>
           <div className={css.frameTitle}>
             <h1>{query.data.name}</h1>
             <StateBadge state={query.data.state} />
           </div>
-          <Button leftSection={<IconPlugConnected size={17} />} onClick={() => show(true)}>
+          <Button
+            disabled={query.data.state === "deleting"}
+            leftSection={<IconPlugConnected size={17} />}
+            onClick={() => show(true)}
+          >
             {t("connect.open")}
           </Button>
         </div>

@@ -6,7 +6,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database } from "#/api/types";
-import { formatBytes, formatCompute, formatMemory } from "#/lib/format";
+import { formatBytes, formatCompute, formatCount, formatDay, formatMemory } from "#/lib/format";
 import { DawnArt } from "#/ui/art";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";
@@ -101,6 +101,9 @@ function Cards({ databases }: { databases: readonly Database[] }) {
 
 function Card({ database }: { database: Database }) {
   const { t } = useTranslation();
+  const { data: regions } = useQuery(queries.regions());
+  const region =
+    regions?.items.find(({ name }) => name === database.region)?.display_name ?? database.region;
   return (
     <article className={css.card}>
       <div className={css.cardHead}>
@@ -112,15 +115,26 @@ function Card({ database }: { database: Database }) {
       <div className={css.facts}>
         <span>PostgreSQL {database.engine_version}</span>
         <span aria-hidden="true">·</span>
-        <span>{database.region}</span>
-      </div>
-      <div className={css.figures}>
+        <span>{region}</span>
+        <span aria-hidden="true">·</span>
         <span>
           {formatCompute(database.milli_vcpu)}, {formatMemory(database.memory_mib)}
         </span>
-        <span>{formatBytes(database.storage_bytes)}</span>
-        <span>{t("databases.connections", { count: database.connections })}</span>
       </div>
+      <dl className={css.figures}>
+        <div>
+          <dt>{t("overview.storage")}</dt>
+          <dd>{formatBytes(database.storage_bytes)}</dd>
+        </div>
+        <div>
+          <dt>{t("overview.connections")}</dt>
+          <dd>{formatCount(database.connections)}</dd>
+        </div>
+        <div>
+          <dt>{t("overview.created")}</dt>
+          <dd>{formatDay(database.created_at)}</dd>
+        </div>
+      </dl>
     </article>
   );
 }

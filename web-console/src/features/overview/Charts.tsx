@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database, Metrics } from "#/api/types";
-import { formatBytes, formatCount, formatRate } from "#/lib/format";
+import { formatBytes, formatClock, formatCount, formatRate } from "#/lib/format";
 import { Bone, Loaded } from "#/ui/Loaded";
 import ui from "#/ui/ui.module.css";
 import css from "./overview.module.css";
@@ -38,31 +38,23 @@ export function Charts({ database }: { database: Database }) {
           <div className={css.charts}>
             <Chart
               title={t("charts.requests")}
-              value={
-                <>
-                  {formatRate(last?.requests_per_second ?? 0)}{" "}
-                  <small>{t("charts.perSecond")}</small>
-                </>
-              }
+              value={last?.requests_per_second ?? 0}
+              unit={t("charts.perSecond")}
               metrics={metrics}
               field="requests_per_second"
               format={formatRate}
             />
             <Chart
               title={t("charts.connections")}
-              value={
-                <>
-                  {formatCount(database.connections)}{" "}
-                  <small>{t("charts.ofMax", { max: formatCount(database.connections_max) })}</small>
-                </>
-              }
+              value={database.connections}
+              unit={t("charts.ofMax", { max: formatCount(database.connections_max) })}
               metrics={metrics}
               field="connections"
               format={formatCount}
             />
             <Chart
               title={t("charts.storage")}
-              value={formatBytes(last?.storage_bytes ?? database.storage_bytes)}
+              value={last?.storage_bytes ?? database.storage_bytes}
               metrics={metrics}
               field="storage_bytes"
               format={formatBytes}
@@ -77,31 +69,45 @@ export function Charts({ database }: { database: Database }) {
 function Chart({
   title,
   value,
+  unit = "",
   metrics,
   field,
   format,
 }: {
   title: string;
-  value: ReactNode;
+  /** What it is right now. */
+  value: number;
+  unit?: string;
   metrics: Metrics;
   field: "requests_per_second" | "connections" | "storage_bytes";
   format: (value: number) => string;
 }) {
   const { t } = useTranslation();
+  // While somebody points into the chart, its head tells that moment instead of this one.
+  const [pointed, setPointed] = useState<number>();
+  const point = pointed === undefined ? undefined : metrics.points[pointed];
   return (
     <section className={`${ui.panel} ${css.chart}`} aria-label={title}>
-      <h2>{title}</h2>
-      <p className={css.value}>{value}</p>
+      <div className={css.chartHead}>
+        <h2>{title}</h2>
+        <span>
+          {point ? formatClock(point.at) : t("charts.window", { minutes: WINDOW_MINUTES })}
+        </span>
+      </div>
+      <p className={css.value}>
+        {format(point ? point[field] : value)} <small>{unit}</small>
+      </p>
       {metrics.points.length < 2 ? (
         <div className={css.quiet}>{t("charts.quiet")}</div>
       ) : (
         <Suspense fallback={<Bone height={132} />}>
           <Plot
             seconds={metrics.points.map(({ at }) => new Date(at).getTime() / 1000)}
-            values={metrics.points.map((point) => point[field])}
+            values={metrics.points.map((each) => each[field])}
             format={format}
             steps={STEPS[field]}
             label={t("charts.label", { title, minutes: WINDOW_MINUTES })}
+            onPoint={setPointed}
           />
         </Suspense>
       )}

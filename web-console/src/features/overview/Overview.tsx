@@ -1,8 +1,8 @@
-import { useSuspenseQuery } from "@tanstack/react-query";
+import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database } from "#/api/types";
-import { formatBytes, formatCompute, formatCount, formatDay, formatMemory } from "#/lib/format";
+import { formatCompute, formatDay, formatDuration, formatMemory } from "#/lib/format";
 import { useTitle } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import { CopyButton } from "#/ui/Secret";
@@ -27,21 +27,23 @@ export function Overview({ databaseId }: { databaseId: string }) {
 function Facts({ database }: { database: Database }) {
   const { t } = useTranslation();
   const { data } = usePlan();
+  const { data: regions } = useQuery(queries.regions());
+  const region = regions?.items.find(({ name }) => name === database.region)?.display_name;
+  const idleMs = (database.idle_timeout_seconds ?? 0) * 1_000;
   const facts: [string, string][] = [
     [t("overview.plan"), data?.plan?.display_name ?? "–"],
-    [t("overview.region"), database.region],
+    [t("overview.region"), region ?? database.region],
     [
       t("overview.compute"),
       `${formatCompute(database.milli_vcpu)}, ${formatMemory(database.memory_mib)}`,
     ],
-    [t("overview.storage"), formatBytes(database.storage_bytes)],
     [t("overview.version"), `PostgreSQL ${database.engine_minor ?? database.engine_version}`],
+    [t("overview.address"), `${database.host}:${database.port}`],
     [
-      t("overview.connections"),
-      t("overview.connectionsOf", {
-        open: formatCount(database.connections),
-        max: formatCount(database.connections_max),
-      }),
+      t("overview.sleep"),
+      idleMs === 0
+        ? t("overview.sleepNever")
+        : t("overview.sleepAfter", { time: formatDuration(idleMs) }),
     ],
     [t("overview.protection"), database.deletion_protection ? t("on") : t("off")],
     [t("overview.created"), formatDay(database.created_at)],

@@ -23,6 +23,7 @@ export default function Plot({
   format,
   steps,
   label,
+  onPoint,
 }: {
   /** Moments, in seconds since 1970. */
   seconds: number[];
@@ -31,6 +32,8 @@ export default function Plot({
   /** Distances that lines may have from each other. */
   steps: Steps;
   label: string;
+  /** Called with the index of the point that is pointed at, and without one when none is. */
+  onPoint: (index: number | undefined) => void;
 }) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
@@ -42,7 +45,7 @@ export default function Plot({
   useEffect(() => {
     const element = host.current;
     if (element === null) return;
-    plot.current = new uPlot(optionsFor(element, format, steps), latest.current, element);
+    plot.current = new uPlot(optionsFor(element, format, steps, onPoint), latest.current, element);
     const observer = new ResizeObserver(() => {
       plot.current?.setSize({ width: element.clientWidth, height: HEIGHT_PX });
     });
@@ -52,7 +55,7 @@ export default function Plot({
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [scheme, format, steps]);
+  }, [scheme, format, steps, onPoint]);
 
   useEffect(() => {
     latest.current = [seconds, values];
@@ -66,6 +69,7 @@ function optionsFor(
   element: HTMLElement,
   format: (value: number) => string,
   steps: Steps,
+  onPoint: (index: number | undefined) => void,
 ): uPlot.Options {
   const style = getComputedStyle(element);
   const color = (name: string) => style.getPropertyValue(name).trim();
@@ -78,7 +82,8 @@ function optionsFor(
   return {
     width: element.clientWidth,
     height: HEIGHT_PX,
-    padding: [6, 18, 0, 0],
+    padding: [6, 8, 0, 0],
+    hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
     legend: { show: false },
     scales: { y: { range: (_, min, max) => yRange(min, max) } },
@@ -93,10 +98,10 @@ function optionsFor(
       {
         ...axis,
         grid: { stroke: color("--line"), width: 1 },
-        size: 58,
+        size: (_, labels) => axisWidth(labels ?? []),
         space: 36,
         ...(STEPS[steps] ? { incrs: STEPS[steps] } : {}),
-        values: (_, ticks) => ticks.map(format),
+        values: (_, ticks) => ticks.map((tick) => whole(format(tick))),
       },
     ],
     series: [
@@ -115,6 +120,16 @@ function optionsFor(
 /** From zero, with some air above; a flat line of zeros lies on the ground. */
 function yRange(_min: number, max: number): [number, number] {
   return [0, max > 0 ? max * 1.2 : 1];
+}
+
+/** Without the digits that a round number does not need: `64.0 MiB` is `64 MiB`. */
+function whole(text: string): string {
+  return text.replace(/\.0+(?=\D|$)/, "");
+}
+
+/** Room for the longest label, px: what the labels do not take is the line's. */
+function axisWidth(labels: string[]): number {
+  return Math.max(...labels.map((label) => label.length), 2) * 6.4 + 10;
 }
 
 function clock(seconds: number): string {

@@ -128,6 +128,7 @@ function Table({
                 <ActionIcon
                   variant="subtle"
                   color="danger"
+                  data-quiet
                   aria-label={t("logical.deleteNamed", { name: item.name })}
                   onClick={() => onDelete(item)}
                 >

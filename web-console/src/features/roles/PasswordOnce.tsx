@@ -17,7 +17,7 @@ export function PasswordOnce({
     <Modal opened onClose={onClose} title={t("roles.passwordTitle", { role })}>
       <div className="stack">
         <p className="muted">{t("roles.passwordLead")}</p>
-        <SecretText text={password} secrets={[password]} label={t("form.password")} wrap />
+        <SecretText text={password} secrets={[password]} label={t("form.password")} />
         <div className="end">
           <Button onClick={onClose} data-autofocus>
             {t("done")}

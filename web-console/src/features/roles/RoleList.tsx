@@ -114,6 +114,7 @@ function RoleActions({ role, onChoose }: { role: Role; onChoose: (dialog: Dialog
       <ActionIcon
         variant="subtle"
         color="danger"
+        data-quiet
         title={role.is_owner ? t("roles.ownerStays") : t("roles.delete")}
         aria-label={t("roles.deleteNamed", { role: role.name })}
         disabled={role.is_owner}

@@ -6,6 +6,7 @@ import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Logo } from "#/ui/Logo";
+import { Away } from "./Away";
 import { Navigation } from "./Navigation";
 import css from "./shell.module.css";
 
@@ -55,6 +56,7 @@ export function AppLayout() {
         </Suspense>
       ) : null}
       <main className={css.main} id="main" tabIndex={-1}>
+        <Away />
         <Outlet />
       </main>
       {palette === "never" ? null : (

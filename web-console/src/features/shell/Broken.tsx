@@ -1,11 +1,14 @@
 import { Button } from "@mantine/core";
 import { Link, useRouter } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { LostArt } from "#/ui/art";
 import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
+import { Logo } from "#/ui/Logo";
 import { useTitle } from "#/ui/Page";
 import page from "#/ui/ui.module.css";
+import css from "./shell.module.css";
 
 /** In place of a page that failed, inside the frame. */
 export function Broken({ error }: { error: unknown }) {
@@ -23,17 +26,32 @@ export function Broken({ error }: { error: unknown }) {
 /** In place of everything, when not even the frame can be shown. */
 export function BrokenAlone({ error }: { error: unknown }) {
   return (
-    <main>
+    <Alone>
       <Broken error={error} />
-    </main>
+    </Alone>
   );
 }
 
 export function LostAlone() {
   return (
-    <main>
+    <Alone>
       <Lost />
-    </main>
+    </Alone>
+  );
+}
+
+/** A page without the frame, with the mark of whose it is. */
+function Alone({ children }: { children: ReactNode }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <nav className={css.alone} aria-label={t("nav.top")}>
+        <Link to="/databases" className={css.brand} aria-label={t("nav.home")}>
+          <Logo />
+        </Link>
+      </nav>
+      <main>{children}</main>
+    </>
   );
 }
 

@@ -1,6 +1,7 @@
 import { Drawer } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Navigation } from "./Navigation";
+import css from "./shell.module.css";
 
 /** The navigation on small screens, over the page. */
 export default function MobileMenu({
@@ -18,6 +19,12 @@ export default function MobileMenu({
       size={280}
       padding={0}
       title={<span style={{ paddingLeft: 24 }}>{t("nav.menu")}</span>}
+      styles={{
+        content: { display: "flex", flexDirection: "column", background: "var(--ground)" },
+        header: { background: "var(--ground)" },
+        body: { display: "flex", flex: 1 },
+      }}
+      classNames={{ body: css.drawer ?? "" }}
     >
       <Navigation onSearch={onSearch} />
     </Drawer>

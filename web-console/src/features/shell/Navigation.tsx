@@ -10,6 +10,7 @@ import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { asApiError } from "#/api/problem";
 import { queries } from "#/api/queries";
 import { Logo } from "#/ui/Logo";
 import { Person } from "./Person";
@@ -37,7 +38,11 @@ export function Navigation({ onSearch }: { onSearch: () => void }) {
       <div className={css.group}>
         <span className={css.groupTitle}>{organization.name}</span>
         <ProjectChoice />
-        <Link to="/databases" className={css.link} activeOptions={{ exact: true }}>
+        <Link
+          to="/databases"
+          className={css.link}
+          activeOptions={{ exact: databaseId !== undefined }}
+        >
           <IconDatabase {...ICON} />
           {t("nav.databases")}
         </Link>
@@ -64,7 +69,8 @@ export function Navigation({ onSearch }: { onSearch: () => void }) {
 
 function DatabaseLinks({ databaseId }: { databaseId: string }) {
   const { t } = useTranslation();
-  const { data } = useQuery(queries.database(databaseId));
+  const { data, error } = useQuery(queries.database(databaseId));
+  if (error && asApiError(error).status === 404) return null;
   const params = { databaseId };
   return (
     <div className={css.group}>

@@ -132,7 +132,7 @@ function Search({ onClose }: { onClose: () => void }) {
       <input
         className={css.input}
         role="combobox"
-        aria-expanded="true"
+        aria-expanded={found.length > 0}
         aria-controls={list}
         aria-activedescendant={found.length === 0 ? undefined : `${list}-${at}`}
         aria-label={t("palette.title")}
@@ -145,7 +145,18 @@ function Search({ onClose }: { onClose: () => void }) {
         onKeyDown={onKeyDown}
         data-autofocus
       />
-      <div className={css.list} role="listbox" id={list} aria-label={t("palette.title")}>
+      {found.length === 0 ? (
+        <p className={css.none} role="status">
+          {t("palette.none")}
+        </p>
+      ) : null}
+      <div
+        className={css.list}
+        role="listbox"
+        id={list}
+        aria-label={t("palette.title")}
+        hidden={found.length === 0}
+      >
         {found.map((command, position) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the input's, which keeps the focus
           <div
@@ -162,7 +173,6 @@ function Search({ onClose }: { onClose: () => void }) {
             <span className={css.group}>{command.group}</span>
           </div>
         ))}
-        {found.length === 0 ? <p className={css.none}>{t("palette.none")}</p> : null}
       </div>
     </>
   );

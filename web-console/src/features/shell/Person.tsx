@@ -29,7 +29,7 @@ export function Person() {
         </span>
         <span className={css.personText}>
           <span>{name}</span>
-          <span>{me.user.email}</span>
+          <span title={me.user.email}>{me.user.email}</span>
         </span>
       </Link>
       <ActionIcon

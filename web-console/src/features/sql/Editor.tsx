@@ -28,10 +28,12 @@ import css from "./sql.module.css";
 
 export type Mark = { from: number; to: number; message: string };
 
+/** What is to be run: the selection, or everything without one, and what stands before it. */
+export type Chosen = { sql: string; before: string };
+
 /** What the page can ask of the editor. */
 export type EditorHandle = {
-  /** The selection, or everything without one, and where it begins. */
-  chosen: () => { sql: string; offset: number };
+  chosen: () => Chosen;
   focus: () => void;
 };
 
@@ -214,8 +216,8 @@ export default function Editor({
   return <div ref={host} className={css.editor} />;
 }
 
-function chosenIn(editor: EditorView): { sql: string; offset: number } {
+function chosenIn(editor: EditorView): Chosen {
   const { from, to } = editor.state.selection.main;
-  if (from === to) return { sql: editor.state.doc.toString(), offset: 0 };
-  return { sql: editor.state.sliceDoc(from, to), offset: from };
+  if (from === to) return { sql: editor.state.doc.toString(), before: "" };
+  return { sql: editor.state.sliceDoc(from, to), before: editor.state.sliceDoc(0, from) };
 }

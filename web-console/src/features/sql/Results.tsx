@@ -1,25 +1,30 @@
 import { Button, Loader } from "@mantine/core";
 import IconBraces from "@tabler/icons-react/dist/esm/icons/IconBraces.mjs";
 import IconFileSpreadsheet from "@tabler/icons-react/dist/esm/icons/IconFileSpreadsheet.mjs";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { QueryError, QueryResult } from "#/api/types";
 import { downloadText } from "#/lib/download";
 import { formatCount, formatDuration } from "#/lib/format";
 import { Failure } from "#/ui/Failure";
 import { toCsv, toJson } from "./export";
+import { RUN_KEYS } from "./keys";
+import { editorOffset, lineAt } from "./position";
 import { ResultTable } from "./ResultTable";
 import css from "./sql.module.css";
-import type { Run } from "./useRun";
+import type { Request, Run } from "./useRun";
 
 /** What came of the last run. An error of the database is a result like any other. */
 export function Results({ run }: { run: Run | undefined }) {
   const { t } = useTranslation();
-  if (run === undefined) return <p className={css.hint}>{t("sql.nothingYet")}</p>;
+  if (run === undefined) {
+    return <p className={css.hint}>{t("sql.nothingYet", { keys: RUN_KEYS })}</p>;
+  }
   if (run.state === "running") {
     return (
       <p className={css.hint} role="status">
         <Loader size="xs" /> {run.cancelling ? t("sql.cancelling") : t("sql.running")}
+        {run.cancelling ? null : <Elapsed key={run.queryId} />}
       </p>
     );
   }
@@ -33,11 +38,17 @@ export function Results({ run }: { run: Run | undefined }) {
   const { results, error, duration_ms } = run.answer;
   return (
     <>
-      {error === null ? null : <DatabaseError error={error} />}
+      {error === null ? null : run.isCancelled ? (
+        <p className={css.hint} role="status">
+          {t("sql.cancelled")}
+        </p>
+      ) : (
+        <DatabaseError error={error} request={run.request} />
+      )}
       {results.length > 0 ? (
         // Mounted anew for each answer: the choice among results belongs to one run.
         <ResultSet
-          key={`${run.request.offset}:${duration_ms}`}
+          key={`${run.request.before.length}:${duration_ms}`}
           results={results}
           durationMs={duration_ms}
         />
@@ -48,14 +59,32 @@ export function Results({ run }: { run: Run | undefined }) {
   );
 }
 
-function DatabaseError({ error }: { error: QueryError }) {
+/** How long a query has been running: for eyes, as a voice that counts would never end. */
+function Elapsed() {
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setSeconds((now) => now + 1), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <span className="tabular" aria-hidden="true">
+      {seconds} s
+    </span>
+  );
+}
+
+function DatabaseError({ error, request }: { error: QueryError; request: Request }) {
   const { t } = useTranslation();
+  const place =
+    error.position === null || error.position === undefined
+      ? ""
+      : ` ${t("sql.atPosition", placeIn(request, error.position))}`;
   return (
     <div className={css.message} role="alert">
       <div className={css.error}>
         <strong>
           {t("sql.error", { code: error.code })}
-          {error.position === null ? "" : ` ${t("sql.atPosition", { position: error.position })}`}
+          {place}
         </strong>
         <p>{error.message}</p>
         {error.detail === null ? null : <p className="muted">{error.detail}</p>}
@@ -65,6 +94,11 @@ function DatabaseError({ error }: { error: QueryError }) {
       </div>
     </div>
   );
+}
+
+/** Where in the editor, of which the part after `before` was run. */
+function placeIn({ sql, before }: Request, position: number) {
+  return lineAt(before + sql, before.length + editorOffset(sql, position));
 }
 
 function ResultSet({
@@ -104,7 +138,10 @@ function ResultSet({
         {isTable ? <Exports result={result} /> : null}
       </div>
       {isTable ? (
-        <ResultTable result={result} label={t("sql.resultRows")} />
+        <>
+          <ResultTable result={result} label={t("sql.resultRows")} />
+          {result.rows.length === 0 ? <p className={css.hint}>{t("sql.noRows")}</p> : null}
+        </>
       ) : (
         <p className={css.hint}>{result.command}</p>
       )}

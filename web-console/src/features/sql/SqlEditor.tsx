@@ -9,7 +9,8 @@ import type { LogicalDatabase, Role } from "#/api/types";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { useTitle } from "#/ui/Page";
-import type { EditorHandle, Mark } from "./Editor";
+import type { Chosen, EditorHandle, Mark } from "./Editor";
+import { RUN_KEYS } from "./keys";
 import { editorOffset, wordAt } from "./position";
 import { Results } from "./Results";
 import css from "./sql.module.css";
@@ -56,14 +57,14 @@ function Workbench({
   );
   const [logicalDatabase, setLogicalDatabase] = useState(logical[0]?.name ?? "");
   const [rowLimit, setRowLimit] = useState<number>(ROW_LIMITS[0]);
-  const [asking, setAsking] = useState<{ sql: string; offset: number; losses: Loss[] }>();
+  const [asking, setAsking] = useState<Chosen & { losses: Loss[] }>();
   const editor = useRef<EditorHandle>(null);
   const { run, start, cancel } = useRun(databaseId);
   const running = run?.state === "running";
 
-  const submit = ({ sql, offset }: { sql: string; offset: number }) => {
+  const submit = ({ sql, before }: Chosen) => {
     setAsking(undefined);
-    void start({ role, logicalDatabase, sql, rowLimit, tabId: activeId, offset });
+    void start({ role, logicalDatabase, sql, rowLimit, tabId: activeId, before });
   };
   const onRun = () => {
     const chosen = editor.current?.chosen();
@@ -121,6 +122,11 @@ function Workbench({
             size="xs"
             className={css.run}
             leftSection={<IconPlayerPlayFilled size={13} />}
+            rightSection={
+              <span className={css.keys} aria-hidden="true">
+                {RUN_KEYS}
+              </span>
+            }
             onClick={onRun}
           >
             {t("sql.run")}
@@ -167,10 +173,10 @@ function Workbench({
 function useMark(run: Run | undefined, tabId: string): Mark | undefined {
   return useMemo(() => {
     if (run?.state !== "answered" || !run.answer.error?.position) return undefined;
-    const { sql, offset } = run.request;
+    const { sql, before } = run.request;
     if (run.request.tabId !== tabId) return undefined;
     const { position, message } = run.answer.error;
     const { from, to } = wordAt(sql, editorOffset(sql, position));
-    return { from: from + offset, to: to + offset, message };
+    return { from: from + before.length, to: to + before.length, message };
   }, [run, tabId]);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isNumeric, toCsv, toJson } from "./export";
-import { editorOffset, wordAt } from "./position";
+import { editorOffset, lineAt, wordAt } from "./position";
 import { lossesOf, splitStatements } from "./statements";
 import { changeTabs, emptyTabs, isTabs, tabLabel } from "./tabs";
 
@@ -46,6 +46,8 @@ describe("an error's position", () => {
     expect(editorOffset("select 1", 1)).toBe(0);
     expect(editorOffset("😀 form", 3)).toBe(3);
     expect(editorOffset("ab", 99)).toBe(2);
+    expect(lineAt("😀 a\nform", 5)).toEqual({ line: 2, column: 1 });
+    expect(lineAt("😀 a", 3)).toEqual({ line: 1, column: 3 });
   });
 
   it("marks the word that begins there", () => {

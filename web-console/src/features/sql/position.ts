@@ -13,6 +13,14 @@ export function editorOffset(sql: string, position: number): number {
   return offset;
 }
 
+/** The line of an offset and the character in it, both counted from 1, as editors show them. */
+export function lineAt(text: string, offset: number): { line: number; column: number } {
+  const before = text.slice(0, offset);
+  const line = before.split("\n").length;
+  const column = [...before.slice(before.lastIndexOf("\n") + 1)].length + 1;
+  return { line, column };
+}
+
 /** The word that begins at an offset, so that there is something to underline. */
 export function wordAt(text: string, offset: number): { from: number; to: number } {
   const from = Math.min(offset, Math.max(text.length - 1, 0));

@@ -31,7 +31,7 @@ it("an error of the database is shown beside the editor, which stays", async () 
   const { user, container } = openWith("select *\nform orders");
   await run(user);
   expect(await screen.findByText('syntax error at or near "form"')).toBeVisible();
-  expect(screen.getByText(/Error 42601 at character 10/)).toBeVisible();
+  expect(screen.getByText(/Error 42601 at line 2, character 1/)).toBeVisible();
   expect(screen.getByRole("textbox", { name: "SQL" })).toBeVisible();
   await waitFor(() =>
     expect(container.querySelector(".cm-lintRange-error")).toHaveTextContent("form"),
@@ -97,7 +97,7 @@ it("a running query can be cancelled, and what then comes is shown", async () =>
   const { user } = openWith("select pg_sleep(60)");
   await run(user);
   await user.click(await screen.findByRole("button", { name: "Cancel" }));
-  expect(await screen.findByText("canceling statement due to user request")).toBeVisible();
+  expect(await screen.findByText("The query was cancelled.")).toBeVisible();
 });
 
 it("of a thousand rows only those in sight are in the page", async () => {

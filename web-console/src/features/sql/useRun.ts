@@ -9,20 +9,24 @@ export type Request = {
   logicalDatabase: string;
   sql: string;
   rowLimit: number;
-  /** The tab it was run from, and where in it the text begins. */
+  /** The tab it was run from, and what stands in it before the text. */
   tabId: string;
-  offset: number;
+  before: string;
 };
 
 export type Run =
   | { state: "running"; request: Request; queryId: string; cancelling: boolean }
-  | { state: "answered"; request: Request; answer: QueryAnswer }
+  | { state: "answered"; request: Request; answer: QueryAnswer; isCancelled: boolean }
   | { state: "failed"; request: Request; error: ApiError };
+
+/** SQLSTATE of what was cancelled; by a time limit too, and that is an error. */
+const QUERY_CANCELED = "57014";
 
 /** Runs one text at a time; what came of it, or why nothing did. */
 export function useRun(databaseId: string) {
   const [run, setRun] = useState<Run>();
   const current = useRef<string>(undefined);
+  const cancelled = useRef<string>(undefined);
 
   const cancelById = (queryId: string) =>
     api.POST("/v1/databases/{database_id}/query/{query_id}/cancel", {
@@ -48,7 +52,8 @@ export function useRun(databaseId: string) {
         },
       });
       if (data === undefined) throw new Error("an answer without a body");
-      show({ state: "answered", request, answer: data });
+      const isCancelled = cancelled.current === queryId && data.error?.code === QUERY_CANCELED;
+      show({ state: "answered", request, answer: data, isCancelled });
     } catch (thrown) {
       show({ state: "failed", request, error: asApiError(thrown) });
     }
@@ -57,6 +62,7 @@ export function useRun(databaseId: string) {
   const cancel = async () => {
     if (run?.state !== "running") return;
     setRun({ ...run, cancelling: true });
+    cancelled.current = run.queryId;
     try {
       await cancelById(run.queryId);
     } catch {

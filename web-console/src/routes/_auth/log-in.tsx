@@ -3,10 +3,14 @@ import { z } from "zod/mini";
 import { LogIn } from "#/features/auth/LogIn";
 
 export const Route = createFileRoute("/_auth/log-in")({
-  validateSearch: z.object({ next: z.optional(z.catch(z.string(), "/")) }),
+  validateSearch: z.object({
+    next: z.optional(z.catch(z.string(), "/")),
+    ended: z.optional(z.catch(z.boolean(), false)),
+  }),
   component: Component,
 });
 
 function Component() {
-  return <LogIn next={Route.useSearch().next} />;
+  const { next, ended = false } = Route.useSearch();
+  return <LogIn next={next} ended={ended} />;
 }
