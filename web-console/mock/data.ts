@@ -12,6 +12,7 @@ import type {
   Region,
   Role,
   Session,
+  Usage,
 } from "../src/api/types";
 
 export const PASSWORD = "mK3v9QxT7rLw2ZpB5nYc";
@@ -234,6 +235,24 @@ export const logicalDatabases: LogicalDatabase[] = [
     created_at: ago(60 * 24 * 3),
   },
 ];
+
+export function usage(): Usage {
+  const totals = {
+    requests: 1_284_031,
+    errors: 12,
+    transfer_out_bytes: 4_831_838_208,
+    vector_operations: 0,
+    compute_milli_vcpu_seconds: 44_280_000,
+    storage_byte_seconds: "1546188226560000",
+  };
+  return {
+    from: "2026-11-01T00:00:00Z",
+    to: "2026-11-27T00:00:00Z",
+    granularity: "day",
+    totals,
+    items: [{ start: "2026-11-26T00:00:00Z", ...totals }],
+  };
+}
 
 /** A quarter of an hour of a shop that is neither quiet nor busy. */
 export function metrics(): Metrics {

@@ -176,6 +176,7 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
     }),
     http.get("*/v1/operations/:id/events", () => problem(503, "unavailable", "No events here.")),
     http.get("*/v1/databases/:id/metrics", () => HttpResponse.json(data.metrics())),
+    http.get("*/v1/databases/:id/usage", () => HttpResponse.json(data.usage())),
   ];
 }
 

@@ -22,11 +22,20 @@ const postsAreIdempotent: Middleware = {
   },
 };
 
+/** Milliseconds after which a read is given up: a server that hangs is as good as away. */
+const READ_MS_MAX = 20_000;
+
+/** Looked up at each call: tests replace it. */
+function send(request: Request): Promise<Response> {
+  if (request.method !== "GET") return globalThis.fetch(request);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(READ_MS_MAX)]);
+  return globalThis.fetch(request, { signal });
+}
+
 export const api = createFetchClient<paths>({
   baseUrl: globalThis.location?.origin ?? "",
   credentials: "same-origin",
-  // Looked up at each call: tests replace it.
-  fetch: (request) => globalThis.fetch(request),
+  fetch: send,
 });
 api.use(failuresThrow, postsAreIdempotent);
 

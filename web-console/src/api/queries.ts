@@ -45,6 +45,11 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/operations", {
       params: { path: { database_id: databaseId } },
     }),
+  /** Usage from a moment to now, by day. */
+  usage: (databaseId: string, from: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
+      params: { path: { database_id: databaseId }, query: { from, granularity: "day" } },
+    }),
   metrics: (databaseId: string, minutes: number) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/metrics", {
       params: { path: { database_id: databaseId }, query: { minutes } },

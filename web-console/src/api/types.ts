@@ -22,6 +22,7 @@ export type QueryResult = QueryAnswer["results"][number];
 export type Region = Schemas["Region"];
 export type Role = Schemas["Role"];
 export type Session = Schemas["SessionView"];
+export type Usage = Schemas["Usage"];
 
 /** Whether an operation goes on no longer. */
 export function hasEnded(operation: Pick<Operation, "state">): boolean {

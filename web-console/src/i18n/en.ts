@@ -233,6 +233,16 @@ export const en = {
     window: "Last {{minutes}} min",
     label: "{{title}} over the last {{minutes}} minutes",
   },
+  usage: {
+    title: "Usage in {{month}}",
+    lead: "Since the month began, in UTC.",
+    requests: "Requests",
+    compute: "Compute",
+    storage: "Stored data",
+    transfer: "Sent to clients",
+    vcpuHours: "{{hours}} vCPU hours",
+    gibHours: "{{hours}} GiB hours",
+  },
   operations: {
     title: "Recent operations",
     kind: {

@@ -78,6 +78,15 @@ export function formatClock(at: string): string {
   );
 }
 
+/** The month of a moment, as usage is counted: in UTC, `November 2026`. */
+export function formatMonth(at: string): string {
+  return new Intl.DateTimeFormat("en-US", {
+    month: "long",
+    year: "numeric",
+    timeZone: "UTC",
+  }).format(new Date(at));
+}
+
 /** A day: `Nov 23, 2026`. */
 export function formatDay(at: string): string {
   return new Intl.DateTimeFormat("en-US", { dateStyle: "medium" }).format(new Date(at));

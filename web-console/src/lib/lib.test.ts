@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { asApiError, problemOf } from "#/api/problem";
 import { describeAgent } from "#/features/account/agent";
 import { safeNext } from "#/features/auth/next";
+import { gibibyteHours, monthStart, vcpuHours } from "#/features/overview/quantities";
 import { isPgName } from "#/features/roles/name";
 import { matchCommands } from "#/features/shell/commands";
 import { formatBytes, formatDuration, formatRate, formatRelative } from "./format";
@@ -24,6 +25,13 @@ it("numbers are written with three digits that matter", () => {
     "5 min",
   ]);
   expect([0, 0.44, 12.54, 1204.6].map(formatRate)).toEqual(["0", "0.4", "12.5", "1,205"]);
+});
+
+it("quantities are told in hours, and those beyond 2^53 too", () => {
+  expect([0, 308_768, 44_280_000].map(vcpuHours)).toEqual(["0", "0.086", "12.3"]);
+  expect(gibibyteHours("139803321286")).toBe("0.036");
+  expect(gibibyteHours("386547056640000000")).toBe("100,000");
+  expect(monthStart(new Date("2026-11-30T23:59:59Z"))).toBe("2026-11-01T00:00:00.000Z");
 });
 
 it("moments are told from now", () => {

@@ -8,11 +8,15 @@ import css from "./ui.module.css";
 export function Bone({
   width = "100%",
   height = 16,
+  panel = false,
 }: {
   width?: number | string;
   height?: number;
+  /** Whether it stands for a whole panel; it then looks like one that is empty. */
+  panel?: boolean;
 }) {
-  return <span className={css.bone} style={{ width, height }} aria-hidden="true" />;
+  const look = panel ? `${css.bone} ${css.bonePanel}` : css.bone;
+  return <span className={look} style={{ width, height }} aria-hidden="true" />;
 }
 
 /**

@@ -45,7 +45,7 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
   const isGoingOn = query.data === undefined || !hasEnded(query.data);
   return (
     <Page title={title} lead={isGoingOn ? t("creation.lead") : undefined} narrow>
-      <Loaded query={query} skeleton={<Bone height={220} />}>
+      <Loaded query={query} skeleton={<Bone height={220} panel />}>
         {(operation) => (
           <div className="stack">
             <Outcome operation={operation} databaseId={databaseId} />

@@ -105,8 +105,8 @@ function FrameSkeleton() {
   return (
     <div className="stack-lg">
       <Bone width={260} height={30} />
-      <Bone height={170} />
-      <Bone height={220} />
+      <Bone height={256} panel />
+      <Bone height={220} panel />
     </div>
   );
 }

@@ -142,9 +142,9 @@ function Card({ database }: { database: Database }) {
 function ListSkeleton() {
   return (
     <div className={css.list}>
-      <Bone height={136} />
-      <Bone height={136} />
-      <Bone height={136} />
+      <Bone height={150} panel />
+      <Bone height={150} panel />
+      <Bone height={150} panel />
     </div>
   );
 }

@@ -118,9 +118,9 @@ function Chart({
 function ChartsSkeleton() {
   return (
     <div className={css.charts}>
-      <Bone height={212} />
-      <Bone height={212} />
-      <Bone height={212} />
+      <Bone height={220} panel />
+      <Bone height={220} panel />
+      <Bone height={220} panel />
     </div>
   );
 }

@@ -11,6 +11,7 @@ import { usePlan } from "../databases/usePlan";
 import { Charts } from "./Charts";
 import { Operations } from "./Operations";
 import { PowerButton } from "./PowerButton";
+import { Usage } from "./Usage";
 
 export function Overview({ databaseId }: { databaseId: string }) {
   const { data: database } = useSuspenseQuery(queries.database(databaseId));
@@ -19,6 +20,7 @@ export function Overview({ databaseId }: { databaseId: string }) {
     <div className="stack">
       <Facts database={database} />
       <Charts database={database} />
+      <Usage databaseId={databaseId} />
       <Operations databaseId={databaseId} />
     </div>
   );

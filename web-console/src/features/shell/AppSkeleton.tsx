@@ -11,7 +11,7 @@ export function AppSkeleton() {
       <div className={css.main}>
         <div style={{ padding: 32, display: "grid", gap: 20 }}>
           <Bone width={220} height={30} />
-          <Bone height={160} />
+          <Bone height={160} panel />
         </div>
       </div>
     </div>

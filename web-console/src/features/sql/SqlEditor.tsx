@@ -29,9 +29,9 @@ export function SqlEditor({ databaseId }: { databaseId: string }) {
   const roles = useQuery(queries.roles(databaseId));
   const logical = useQuery(queries.logicalDatabases(databaseId));
   return (
-    <Loaded query={roles} skeleton={<Bone height={420} />}>
+    <Loaded query={roles} skeleton={<Bone height={480} panel />}>
       {({ items: allRoles }) => (
-        <Loaded query={logical} skeleton={<Bone height={420} />}>
+        <Loaded query={logical} skeleton={<Bone height={480} panel />}>
           {({ items }) => <Workbench databaseId={databaseId} roles={allRoles} logical={items} />}
         </Loaded>
       )}
