@@ -23,7 +23,7 @@ const postsAreIdempotent: Middleware = {
 };
 
 /** Milliseconds after which a read is given up: a server that hangs is as good as away. */
-const READ_MS_MAX = 20_000;
+const READ_MS_MAX = 10_000;
 
 /** Looked up at each call: tests replace it. */
 function send(request: Request): Promise<Response> {

@@ -7,7 +7,12 @@ export const en = {
   on: "On",
   off: "Off",
   actions: "Actions",
-  failure: { title: "That did not work", page: "This page cannot be shown", retry: "Try again" },
+  failure: {
+    title: "That did not work",
+    page: "This page cannot be shown",
+    again: "It is tried again by itself every few seconds.",
+    retry: "Try again",
+  },
   lost: {
     title: "Nothing is here",
     text: "This page does not exist, or what it showed was deleted.",
@@ -235,7 +240,6 @@ export const en = {
   },
   usage: {
     title: "Usage in {{month}}",
-    lead: "Since the month began, in UTC.",
     requests: "Requests",
     compute: "Compute",
     storage: "Stored data",

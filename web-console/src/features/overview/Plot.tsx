@@ -82,7 +82,7 @@ function optionsFor(
   return {
     width: element.clientWidth,
     height: HEIGHT_PX,
-    padding: [6, 8, 0, 0],
+    padding: [6, 18, 0, 0],
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
     legend: { show: false },

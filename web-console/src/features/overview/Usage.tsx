@@ -16,7 +16,7 @@ export function Usage({ databaseId }: { databaseId: string }) {
   const from = monthStart(new Date());
   const query = useQuery({ ...queries.usage(databaseId, from), refetchInterval: REFRESH_MS });
   return (
-    <Panel title={t("usage.title", { month: formatMonth(from) })} lead={t("usage.lead")}>
+    <Panel title={t("usage.title", { month: formatMonth(from) })}>
       <Loaded query={query} skeleton={<Bone height={44} />}>
         {({ totals }) => (
           <dl className={ui.facts}>

@@ -23,14 +23,19 @@ export function Away() {
   );
 }
 
-/** When the oldest of the figures was read that are on the page and could not be read again. */
+/**
+ * When the oldest of the figures was read that could not be read again; none while anything could
+ * be read since, for then the server is there.
+ */
 function staleSince(cache: QueryCache): number | undefined {
-  const moments = cache
-    .findAll({ type: "active" })
-    .filter(
-      ({ state }) =>
-        state.data !== undefined && state.status === "error" && asApiError(state.error).isTransient,
-    )
-    .map(({ state }) => state.dataUpdatedAt);
-  return moments.length === 0 ? undefined : Math.min(...moments);
+  const shown = cache.findAll({ type: "active" }).map(({ state }) => state);
+  const stale = shown.filter(
+    ({ data, status, error }) =>
+      data !== undefined && status === "error" && asApiError(error).isTransient,
+  );
+  const failedAt = Math.max(...stale.map(({ errorUpdatedAt }) => errorUpdatedAt));
+  const isBack = shown.some(({ dataUpdatedAt }) => dataUpdatedAt > failedAt);
+  return stale.length === 0 || isBack
+    ? undefined
+    : Math.min(...stale.map(({ dataUpdatedAt }) => dataUpdatedAt));
 }

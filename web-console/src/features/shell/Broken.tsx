@@ -1,7 +1,8 @@
 import { Button } from "@mantine/core";
 import { Link, useRouter } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { asApiError } from "#/api/problem";
 import { LostArt } from "#/ui/art";
 import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
@@ -10,15 +11,27 @@ import { useTitle } from "#/ui/Page";
 import page from "#/ui/ui.module.css";
 import css from "./shell.module.css";
 
+/** Milliseconds after which a page is tried again whose server was away. */
+const RETRY_MS = 4_000;
+
 /** In place of a page that failed, inside the frame. */
 export function Broken({ error }: { error: unknown }) {
   const { t } = useTranslation();
   const router = useRouter();
   useTitle(t("failure.title"));
+  const isTransient = asApiError(error).isTransient;
+  // Each failure is a new error, and so another try.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the error is what counts the tries
+  useEffect(() => {
+    if (!isTransient) return;
+    const timer = setTimeout(() => void router.invalidate(), RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error, isTransient, router]);
   return (
     <div className={`${page.page} ${page.narrow} stack`}>
       <h1>{t("failure.page")}</h1>
       <Failure error={error} onRetry={() => void router.invalidate()} />
+      {isTransient ? <p className="muted">{t("failure.again")}</p> : null}
     </div>
   );
 }
