@@ -35,6 +35,7 @@ build: packages-run engine console ## Build the programs (release) and prepare t
 
 .PHONY: test
 test: packages-test engine lint console-test sqlx-check build-dev ## Run every check and every test
+	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
 	cargo test --locked --workspace --exclude lumadb-e2e
 	$(MAKE) test-e2e
 

@@ -10,6 +10,7 @@ mod mail;
 mod organizations;
 mod passwords;
 mod roles;
+mod smtp;
 mod sql;
 mod support;
 mod tenancy;

@@ -83,9 +83,15 @@ async fn record(
     let mut tx = platform.store.region().await?;
     match outcome {
         Ok(()) => outbox::sent(&mut tx, row.id, now).await?,
-        Err(TransportError::Temporary(error)) if row.attempts + 1 < ATTEMPTS_MAX => {
-            tracing::warn!(id = %row.id, error, "a mail will be tried again");
-            outbox::retry(&mut tx, row.id, now + pause(row.attempts), &error).await?;
+        Err(error) if !error.is_final() && row.attempts + 1 < ATTEMPTS_MAX => {
+            if matches!(error, TransportError::LogIn(_)) {
+                // No mail leaves until somebody acts.
+                tracing::error!(id = %row.id, %error, "a mail will be tried again");
+            } else {
+                tracing::warn!(id = %row.id, %error, "a mail will be tried again");
+            }
+            let send_at = now + pause(row.attempts);
+            outbox::retry(&mut tx, row.id, send_at, &error.to_string()).await?;
         }
         Err(error) => {
             tracing::error!(id = %row.id, %error, "a mail is given up");

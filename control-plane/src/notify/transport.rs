@@ -15,6 +15,10 @@ use time::OffsetDateTime;
 /// Longest time for one mail.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Permanent refusals that are about us and not about a mail (RFC 4954, section 6): a log-in is
+/// asked for, is too weak, is wrong, or needs TLS.
+const LOG_IN_CODES: [u16; 4] = [530, 534, 535, 538];
+
 /// Most mails that the outbox page shows.
 const SHOWN_MAX: usize = 200;
 
@@ -30,6 +34,16 @@ pub enum TransportError {
     /// It may be sent later.
     #[error("a mail was not sent: {0}")]
     Temporary(String),
+    /// The server does not know us, whatever the mail. It may be sent once that is set right.
+    #[error("the mail server refuses our log-in, see `mail.smtp_url_file`: {0}")]
+    LogIn(String),
+}
+
+impl TransportError {
+    /// Whether trying again is of no use.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Temporary(_) | Self::LogIn(_))
+    }
 }
 
 /// Where mails go.
@@ -101,15 +115,21 @@ impl Transport {
             }
             Self::Smtp { smtp, from } => {
                 let message = build(id, mail, from, now)?;
-                smtp.send(message).await.map(drop).map_err(|error| {
-                    if error.is_permanent() {
-                        TransportError::Permanent(error.to_string())
-                    } else {
-                        TransportError::Temporary(error.to_string())
-                    }
-                })
+                smtp.send(message).await.map(drop).map_err(|e| refused(&e))
             }
         }
+    }
+}
+
+fn refused(error: &lettre::transport::smtp::Error) -> TransportError {
+    let text = error.to_string();
+    let code = error.status().map(u16::from);
+    if code.is_some_and(|code| LOG_IN_CODES.contains(&code)) {
+        TransportError::LogIn(text)
+    } else if error.is_permanent() {
+        TransportError::Permanent(text)
+    } else {
+        TransportError::Temporary(text)
     }
 }
 

@@ -5,6 +5,7 @@ mod cluster;
 mod databases;
 mod request;
 mod runtime;
+pub(crate) mod smtp;
 
 pub(crate) use cloud::{Person, START, TestCloud};
 pub(crate) use request::Answer;
