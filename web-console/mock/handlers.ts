@@ -157,7 +157,7 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
     }),
     http.patch("*/v1/databases/:id", async ({ params, request }) => {
       const body = (await request.json()) as Partial<Database>;
-      return change(params.id, body, "database_update");
+      return change(params.id, body, "database_resize");
     }),
     http.delete("*/v1/databases/:id", ({ params }) =>
       change(params.id, { state: "deleting" }, "database_delete"),

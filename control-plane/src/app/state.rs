@@ -72,7 +72,6 @@ text_enum! {
     /// What was asked for.
     OperationKind {
         DatabaseCreate = "database_create",
-        DatabaseUpdate = "database_update",
         DatabaseResize = "database_resize",
         DatabaseSuspend = "database_suspend",
         DatabaseResume = "database_resume",

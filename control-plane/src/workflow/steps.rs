@@ -13,7 +13,6 @@ const fn names(kind: OperationKind) -> &'static [&'static str] {
             "Create role and database",
             "Accept connections",
         ],
-        OperationKind::DatabaseUpdate => &["Save the change", "Apply it"],
         OperationKind::DatabaseResize => &["Save the size", "Restart with it"],
         OperationKind::DatabaseSuspend => &["Refuse new connections", "Stop the engine"],
         OperationKind::DatabaseResume => &["Reserve compute", "Start the engine"],

@@ -251,7 +251,6 @@ export const en = {
     title: "Recent operations",
     kind: {
       database_create: "Create the database",
-      database_update: "Change the database",
       database_resize: "Resize the database",
       database_suspend: "Suspend the database",
       database_resume: "Resume the database",
