@@ -9,6 +9,7 @@ mod isolation;
 mod mail;
 mod organizations;
 mod passwords;
+mod profile;
 mod roles;
 mod smtp;
 mod sql;

@@ -84,6 +84,10 @@ function accountHandlers(state: Cloud): RequestHandler[] {
         ? HttpResponse.json(data.me)
         : problem(401, "unauthenticated", "Log in first."),
     ),
+    http.patch("*/v1/me", async ({ request }) =>
+      HttpResponse.json({ ...data.me.user, ...((await request.json()) as object) }),
+    ),
+    http.post("*/v1/me/password", nothing),
     http.get("*/v1/me/sessions", () => page(data.sessions)),
     http.delete("*/v1/me/sessions/:id", nothing),
     http.get("*/v1/organizations/:id/projects", () => page([])),

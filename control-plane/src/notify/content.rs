@@ -63,7 +63,7 @@ pub fn account_exists(to: &str, name: &str, console_url: &str) -> Mail {
     )
 }
 
-/// Tells that a password was changed.
+/// Tells that a password was changed by a mailed link.
 pub fn password_changed(to: &str, name: &str, console_url: &str) -> Mail {
     mail(
         to,
@@ -75,6 +75,23 @@ pub fn password_changed(to: &str, name: &str, console_url: &str) -> Mail {
             button: "Log in",
             url: &format!("{console_url}/log-in"),
             note: "If it was not you, set a new password at once: somebody can read your mails.",
+        },
+    )
+}
+
+/// Tells that a password was changed by somebody who knew it.
+pub fn password_replaced(to: &str, name: &str, console_url: &str) -> Mail {
+    mail(
+        to,
+        "Your password was changed",
+        &Layout {
+            name,
+            lead: "The password of your LumaDB Cloud account was changed in the console, and \
+                   every other session of yours was ended.",
+            button: "It was not me: set another password",
+            url: &format!("{console_url}/forgot-password"),
+            note: "If it was you, there is nothing to do. If not, set another password at once: \
+                   somebody knew the one that you had.",
         },
     )
 }

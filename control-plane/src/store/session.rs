@@ -123,6 +123,41 @@ pub async fn delete_by_hash(tx: &mut IdentityTx, token_hash: &str) -> Result<(),
     Ok(())
 }
 
+/// Gives a session of the user's a new secret; false if it has ended.
+pub async fn rotate(
+    tx: &mut IdentityTx,
+    user: UserId,
+    id: SessionId,
+    token_hash: &str,
+) -> Result<bool, StoreError> {
+    let rotated = sqlx::query!(
+        "update sessions set token_hash = $3 where id = $1 and user_id = $2",
+        id.uuid(),
+        user.uuid(),
+        token_hash
+    )
+    .execute(tx.connection())
+    .await?
+    .rows_affected();
+    Ok(rotated == 1)
+}
+
+/// Ends every session of the user but this one.
+pub async fn delete_others(
+    tx: &mut IdentityTx,
+    user: UserId,
+    current: SessionId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from sessions where user_id = $1 and id <> $2",
+        user.uuid(),
+        current.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Ends all sessions of the user.
 pub async fn delete_all(tx: &mut IdentityTx, user: UserId) -> Result<(), StoreError> {
     sqlx::query!("delete from sessions where user_id = $1", user.uuid())

@@ -84,19 +84,34 @@ pub async fn verify(
     Ok(())
 }
 
-pub async fn set_password(
-    tx: &mut IdentityTx,
-    id: UserId,
-    password_hash: &str,
-) -> Result<(), StoreError> {
+pub async fn rename(tx: &mut IdentityTx, id: UserId, display_name: &str) -> Result<(), StoreError> {
     sqlx::query!(
-        "update users set password_hash = $2 where id = $1",
+        "update users set display_name = $2 where id = $1",
         id.uuid(),
-        password_hash
+        display_name
     )
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// False if the password is another one than `before` by now.
+pub async fn replace_password(
+    tx: &mut IdentityTx,
+    id: UserId,
+    before: &str,
+    password_hash: &str,
+) -> Result<bool, StoreError> {
+    let replaced = sqlx::query!(
+        "update users set password_hash = $3 where id = $1 and password_hash = $2",
+        id.uuid(),
+        before,
+        password_hash
+    )
+    .execute(tx.connection())
+    .await?
+    .rows_affected();
+    Ok(replaced == 1)
 }
 
 /// What a mailed link does.

@@ -366,6 +366,12 @@ export const en = {
   },
   account: {
     profile: "Profile",
+    nameLead: "What you are called here and in our mails.",
+    renamed: "Your name is saved.",
+    passwordLead: "Changing it ends every session of yours but this one. API tokens stay.",
+    currentPassword: "Current password",
+    changePassword: "Change password",
+    passwordChanged: "Your password is changed. Every other session of yours is ended.",
     organization: "Organization",
     since: "Member since",
     sessions: "Sessions",

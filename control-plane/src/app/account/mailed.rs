@@ -63,6 +63,17 @@ pub(super) async fn send_password_changed(
     send(platform, tx, mail).await
 }
 
+/// Tells that the password was changed by somebody who is logged in.
+pub(super) async fn send_password_replaced(
+    platform: &Platform,
+    tx: &mut IdentityTx,
+    user: &UserRow,
+) -> Result<(), AppError> {
+    let console = &platform.links.console_url;
+    let mail = content::password_replaced(&user.email, &user.display_name, console);
+    send(platform, tx, mail).await
+}
+
 async fn make_link(
     platform: &Platform,
     tx: &mut IdentityTx,

@@ -9,6 +9,7 @@
 mod authenticate;
 mod log_in;
 mod mailed;
+mod profile;
 mod reset;
 mod session;
 mod sign_up;
@@ -16,6 +17,7 @@ mod throttle;
 
 pub use authenticate::{authenticate_session, authenticate_token};
 pub use log_in::{LogIn, log_in};
+pub use profile::{PasswordChange, UserUpdate, password_change, user_update};
 pub use reset::{PasswordReset, PasswordResetConfirm, password_reset, password_reset_confirm};
 pub use session::{SessionView, log_out, session_delete, session_list};
 pub use sign_up::{SignUp, VerifyEmail, sign_up, verify_email};
@@ -90,11 +92,11 @@ fn checked_email(fields: &mut FieldErrors, text: &str) -> String {
     })
 }
 
-fn check_password(fields: &mut FieldErrors, password: &Secret) {
+fn check_password(fields: &mut FieldErrors, field: &str, password: &Secret) {
     let (min, max) = (password::CHARACTERS_MIN, password::CHARACTERS_MAX);
     let length = password.expose().chars().count();
     fields.check(
-        "password",
+        field,
         (min..=max).contains(&length),
         format!("has {min} to {max} characters"),
     );

@@ -71,7 +71,7 @@ pub async fn password_reset_confirm(
     input: PasswordResetConfirm,
 ) -> Result<(), AppError> {
     let mut fields = FieldErrors::new();
-    check_password(&mut fields, &input.password);
+    check_password(&mut fields, "password", &input.password);
     fields.finish()?;
     let password_hash = platform
         .passwords

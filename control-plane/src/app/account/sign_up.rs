@@ -48,7 +48,7 @@ pub async fn sign_up(
 ) -> Result<(), AppError> {
     let mut fields = FieldErrors::new();
     let email = checked_email(&mut fields, &input.email);
-    check_password(&mut fields, &input.password);
+    check_password(&mut fields, "password", &input.password);
     let display_name = fields.display_name(
         "display_name",
         &input.display_name,

@@ -2,12 +2,10 @@
 
 use crate::app::account::{LoggedIn, UserView};
 use crate::app::{AppError, Links};
-use crate::http::extract::session_cookie;
+use crate::http::extract::set_session_cookie;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::SET_COOKIE;
-use lumadb_contract::secret::Secret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,20 +23,9 @@ pub(super) fn logged_in(logged_in: LoggedIn, links: &Links) -> Result<Response, 
     let body = Json(LoggedInBody {
         user: logged_in.user,
     });
-    with_cookie(body.into_response(), Some(&logged_in.session_secret), links)
+    set_session_cookie(body.into_response(), Some(&logged_in.session_secret), links)
 }
 
 pub(super) fn logged_out(links: &Links) -> Result<Response, AppError> {
-    with_cookie(StatusCode::NO_CONTENT.into_response(), None, links)
-}
-
-fn with_cookie(
-    mut response: Response,
-    secret: Option<&Secret>,
-    links: &Links,
-) -> Result<Response, AppError> {
-    let cookie = session_cookie(secret, links)
-        .ok_or_else(|| AppError::internal("a session secret does not fit into a header"))?;
-    response.headers_mut().append(SET_COOKIE, cookie);
-    Ok(response)
+    set_session_cookie(StatusCode::NO_CONTENT.into_response(), None, links)
 }

@@ -3,7 +3,8 @@
 use crate::app::{AppError, Caller, Links, ProblemType, account};
 use crate::http::state::ApiState;
 use axum::extract::FromRequestParts;
-use http::header::{AUTHORIZATION, COOKIE};
+use axum::response::Response;
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use lumadb_contract::secret::Secret;
@@ -93,8 +94,19 @@ pub fn session_secret(headers: &HeaderMap, links: &Links) -> Option<Secret> {
         .map(|(_, value)| Secret::new(value))
 }
 
-/// The header that gives a browser its session, or takes it away.
-pub fn session_cookie(secret: Option<&Secret>, links: &Links) -> Option<HeaderValue> {
+/// Gives a browser its session with an answer, or takes it away.
+pub fn set_session_cookie(
+    mut answer: Response,
+    secret: Option<&Secret>,
+    links: &Links,
+) -> Result<Response, AppError> {
+    let cookie = session_cookie(secret, links)
+        .ok_or_else(|| AppError::internal("a session secret does not fit into a header"))?;
+    answer.headers_mut().append(SET_COOKIE, cookie);
+    Ok(answer)
+}
+
+fn session_cookie(secret: Option<&Secret>, links: &Links) -> Option<HeaderValue> {
     let (value, seconds) = secret.map_or(("", 0), |secret| (secret.expose(), COOKIE_SECONDS));
     let secure = if links.is_https() { "; Secure" } else { "" };
     let text = format!(

@@ -8,7 +8,7 @@ mod page;
 mod path;
 mod query;
 
-pub use authenticated::{Authenticated, ClientAddress, session_cookie, session_secret};
+pub use authenticated::{Authenticated, ClientAddress, session_secret, set_session_cookie};
 pub use conditions::{IdempotencyKey, IfMatch, Prefer, WAIT_SECONDS_MAX};
 pub use json::{ValidJson, read_body};
 pub use page::{Page, PageQuery, Pagination};

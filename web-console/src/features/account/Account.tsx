@@ -13,12 +13,13 @@ import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
 import { describeAgent } from "./agent";
+import { OwnName } from "./OwnName";
+import { OwnPassword } from "./OwnPassword";
 
 export function Account() {
   const { t } = useTranslation();
   const { me, organization } = useScope();
   const facts: [string, string][] = [
-    [t("form.name"), me.user.display_name],
     [t("form.email"), me.user.email],
     [t("account.organization"), organization.name],
     [t("account.since"), formatDay(me.user.created_at)],
@@ -36,6 +37,8 @@ export function Account() {
             ))}
           </dl>
         </Panel>
+        <OwnName user={me.user} />
+        <OwnPassword email={me.user.email} />
         <Sessions />
       </div>
     </Page>
