@@ -1,6 +1,7 @@
 //! Tests of the control plane with a real PostgreSQL: one binary, a module a noun.
 
 mod accounts;
+mod bad_input;
 mod databases;
 mod edges;
 mod golden;

@@ -1,4 +1,4 @@
-//! Somebody else's identifiers name nothing: every route of databases, tried with them.
+//! Somebody else's identifiers name nothing: every route that takes one, tried with them.
 
 use crate::golden::routes;
 use crate::support::TestCloud;
@@ -9,6 +9,8 @@ fn body(path: &str) -> Value {
     if path.ends_with("/query") {
         json!({ "role": "owner", "logical_database": "main", "sql": "select 1",
                 "query_id": "00000000-0000-0000-0000-000000000001" })
+    } else if path.ends_with("/tokens") {
+        json!({ "name": "x", "expires_in_days": 30 })
     } else {
         json!({ "name": "x" })
     }
@@ -25,20 +27,25 @@ async fn what_is_somebody_elses_is_not_there() {
     let logical = cloud.get(&logical).cookie(&ada.cookie).send().await;
     let eves = cloud.create(&eve, &json!({ "name": "e" })).await;
     let eves_token = cloud.token(&eve, false).await;
+    cloud.token(&ada, false).await;
+    let tokens = format!("/v1/organizations/{}/tokens", ada.organization);
+    let tokens = cloud.get(&tokens).cookie(&ada.cookie).send().await;
+    let sessions = cloud.get("/v1/me/sessions").cookie(&ada.cookie);
+    let sessions = sessions.send().await;
     let mut tried = 0;
     for (method, path, _) in routes() {
         let named = |database: &str| {
-            path.replace("{project_id}", &ada.project.to_string())
+            path.replace("{organization_id}", &ada.organization.to_string())
+                .replace("{project_id}", &ada.project.to_string())
+                .replace("{token_id}", &tokens.text("/items/0/id"))
+                .replace("{session_id}", &sessions.text("/items/0/id"))
                 .replace("{database_id}", database)
                 .replace("{operation_id}", &made.text("/operation/id"))
                 .replace("{role_id}", &made.text("/role/id"))
                 .replace("{logical_database_id}", &logical.text("/items/0/id"))
                 .replace("{query_id}", "00000000-0000-0000-0000-000000000001")
         };
-        if !path.contains("{database_id}")
-            && !path.contains("{operation_id}")
-            && !path.contains("{project_id}")
-        {
+        if !path.contains('{') {
             continue;
         }
         let method: Method = method.parse().expect("a method");
@@ -47,8 +54,18 @@ async fn what_is_somebody_elses_is_not_there() {
             // Ada's role, named in Eve's database.
             paths.push(named(&eves.text("/database/id")));
         }
+        if path.contains("{token_id}") {
+            // Ada's token, named in Eve's organization.
+            let own = |path: &str| path.replace("{organization_id}", &eve.organization.to_string());
+            paths.push(own(&path).replace("{token_id}", &tokens.text("/items/0/id")));
+        }
         for path in paths {
             for by_cookie in [true, false] {
+                let of_people = path.contains("/tokens/") || path.starts_with("/v1/me/");
+                if !by_cookie && (of_people || path.ends_with("/tokens")) {
+                    // A token is refused here, whosever they are.
+                    continue;
+                }
                 let mut call = cloud.call(method.clone(), &path);
                 if method == Method::POST || method == Method::PATCH {
                     call = call.json(&body(&path));
@@ -63,7 +80,13 @@ async fn what_is_somebody_elses_is_not_there() {
             }
         }
     }
-    assert!(tried >= 40, "only {tried} were tried");
+    assert!(tried >= 56, "only {tried} were tried");
+    cloud
+        .get("/v1/me")
+        .cookie(&ada.cookie)
+        .send()
+        .await
+        .expect(200);
     let still = cloud.database(&ada, id.parse().expect("an ID")).await;
     assert_eq!(still["revision"], 1);
 }
