@@ -18,4 +18,5 @@ mod support;
 mod tenancy;
 mod tokens;
 mod usage;
+mod usage_retention;
 mod workflow;

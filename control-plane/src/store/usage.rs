@@ -5,7 +5,7 @@ use crate::app::usage::{Folded, Front, LOOK_BACK, Mark};
 use crate::runtime::ComputeSpan;
 use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageCounters;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
 /// Who pays for a database. Usage of one database is taken in one transaction after the other: an
 /// advisory lock, for which nothing else waits.
@@ -452,6 +452,23 @@ pub async fn points(
     .fetch_all(tx.connection())
     .await?;
     Ok(rows)
+}
+
+/// Forgets the samples of the days (UTC) before `keep_from`, and makes room for those up to
+/// `ready_until`. The number of days that were forgotten.
+pub async fn samples_keep(
+    tx: &mut RegionTx,
+    keep_from: Date,
+    ready_until: Date,
+) -> Result<i32, StoreError> {
+    let dropped = sqlx::query_scalar!(
+        r#"select usage_samples_keep($1, $2) as "dropped!""#,
+        keep_from,
+        ready_until
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(dropped)
 }
 
 fn signed(value: u64) -> Result<i64, StoreError> {
