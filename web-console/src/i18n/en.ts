@@ -175,6 +175,7 @@ export const en = {
   },
   creation: {
     title: "Creating your database",
+    titleNamed: "Creating {{name}}",
     ready: "Your database is ready",
     lead: "You may leave this page; it goes on by itself.",
     steps: "Steps",

@@ -1,10 +1,10 @@
 import { Button } from "@mantine/core";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { useOperation } from "#/api/operation";
-import { databasesChanged } from "#/api/queries";
+import { databasesChanged, queries } from "#/api/queries";
 import { hasEnded, type Operation } from "#/api/types";
 import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
@@ -19,6 +19,7 @@ const SEEN_MS = 700;
 export function Creation({ databaseId, operationId }: { databaseId: string; operationId: string }) {
   const { t } = useTranslation();
   const query = useOperation(operationId);
+  const { data: database } = useQuery(queries.database(databaseId));
   const client = useQueryClient();
   const navigate = useNavigate();
   const succeeded = query.data?.state === "succeeded";
@@ -41,7 +42,9 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
       ? t("creation.failed")
       : succeeded
         ? t("creation.ready")
-        : t("creation.title");
+        : database
+          ? t("creation.titleNamed", { name: database.name })
+          : t("creation.title");
   const isGoingOn = query.data === undefined || !hasEnded(query.data);
   return (
     <Page title={title} lead={isGoingOn ? t("creation.lead") : undefined} narrow>

@@ -1,3 +1,4 @@
+import { VisuallyHidden } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { ComputeSize } from "#/api/types";
 import { formatCompute, formatCount, formatMemory } from "#/lib/format";
@@ -9,16 +10,23 @@ export function SizeChoice({
   milliVcpuMax,
   value,
   onChange,
+  titled = false,
 }: {
   sizes: readonly ComputeSize[];
   milliVcpuMax: number;
   value: number | undefined;
   onChange: (milliVcpu: number) => void;
+  /** Whether a title stands above it already; the label is then for voices alone. */
+  titled?: boolean;
 }) {
   const { t } = useTranslation();
   return (
     <fieldset className={css.sizes}>
-      <legend>{t("size.label")}</legend>
+      {titled ? (
+        <VisuallyHidden component="legend">{t("size.label")}</VisuallyHidden>
+      ) : (
+        <legend>{t("size.label")}</legend>
+      )}
       {sizes.map((size) => {
         const beyond = size.milli_vcpu > milliVcpuMax;
         return (

@@ -26,6 +26,7 @@ export function SizeSetting({ database }: { database: Database }) {
               milliVcpuMax={milliVcpuMax}
               value={wanted}
               onChange={setChosen}
+              titled
             />
           )}
         </Loaded>

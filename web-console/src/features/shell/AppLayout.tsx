@@ -11,7 +11,11 @@ import { Navigation } from "./Navigation";
 import css from "./shell.module.css";
 
 const MobileMenu = lazy(() => import("./MobileMenu"));
-const Palette = lazy(() => import("./Palette"));
+const loadPalette = () => import("./Palette");
+const Palette = lazy(loadPalette);
+
+/** Milliseconds after which the palette is fetched, so that it hears the first key. */
+const PALETTE_AFTER_MS = 1_500;
 
 /** The frame of every page behind the log-in. */
 export function AppLayout() {
@@ -20,6 +24,10 @@ export function AppLayout() {
   const [palette, setPalette] = useState<"never" | "open" | "closed">("never");
   const openPalette = () => setPalette("open");
   useHotkeys([["mod+K", openPalette]], []);
+  useEffect(() => {
+    const timer = setTimeout(() => void loadPalette(), PALETTE_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
   const path = useRouterState({ select: ({ location }) => location.pathname });
   // biome-ignore lint/correctness/useExhaustiveDependencies: the menu closes whenever a page is opened
   useEffect(() => menu.close(), [path]);

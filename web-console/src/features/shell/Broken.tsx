@@ -1,8 +1,10 @@
 import { Button } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, useRouter } from "@tanstack/react-router";
 import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
-import { asApiError } from "#/api/problem";
+import { ApiError, asApiError } from "#/api/problem";
+import { queries } from "#/api/queries";
 import { LostArt } from "#/ui/art";
 import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
@@ -20,13 +22,7 @@ export function Broken({ error }: { error: unknown }) {
   const router = useRouter();
   useTitle(t("failure.title"));
   const isTransient = asApiError(error).isTransient;
-  // Each failure is a new error, and so another try.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the error is what counts the tries
-  useEffect(() => {
-    if (!isTransient) return;
-    const timer = setTimeout(() => void router.invalidate(), RETRY_MS);
-    return () => clearTimeout(timer);
-  }, [error, isTransient, router]);
+  useReturn(error);
   return (
     <div className={`${page.page} ${page.narrow} stack`}>
       <h1>{t("failure.page")}</h1>
@@ -34,6 +30,42 @@ export function Broken({ error }: { error: unknown }) {
       {isTransient ? <p className="muted">{t("failure.again")}</p> : null}
     </div>
   );
+}
+
+/**
+ * Shows the page anew once a server is back that was away. It is asked in silence: to show the page
+ * at each try would have it flicker.
+ */
+function useReturn(error: unknown): void {
+  const router = useRouter();
+  const client = useQueryClient();
+  useEffect(() => {
+    if (!asApiError(error).isTransient) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isLeft = false;
+    // What failed by itself fails again: only an answer that was missing may come.
+    let wasAway = error instanceof ApiError;
+    const after = (act: () => void) => {
+      if (!isLeft) timer = setTimeout(act, RETRY_MS);
+    };
+    const look = async () => {
+      try {
+        await client.fetchQuery({ ...queries.me(), staleTime: 0, retry: false });
+      } catch (thrown) {
+        if (asApiError(thrown).isTransient) {
+          wasAway = true;
+          after(() => void look());
+          return;
+        }
+      }
+      if (wasAway) after(() => void router.invalidate());
+    };
+    void look();
+    return () => {
+      isLeft = true;
+      clearTimeout(timer);
+    };
+  }, [error, client, router]);
 }
 
 /** In place of everything, when not even the frame can be shown. */
