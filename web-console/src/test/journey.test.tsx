@@ -49,6 +49,23 @@ it("an unverified address leads to the mail instead of an error", async () => {
   expect(await screen.findByRole("heading", { name: "Check your mail" })).toBeVisible();
 });
 
+it("a cloud without a mail server shows the way to its outbox, and no other does", async () => {
+  cloud.current.signedIn = false;
+  const first = open("/check-mail?email=ada%40example.com");
+  expect(await screen.findByText(/sends the mail again/)).toBeVisible();
+  expect(screen.queryByRole("link", { name: "Open the outbox" })).not.toBeInTheDocument();
+  first.unmount();
+  server.use(
+    http.head(
+      "*/outbox.json",
+      () => new HttpResponse(null, { headers: { "content-type": "application/json" } }),
+    ),
+  );
+  open("/check-mail?email=ada%40example.com");
+  const link = await screen.findByRole("link", { name: "Open the outbox" });
+  expect(link).toHaveAttribute("href", "/outbox");
+});
+
 it("a link of a mail is used once, and a used one says so", async () => {
   let used = 0;
   server.use(

@@ -75,7 +75,7 @@ function Cards({ databases }: { databases: readonly Database[] }) {
             placeholder={t("databases.filter")}
             value={filter}
             onChange={(event) => setFilter(event.currentTarget.value)}
-            w={280}
+            className={css.filterField}
           />
           {filter === "" ? null : (
             <Button variant="subtle" onClick={() => setFilter("")}>
