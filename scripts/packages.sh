@@ -20,12 +20,13 @@ declare -A probe_of=(
     [util-linux]=setpriv
     [procps]=ps
     [curl]=curl
+    [jq]=jq
 )
 
 packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
-test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl) ;;
+test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
 bench) packages+=(postgresql-client postgresql pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac

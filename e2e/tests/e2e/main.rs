@@ -8,4 +8,5 @@ mod dependencies;
 mod edge_abuse;
 mod first_steps;
 mod killed;
+mod readme;
 mod starting;
