@@ -31,7 +31,7 @@ pub struct Cloud {
     up: Child,
     lines: Arc<Mutex<Vec<String>>>,
     api: Api,
-    _turn: AsyncMutexGuard<'static, ()>,
+    _turn: Option<AsyncMutexGuard<'static, ()>>,
 }
 
 impl Cloud {
@@ -42,7 +42,18 @@ impl Cloud {
 
     /// Brings a cloud up with some settings of its own, as `LUMADB_…` variables.
     pub async fn start_with(settings: &[(&str, &str)]) -> Outcome<Self> {
-        let turn = TURN.lock().await;
+        Self::start_in_turn(settings, Some(TURN.lock().await)).await
+    }
+
+    /// Brings another cloud up on the same machine, while this one runs.
+    pub async fn start_beside(&self) -> Outcome<Self> {
+        Self::start_in_turn(&[], None).await
+    }
+
+    async fn start_in_turn(
+        settings: &[(&str, &str)],
+        turn: Option<AsyncMutexGuard<'static, ()>>,
+    ) -> Outcome<Self> {
         let folder = new_folder()?;
         let settings: Vec<_> = settings_of_tests()
             .into_iter()

@@ -22,6 +22,13 @@ impl Process {
         path.rsplit('/').next().unwrap_or(path)
     }
 
+    /// The user that it runs as; none if it has ended.
+    pub fn user(&self) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(format!("/proc/{}", self.pid)).ok()?;
+        Some(found.uid())
+    }
+
     /// The value behind an option.
     fn option(&self, name: &str) -> Option<&str> {
         let mut arguments = self.arguments.iter();

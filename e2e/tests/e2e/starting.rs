@@ -4,6 +4,7 @@
 use lumadb_e2e::account::Account;
 use lumadb_e2e::cloud::{Cloud, new_folder, settings_of_tests, up_command};
 use lumadb_e2e::{Outcome, process, tools};
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
@@ -73,6 +74,38 @@ async fn a_second_one_on_the_same_folder_is_refused() -> Outcome<()> {
     let text = refused(&cloud.data_dir(), &[]).await?;
     assert!(text.contains("already"), "{text}");
     cloud.api().get("/health/ready").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_clouds_on_one_machine_have_no_user_in_common() -> Outcome<()> {
+    // Only root gives databases users of their own.
+    if !nix::unistd::Uid::effective().is_root() {
+        return Ok(());
+    }
+    let users = |cloud: &Cloud| -> Outcome<BTreeSet<u32>> {
+        let processes = cloud.processes()?;
+        let nodes = processes
+            .iter()
+            .filter(|process| process.is_node() || process.is_engine_helper());
+        Ok(nodes.filter_map(process::Process::user).collect())
+    };
+    let one = Cloud::start().await?;
+    let mut other = one.start_beside().await?;
+    let (of_one, of_other) = (users(&one)?, users(&other)?);
+    assert!(of_one.len() >= 2 && of_other.len() >= 2);
+    assert!(of_one.is_disjoint(&of_other), "{of_one:?} {of_other:?}");
+
+    let record = other.data_dir().join("user-ids.json");
+    let ranges = |record: &Path| -> Outcome<serde_json::Value> {
+        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record)?)?;
+        Ok(record["ranges"].clone())
+    };
+    let before = ranges(&record)?;
+    other.stop().await?;
+    other.up_again().await?;
+    assert_eq!(ranges(&record)?, before, "a restart changed the ranges");
+    assert!(of_one.is_disjoint(&users(&other)?));
     Ok(())
 }
 

@@ -31,6 +31,7 @@ use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::pool::makers_stop;
 use lumadb_control_plane::runtime::local::process::Processes;
+use lumadb_control_plane::runtime::local::user_ids;
 use lumadb_control_plane::store::setup::{RegionSetup, Setup};
 use services::{ServiceSetup, Services};
 use std::fs::{File, OpenOptions};
@@ -82,6 +83,7 @@ async fn bring_up(
     stop: &mut Stop,
 ) -> Result<Running, UpError> {
     let addresses = ports::choose(data, config)?;
+    user_ids::claim(data).map_err(|error| UpError::explain(data.root(), &error))?;
     let programs = programs::find(data, config)?;
     say::line(&format!("PostgreSQL: {}", programs.engine.display()));
     let clock = Clock::system();

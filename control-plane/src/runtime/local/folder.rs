@@ -1,24 +1,19 @@
 //! Instance folders: who owns what in them, and how one is made.
 //!
-//! As root every instance has an engine's user, a node's user and a group of its own that no other
-//! instance ever had, so that no tenant's process can reach another's files. Not as root, all is
-//! ours.
+//! As root every instance has an engine's user, a node's user and a group of its own
+//! ([`super::user_ids`]), so that no tenant's process can reach another's files. Not as root, all
+//! is ours.
 
 use super::files::{self, Durability};
 use super::layout::{DataFolder, InstanceFolder};
 use super::process::{Processes, Program};
+use super::user_ids::UserIds;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// First user ID given to an instance.
-const USER_ID_FIRST: u32 = 200_000;
-
-/// The last one: beyond it systems keep IDs for other uses.
-const USER_ID_LAST: u32 = 2_000_000_000;
 
 /// Longest time for one stage of making a folder.
 const STAGE_TIMEOUT: Duration = Duration::from_mins(2);
@@ -36,8 +31,11 @@ pub enum FolderError {
     },
     #[error(transparent)]
     Process(#[from] super::process::ProcessError),
-    #[error("every user ID up to {USER_ID_LAST} has been given to an instance")]
-    UserIdsExhausted,
+    #[error(
+        "every range of user IDs is held by some data folder; {} says by which: remove one that is not needed any more",
+        claims.display()
+    )]
+    UserIdsExhausted { claims: PathBuf },
 }
 
 impl FolderError {
@@ -103,44 +101,6 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// What `user-ids.json` holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Next {
-    next: u32,
-}
-
-/// Three user IDs that no instance of this data folder has had.
-fn owners_allocate(folder: &DataFolder) -> Result<Option<Owners>, FolderError> {
-    if !is_root() {
-        return Ok(None);
-    }
-    let path = folder.user_ids();
-    let failed = |source| FolderError::file(&path, source);
-    let lock_path = path.with_extension("lock");
-    let lock = File::create(&lock_path).map_err(|source| FolderError::file(&lock_path, source))?;
-    // `up` and the worker both make folders.
-    lock.lock().map_err(failed)?;
-    let next = match fs::read(&path) {
-        Ok(text) => {
-            let read: Next = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
-            read.next
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => USER_ID_FIRST,
-        Err(error) => return Err(failed(error)),
-    };
-    if next.saturating_add(3) > USER_ID_LAST {
-        return Err(FolderError::UserIdsExhausted);
-    }
-    let text =
-        serde_json::to_vec(&Next { next: next + 3 }).map_err(|error| failed(error.into()))?;
-    files::replace(&path, &text, 0o600, Durability::Machine).map_err(failed)?;
-    Ok(Some(Owners {
-        engine: next,
-        node: next + 1,
-        group: next + 2,
-    }))
-}
-
 /// Makes a whole instance folder at `target`, which appears there in one step. Everything happens
 /// beside it first, under a name that starts with `making-`.
 pub async fn folder_make(
@@ -185,7 +145,7 @@ async fn folder_fill(
             })
             .map_err(|source| FolderError::file(&path, source))
     };
-    let owners = owners_allocate(data)?;
+    let owners = is_root().then(|| UserIds::new(data).give()).transpose()?;
     // initdb wants a user that has a name.
     let maker = owners.is_some().then(named_user).flatten();
     make(

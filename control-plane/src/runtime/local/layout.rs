@@ -116,7 +116,7 @@ impl DataFolder {
         self.root.join("outbox")
     }
 
-    /// The next user ID that no instance has had.
+    /// The ranges of user IDs that this folder holds, and the next ID that no instance has had.
     pub fn user_ids(&self) -> PathBuf {
         self.root.join("user-ids.json")
     }

@@ -27,6 +27,7 @@ pub mod pool;
 mod proc;
 pub mod process;
 pub mod spans;
+pub mod user_ids;
 
 mod runtime;
 
