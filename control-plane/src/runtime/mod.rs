@@ -48,6 +48,10 @@ pub trait Runtime: Send + Sync + 'static {
 
 /// What a runtime knows of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one an instance, and nearly all of them are attached"
+)]
 pub enum Observation {
     /// Nothing was heard from its processes since the runtime began, but they may run: what was
     /// known before stays true.
