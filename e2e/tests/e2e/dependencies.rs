@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-contract", &[]),
     ("lumadb-web-console", &[]),
-    ("lumadb-s3-server", &[]),
+    ("lumadb-s3-server", &["lumadb-contract"]),
     ("lumadb-data-plane", &["lumadb-contract"]),
     ("lumadb-control-plane", &["lumadb-contract"]),
     ("lumadb-node", &["lumadb-contract", "lumadb-data-plane"]),

@@ -1,0 +1,10 @@
+mod checksums;
+mod crash;
+mod faults;
+mod full_disk;
+mod listing;
+mod multipart;
+mod objects;
+mod races;
+mod scopes;
+mod world;
