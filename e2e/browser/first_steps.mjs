@@ -147,6 +147,7 @@ async function other_pages(copied) {
     ["roles", `/databases/${database}/roles`],
     ["settings", `/databases/${database}/settings`],
     ["databases", "/databases"],
+    ["activity", "/activity"],
     ["account", "/account"],
     ["tokens", "/account/tokens"],
   ]) {

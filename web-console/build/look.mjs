@@ -60,6 +60,7 @@ const PAGES = [
     `${here}/settings`,
     async (page) => page.getByRole("button", { name: "Delete database" }).click(),
   ],
+  ["activity", "/activity"],
   ["account", "/account"],
   ["tokens", "/account/tokens"],
   [

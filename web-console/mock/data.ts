@@ -1,6 +1,7 @@
 /** A small cloud of its own for tests and for working on the console without an API. */
 import type {
   ApiToken,
+  AuditEvent,
   ComputeSize,
   Connection,
   Database,
@@ -235,6 +236,31 @@ export const logicalDatabases: LogicalDatabase[] = [
     created_at: ago(60 * 24 * 3),
   },
 ];
+
+/** Two pages of what happened; `after` is the cursor of the second. */
+export function auditEvents(after: string | null): {
+  items: AuditEvent[];
+  next_cursor: string | null;
+} {
+  const event = (part: Pick<AuditEvent, "id" | "action" | "resource" | "actor">): AuditEvent => ({
+    client_address: "203.0.113.7",
+    // Described as an object of any shape, which the generated types take for an empty one.
+    details: { name: "shop" } as unknown as AuditEvent["details"],
+    created_at: ago(5),
+    ...part,
+  });
+  const actor = me.user.id;
+  if (after === "evt_2") {
+    return {
+      items: [event({ id: "evt_1", action: "user.sing", resource: "usr_1", actor: "system" })],
+      next_cursor: null,
+    };
+  }
+  return {
+    items: [event({ id: "evt_2", action: "database.create", resource: DATABASE, actor })],
+    next_cursor: "evt_2",
+  };
+}
 
 export function usage(): Usage {
   const totals = {

@@ -180,6 +180,9 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
     }),
     http.get("*/v1/operations/:id/events", () => problem(503, "unavailable", "No events here.")),
     http.get("*/v1/databases/:id/metrics", () => HttpResponse.json(data.metrics())),
+    http.get("*/v1/organizations/:id/audit-events", ({ request }) =>
+      HttpResponse.json(data.auditEvents(new URL(request.url).searchParams.get("cursor"))),
+    ),
     http.get("*/v1/databases/:id/usage", () => HttpResponse.json(data.usage())),
   ];
 }

@@ -12,6 +12,7 @@ import { Route as rootRouteImport } from "./routes/__root";
 import { Route as IndexRouteImport } from "./routes/index";
 import { Route as AppRouteRouteImport } from "./routes/_app/route";
 import { Route as AuthRouteRouteImport } from "./routes/_auth/route";
+import { Route as AppActivityRouteImport } from "./routes/_app/activity";
 import { Route as AuthCheckMailRouteImport } from "./routes/_auth/check-mail";
 import { Route as AuthForgotPasswordRouteImport } from "./routes/_auth/forgot-password";
 import { Route as AuthLogInRouteImport } from "./routes/_auth/log-in";
@@ -41,6 +42,11 @@ const AppRouteRoute = AppRouteRouteImport.update({
 const AuthRouteRoute = AuthRouteRouteImport.update({
   id: "/_auth",
   getParentRoute: () => rootRouteImport,
+} as any);
+const AppActivityRoute = AppActivityRouteImport.update({
+  id: "/activity",
+  path: "/activity",
+  getParentRoute: () => AppRouteRoute,
 } as any);
 const AuthCheckMailRoute = AuthCheckMailRouteImport.update({
   id: "/check-mail",
@@ -131,6 +137,7 @@ const AppDatabasesDatabaseIdCreationRoute =
 
 export interface FileRoutesByFullPath {
   "/": typeof IndexRoute;
+  "/activity": typeof AppActivityRoute;
   "/check-mail": typeof AuthCheckMailRoute;
   "/forgot-password": typeof AuthForgotPasswordRoute;
   "/log-in": typeof AuthLogInRoute;
@@ -150,6 +157,7 @@ export interface FileRoutesByFullPath {
 }
 export interface FileRoutesByTo {
   "/": typeof IndexRoute;
+  "/activity": typeof AppActivityRoute;
   "/check-mail": typeof AuthCheckMailRoute;
   "/forgot-password": typeof AuthForgotPasswordRoute;
   "/log-in": typeof AuthLogInRoute;
@@ -171,6 +179,7 @@ export interface FileRoutesById {
   "/": typeof IndexRoute;
   "/_app": typeof AppRouteRouteWithChildren;
   "/_auth": typeof AuthRouteRouteWithChildren;
+  "/_app/activity": typeof AppActivityRoute;
   "/_auth/check-mail": typeof AuthCheckMailRoute;
   "/_auth/forgot-password": typeof AuthForgotPasswordRoute;
   "/_auth/log-in": typeof AuthLogInRoute;
@@ -192,6 +201,7 @@ export interface FileRouteTypes {
   fileRoutesByFullPath: FileRoutesByFullPath;
   fullPaths:
     | "/"
+    | "/activity"
     | "/check-mail"
     | "/forgot-password"
     | "/log-in"
@@ -211,6 +221,7 @@ export interface FileRouteTypes {
   fileRoutesByTo: FileRoutesByTo;
   to:
     | "/"
+    | "/activity"
     | "/check-mail"
     | "/forgot-password"
     | "/log-in"
@@ -231,6 +242,7 @@ export interface FileRouteTypes {
     | "/"
     | "/_app"
     | "/_auth"
+    | "/_app/activity"
     | "/_auth/check-mail"
     | "/_auth/forgot-password"
     | "/_auth/log-in"
@@ -277,6 +289,13 @@ declare module "@tanstack/react-router" {
       fullPath: "/";
       preLoaderRoute: typeof AuthRouteRouteImport;
       parentRoute: typeof rootRouteImport;
+    };
+    "/_app/activity": {
+      id: "/_app/activity";
+      path: "/activity";
+      fullPath: "/activity";
+      preLoaderRoute: typeof AppActivityRouteImport;
+      parentRoute: typeof AppRouteRoute;
     };
     "/_auth/check-mail": {
       id: "/_auth/check-mail";
@@ -414,6 +433,7 @@ const AppDatabasesDatabaseIdRouteRouteWithChildren =
   );
 
 interface AppRouteRouteChildren {
+  AppActivityRoute: typeof AppActivityRoute;
   AppDatabasesDatabaseIdRouteRoute: typeof AppDatabasesDatabaseIdRouteRouteWithChildren;
   AppAccountTokensRoute: typeof AppAccountTokensRoute;
   AppDatabasesNewRoute: typeof AppDatabasesNewRoute;
@@ -423,6 +443,7 @@ interface AppRouteRouteChildren {
 }
 
 const AppRouteRouteChildren: AppRouteRouteChildren = {
+  AppActivityRoute: AppActivityRoute,
   AppDatabasesDatabaseIdRouteRoute:
     AppDatabasesDatabaseIdRouteRouteWithChildren,
   AppAccountTokensRoute: AppAccountTokensRoute,

@@ -1,9 +1,12 @@
 /** What the console reads, each under one name: query options that pages and tests share. */
 import type { QueryClient } from "@tanstack/react-query";
-import { $api } from "./client";
+import { $api, api } from "./client";
 
 /** Databases on one page of the list. */
 const PAGE_ITEMS = 100;
+
+/** Events on one page of the activity. */
+const EVENTS_ITEMS = 50;
 
 export const queries = {
   me: () => $api.queryOptions("get", "/v1/me", {}, { staleTime: 60_000 }),
@@ -18,6 +21,29 @@ export const queries = {
     $api.queryOptions("get", "/v1/organizations/{organization_id}/tokens", {
       params: { path: { organization_id: organizationId } },
     }),
+  auditEvents: (organizationId: string) => ({
+    queryKey: ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],
+    queryFn: async ({
+      pageParam,
+      signal,
+    }: {
+      pageParam: string | undefined;
+      signal: AbortSignal;
+    }) => {
+      const { data } = await api.GET("/v1/organizations/{organization_id}/audit-events", {
+        params: {
+          path: { organization_id: organizationId },
+          query: { limit: EVENTS_ITEMS, ...(pageParam === undefined ? {} : { cursor: pageParam }) },
+        },
+        signal,
+      });
+      if (data === undefined) throw new Error("an answer without a body");
+      return data;
+    },
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) =>
+      next_cursor ?? undefined,
+  }),
   databases: (projectId: string) =>
     $api.queryOptions("get", "/v1/projects/{project_id}/databases", {
       params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },

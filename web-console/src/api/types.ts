@@ -4,6 +4,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type ApiToken = Schemas["ApiToken"];
+export type AuditEvent = Schemas["AuditEvent"];
 export type ComputeSize = Schemas["ComputeSize"];
 export type Connection = Schemas["Connection"];
 export type Database = Schemas["Database"];

@@ -161,3 +161,12 @@ it("a database that is somebody else's is not there", async () => {
   open("/databases/db_01zzzzzzzzzzzzzzzzzzzzzzzz");
   expect(await screen.findByRole("heading", { name: "Nothing is here" })).toBeVisible();
 });
+
+it("the activity tells who did what, also what the console has no words for", async () => {
+  const { user } = open("/activity");
+  expect(await screen.findByText("Created the database")).toBeVisible();
+  expect(screen.getByText("You")).toBeVisible();
+  await user.click(screen.getByRole("button", { name: "Show older" }));
+  expect(await screen.findByText("user.sing")).toBeVisible();
+  expect(screen.queryByRole("button", { name: "Show older" })).not.toBeInTheDocument();
+});

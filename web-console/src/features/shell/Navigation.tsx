@@ -1,6 +1,7 @@
 import { NativeSelect } from "@mantine/core";
 import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
 import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
+import IconHistory from "@tabler/icons-react/dist/esm/icons/IconHistory.mjs";
 import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
 import IconSearch from "@tabler/icons-react/dist/esm/icons/IconSearch.mjs";
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs";
@@ -45,6 +46,10 @@ export function Navigation({ onSearch }: { onSearch: () => void }) {
         >
           <IconDatabase {...ICON} />
           {t("nav.databases")}
+        </Link>
+        <Link to="/activity" className={css.link}>
+          <IconHistory {...ICON} />
+          {t("nav.activity")}
         </Link>
       </div>
       {databaseId === undefined ? null : <DatabaseLinks databaseId={databaseId} />}

@@ -91,6 +91,7 @@ function useCommands(): Command[] {
       label: t("palette.allDatabases"),
       run: () => void navigate({ to: "/databases" }),
     },
+    { group: general, label: t("nav.activity"), run: () => void navigate({ to: "/activity" }) },
     { group: general, label: t("nav.sessions"), run: () => void navigate({ to: "/account" }) },
     { group: general, label: t("nav.tokens"), run: () => void navigate({ to: "/account/tokens" }) },
     ...(["light", "dark", "auto"] as const).map((scheme) => ({
