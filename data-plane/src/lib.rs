@@ -5,7 +5,8 @@
 //! - [`protocol`] speaks the tenants' protocols and counts what they do;
 //! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
 //! - [`agent`] is the node: it ties the others together and talks to the parent;
-//! - [`edge`] routes, authenticates and wakes; a library for the program that runs it.
+//! - [`edge`] routes, authenticates and wakes; a library for the program that runs it;
+//! - [`log`] bounds the log of whatever process uses it.
 //!
 //! Invariants: a node starts and serves with no control plane; nothing that was counted is counted
 //! twice; no secret of a tenant reaches the user that the engine runs under. This crate knows
@@ -18,5 +19,6 @@ pub mod clock;
 pub mod edge;
 pub mod engine;
 pub(crate) mod files;
+pub mod log;
 pub mod metering;
 pub mod protocol;

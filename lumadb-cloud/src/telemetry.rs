@@ -1,13 +1,14 @@
 //! Logs, and traces to a collector where one is configured.
 
 use crate::config::Config;
+use lumadb_control_plane::runtime::local::process::LOG_BYTES_MAX;
+use lumadb_data_plane::log::BoundedLog;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::fs::File;
 use std::sync::Arc;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -18,6 +19,8 @@ pub(crate) enum TelemetryError {
     Level(String, tracing_subscriber::filter::ParseError),
     #[error("the collector of traces cannot be used: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("standard error cannot be used: {0}")]
+    StandardError(#[from] std::io::Error),
     #[error("logs were set up twice: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
@@ -45,12 +48,12 @@ pub(crate) fn start(
     let level = std::env::var("RUST_LOG").unwrap_or_else(|_| config.log.level.clone());
     let filter =
         EnvFilter::try_new(&level).map_err(|error| TelemetryError::Level(level.clone(), error))?;
-    let writer = match file {
-        Some(file) => BoxMakeWriter::new(Arc::new(file)),
-        None => BoxMakeWriter::new(std::io::stderr),
+    let log = match file {
+        Some(file) => BoundedLog::new(file, LOG_BYTES_MAX),
+        None => BoundedLog::standard_error()?,
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
+        .with_writer(Arc::new(log))
         .with_ansi(false);
     let lines = if config.log.json {
         lines.json().boxed()

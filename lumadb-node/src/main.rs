@@ -13,9 +13,11 @@ use lumadb_data_plane::engine::{
     EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError,
     SetupError, engine_setup, helper_run, prepare,
 };
+use lumadb_data_plane::log::BoundedLog;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -39,14 +41,21 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let log = match BoundedLog::standard_error() {
+        Ok(log) => Arc::new(log),
+        Err(error) => {
+            eprintln!("standard error cannot be used: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_env("LUMADB_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
         )
-        .with_writer(io::stderr)
+        .with_writer(log.clone())
         .with_ansi(false)
         .init();
-    match run(arguments) {
+    match run(arguments, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{}", in_one_line(&failure));
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 /// One thread for everything: waking another costs more than what there is to do.
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -64,7 +73,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         match arguments {
             Arguments::Run(arguments) => node(arguments).await,
-            Arguments::Engine(arguments) => engine(arguments).await,
+            Arguments::Engine(arguments) => engine(arguments, log).await,
             Arguments::Prepare(arguments) => data_folder(arguments).await,
             Arguments::EngineSetup(EngineArguments { engine_dir }) => {
                 Ok(engine_setup(&EngineDir::open(&engine_dir)?)?)
@@ -92,11 +101,11 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
     Ok(node_run(config, end.received()).await?)
 }
 
-async fn engine(arguments: InstanceArguments) -> Result<(), Failure> {
+async fn engine(arguments: InstanceArguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
     let end = end_signals()?;
     let engine = EngineDir::open(&arguments.engine.engine_dir)?;
     let instance = InstanceDir::open(&arguments.instance_dir)?;
-    Ok(helper_run(engine, instance, end.received()).await?)
+    Ok(helper_run(engine, instance, log, end.received()).await?)
 }
 
 async fn data_folder(arguments: PrepareArguments) -> Result<(), Failure> {

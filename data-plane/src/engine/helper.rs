@@ -10,12 +10,15 @@ use super::helper_protocol::{
     Command, EnginePhase, EngineReport, FrameError, Order, frame_read, frame_write,
 };
 use super::instance_dir::InstanceDir;
+use super::output::EngineOutput;
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
 use crate::files;
+use crate::log::BoundedLog;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -46,14 +49,18 @@ pub enum HelperError {
 }
 
 /// Serves `run/engine.sock` until told to exit, or until `ended` completes; the engine is stopped
-/// when it returns.
+/// when it returns. What the engine prints goes to `log`.
 pub async fn helper_run(
     engine: EngineDir,
     instance: InstanceDir,
+    log: Arc<BoundedLog>,
     ended: impl Future<Output = ()>,
 ) -> Result<(), HelperError> {
     let _lock = lock(&instance)?;
     let listener = listen(&instance)?;
+    let path = instance.engine_output();
+    let output = EngineOutput::open(&instance, log).map_err(fault("opening", &path))?;
+    let output = Arc::new(output);
     let (orders, _) = watch::channel(None);
     let (reports, _) = watch::channel(EngineReport {
         phase: EnginePhase::Stopped,
@@ -65,17 +72,23 @@ pub async fn helper_run(
         engine,
         running: Postmaster::adopt(&instance),
         instance,
+        output: output.clone(),
         orders: orders.subscribe(),
         reports: reports.clone(),
         order: None,
         pause_ms: RESTART_PAUSE_MS.0,
     };
     let mut supervision = std::pin::pin!(supervisor.run());
+    let mut copying = std::pin::pin!(output.copy());
     let mut ended = std::pin::pin!(ended);
     let mut told_to_end = false;
     loop {
         tokio::select! {
-            result = &mut supervision => return result,
+            result = &mut supervision => {
+                output.copy_rest();
+                return result;
+            }
+            () = &mut copying => {}
             () = &mut ended, if !told_to_end => {
                 told_to_end = true;
                 let mode = StopMode::Fast;
@@ -157,6 +170,7 @@ async fn serve_node(
 struct Supervisor {
     engine: EngineDir,
     instance: InstanceDir,
+    output: Arc<EngineOutput>,
     running: Option<Postmaster>,
     orders: watch::Receiver<Option<Order>>,
     reports: watch::Sender<EngineReport>,
@@ -244,7 +258,11 @@ impl Supervisor {
         }
         write_config(&data, config)?;
         write_started(&data, config)?;
-        self.running = Some(Postmaster::start(&self.engine, &self.instance)?);
+        let path = self.instance.engine_output();
+        let streams = self.output.for_engine();
+        let streams = streams.map_err(fault("opening", &path))?;
+        let started = Postmaster::start_printing(&self.engine, &self.instance, streams)?;
+        self.running = Some(started);
         self.report(EnginePhase::Starting, None);
         Ok(())
     }

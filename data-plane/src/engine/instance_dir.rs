@@ -71,6 +71,11 @@ impl InstanceDir {
         self.run().join("engine.sock")
     }
 
+    /// The named pipe that PostgreSQL prints into.
+    pub(super) fn engine_output(&self) -> PathBuf {
+        self.run().join("engine.output")
+    }
+
     /// PostgreSQL's own socket.
     pub fn engine_socket(&self) -> PathBuf {
         self.run().join(".s.PGSQL.5432")

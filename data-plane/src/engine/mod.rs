@@ -22,6 +22,7 @@ mod extensions;
 mod helper;
 mod helper_protocol;
 mod instance_dir;
+mod output;
 mod postmaster;
 mod prepare;
 mod tenancy;

@@ -84,10 +84,19 @@ impl Postmaster {
         })
     }
 
-    /// Starts the engine. It is not ready when this returns.
+    /// Starts the engine, which prints where this process does. It is not ready when this returns.
     pub(crate) fn start(
         engine: &EngineDir,
         instance: &InstanceDir,
+    ) -> Result<Self, PostmasterError> {
+        Self::start_printing(engine, instance, [Stdio::inherit(), Stdio::inherit()])
+    }
+
+    /// The same, with other standard streams for what it prints.
+    pub(super) fn start_printing(
+        engine: &EngineDir,
+        instance: &InstanceDir,
+        [stdout, stderr]: [Stdio; 2],
     ) -> Result<Self, PostmasterError> {
         let data = instance.data();
         clear_foreign_pid_file(&data).map_err(|source| PostmasterError::Files {
@@ -103,6 +112,8 @@ impl Postmaster {
             .env("TZ", "UTC")
             .current_dir(&data)
             .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
             // Signals of a terminal are not meant for it.
             .process_group(0)
             .kill_on_drop(false)

@@ -8,5 +8,6 @@ mod dependencies;
 mod edge_abuse;
 mod first_steps;
 mod killed;
+mod logs;
 mod readme;
 mod starting;

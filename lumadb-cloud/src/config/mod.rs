@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "LUMADB_";
 
 /// Variables with our prefix that are not configuration.
-const OTHER_VARIABLES: [&str; 5] = [
+const OTHER_VARIABLES: [&str; 6] = [
     "LUMADB_DATA_DIR",
     "LUMADB_CONFIG",
     // How much nodes log; they know no configuration.
     "LUMADB_LOG",
     // The mark that a child is found again by.
     "LUMADB_PROCESS",
+    // The bound of a child's log.
+    "LUMADB_LOG_BYTES_MAX",
     // Where the Makefile keeps what it downloads.
     "LUMADB_CACHE",
 ];

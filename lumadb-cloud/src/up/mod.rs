@@ -40,9 +40,6 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often the size of the logs is looked at.
-const LOGS_INTERVAL: Duration = Duration::from_mins(5);
-
 /// What runs once everything is up.
 struct Running {
     control: Control,
@@ -62,12 +59,7 @@ pub(crate) async fn run(
         .map_err(|error| UpError::explain(data.root(), &error))?;
     say::line(&format!("Data folder: {}", data.root().display()));
     let running = bring_up(&data, config, config_file, &mut stop).await?;
-    loop {
-        tokio::select! {
-            () = stop.told() => break,
-            () = tokio::time::sleep(LOGS_INTERVAL) => Processes::new(data.clone()).trim_logs(),
-        }
-    }
+    stop.told().await;
     say::line("Stopping everything, in order (Ctrl-C again changes nothing)");
     running.services.stop().await;
     say::line("Stopping the control plane's database");
@@ -224,6 +216,7 @@ fn log(data: &DataFolder) -> Result<File, UpError> {
     let path = services::log_path(data);
     OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .mode(0o600)
         .open(&path)

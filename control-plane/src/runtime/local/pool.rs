@@ -128,9 +128,10 @@ pub async fn makers_stop(data: &DataFolder) {
                 process.stop_group(MAKER_GRACE).await;
             }
             processes.forget(&name);
-            processes.forget_log(&name);
         }
     }
+    // Those of makers that were killed before they could be recorded, too.
+    processes.forget_logs("prepare.");
 }
 
 fn is_half_made(path: &std::path::Path) -> bool {

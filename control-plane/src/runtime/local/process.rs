@@ -15,8 +15,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Size beyond which a log is set aside, bytes.
-const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest size of a log, bytes. A process of ours keeps its log within it by itself, whether its
+/// parent lives or not. What any other program left is set aside at the next start if it is larger.
+pub const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Tells a child the bound of its log.
+const LOG_BYTES_MAX_VARIABLE: &str = "LUMADB_LOG_BYTES_MAX";
 
 /// Time between two looks at a process that is not our own child.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -166,6 +170,7 @@ impl Processes {
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(key, value)| (key, value)))
             .env(proc::MARKER, self.marker(&program.name))
+            .env(LOG_BYTES_MAX_VARIABLE, LOG_BYTES_MAX.to_string())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone().map_err(failed)?))
@@ -233,30 +238,10 @@ impl Processes {
         }
         OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .mode(0o600)
             .open(path)
-    }
-
-    /// Sets aside the content of logs that have grown large. Their writers append, so they go on at
-    /// the new beginning; a line written in between is lost.
-    pub fn trim_logs(&self) {
-        for entry in fs::read_dir(self.folder.logs())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let path = entry.path();
-            let is_log = path.extension().is_some_and(|extension| extension == "log");
-            if !is_log || !entry.metadata().is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
-                continue;
-            }
-            let trimmed = fs::copy(&path, path.with_extension("log.1"))
-                .and_then(|_| OpenOptions::new().write(true).open(&path)?.set_len(0));
-            if let Err(error) = trimmed {
-                tracing::warn!(path = %path.display(), %error, "could not trim a log");
-            }
-        }
     }
 
     /// The last bytes of a process's log.
@@ -265,6 +250,16 @@ impl Processes {
         let text = fs::read(path).unwrap_or_default();
         let start = text.len().saturating_sub(bytes_max);
         String::from_utf8_lossy(&text[start..]).trim().to_owned()
+    }
+
+    /// Removes the logs of all processes whose names begin so.
+    pub fn forget_logs(&self, prefix: &str) {
+        let logs = fs::read_dir(self.folder.logs());
+        for log in logs.into_iter().flatten().flatten() {
+            if log.file_name().to_string_lossy().starts_with(prefix) {
+                let _ = files::remove_file(&log.path());
+            }
+        }
     }
 
     /// Removes the log of a process that will not come back.
