@@ -9,5 +9,6 @@ mod edge_abuse;
 mod first_steps;
 mod killed;
 mod logs;
+mod mail;
 mod readme;
 mod starting;
