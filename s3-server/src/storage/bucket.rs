@@ -10,6 +10,7 @@ use super::{Disk, Opened};
 use s3s::crypto::{Checksum as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -277,7 +278,13 @@ impl Bucket {
         if entry.is_none() && !self.damaged().contains(&name) {
             return Ok(());
         }
-        fs::remove_file(&path).map_err(io_error("removing", &path))?;
+        match fs::remove_file(&path) {
+            // Taken away by somebody else: then it is gone as was asked for.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(io_error("removing", &path)(error));
+            }
+            _ => {}
+        }
         self.disk.sync_folder(path.parent().unwrap_or(&path))?;
         self.damaged().remove(&name);
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);

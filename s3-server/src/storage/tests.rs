@@ -169,6 +169,18 @@ fn what_is_damaged_is_neither_there_nor_not_there() {
 }
 
 #[test]
+fn a_file_that_was_taken_away_is_an_error_until_it_is_deleted() {
+    let (folder, storage) = begin();
+    let bucket = bucket(&storage);
+    put(&bucket, "a", b"content", &Condition::None).expect("written");
+    let path = files(folder.path()).pop().expect("a file");
+    fs::remove_file(path).expect("removed");
+    assert!(matches!(get(&bucket, "a"), Err(StorageError::Io { .. })));
+    bucket.delete("a", &Condition::None).expect("removed");
+    assert!(matches!(get(&bucket, "a"), Err(StorageError::NoSuchKey)));
+}
+
+#[test]
 fn parts_that_nobody_owns_go_unless_an_object_may_own_them() {
     let (folder, storage) = begin();
     let begun = upload(&bucket(&storage), "a");
