@@ -1,9 +1,10 @@
 //! What the node and the helper do when they, the engine or the parent come and go.
 
-use crate::world::{World, spec};
+use crate::world::{SessionEnd, World, spec};
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use nix::sys::signal::{Signal, kill};
 use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_new_instance_serves_its_owner_and_says_who_it_is() {
@@ -156,6 +157,99 @@ async fn a_suspended_instance_ends_its_sessions() {
     let ended = world.ended().await;
     assert!(ended.iter().all(std::process::ExitStatus::success));
     assert!(client.batch_execute("select 1").await.is_err());
+}
+
+/// The code with which the server ended a session.
+async fn code_at_end(end: SessionEnd) -> String {
+    let ended = timeout(Duration::from_secs(30), end).await;
+    let ended = ended.expect("in time").expect("joins");
+    let error = ended.expect_err("the server said why");
+    error.code().expect("a code").code().to_owned()
+}
+
+#[tokio::test]
+async fn a_suspension_waits_for_the_end_of_a_transaction() {
+    let mut world = World::running(&spec(1)).await;
+    let (_idle, idle_end) = world.session().await.expect("logs in");
+    let (busy, busy_end) = world.session().await.expect("logs in");
+    let begin = "begin; create table kept (n int)";
+    busy.batch_execute(begin).await.expect("begins");
+    let stopped = InstanceSpec {
+        run: RunState::Stopped,
+        ..spec(2)
+    };
+    world.parent().say(&stopped);
+    assert_eq!(code_at_end(idle_end).await, "57P01");
+    assert!(world.client().await.is_err(), "nobody gets in any more");
+    busy.batch_execute("insert into kept values (7)")
+        .await
+        .expect("goes on");
+    busy.batch_execute("commit").await.expect("commits");
+    assert_eq!(code_at_end(busy_end).await, "57P01");
+    let ended = world.ended().await;
+    assert!(ended.iter().all(std::process::ExitStatus::success));
+}
+
+/// The same instance with so many connections, for which the engine has to restart.
+fn resized(generation: u64, connections_max: u16) -> InstanceSpec {
+    InstanceSpec {
+        connections_max,
+        ..spec(generation)
+    }
+}
+
+#[tokio::test]
+async fn a_resize_ends_sessions_between_transactions_and_new_ones_wait_for_it() {
+    let world = World::running(&spec(1)).await;
+    let (_idle, idle_end) = world.session().await.expect("logs in");
+    let (busy, busy_end) = world.session().await.expect("logs in");
+    let begin = "begin; create table kept (n int)";
+    busy.batch_execute(begin).await.expect("begins");
+    world.parent().say(&resized(2, 40));
+    assert_eq!(code_at_end(idle_end).await, "57P01");
+
+    let mut entering = Box::pin(world.client());
+    let early = timeout(Duration::from_millis(300), &mut entering).await;
+    assert!(early.is_err(), "it waits");
+    busy.batch_execute("insert into kept values (7)")
+        .await
+        .expect("goes on");
+    busy.batch_execute("commit").await.expect("commits");
+    assert_eq!(code_at_end(busy_end).await, "57P01");
+
+    let entered = entering.await.expect("not refused");
+    let row = entered.query_one("show max_connections", &[]).await;
+    assert_eq!(row.expect("answers").get::<_, String>(0), "64");
+    let row = entered.query_one("select n from kept", &[]).await;
+    assert_eq!(row.expect("kept").get::<_, i32>(0), 7);
+    world.in_force(&resized(2, 40)).await;
+}
+
+#[tokio::test]
+async fn a_resize_does_not_wait_for_ever() {
+    let world = World::running(&spec(1)).await;
+    let (busy, busy_end) = world.session().await.expect("logs in");
+    busy.batch_execute("begin").await.expect("begins");
+    world.parent().say(&resized(2, 40));
+    world.in_force(&resized(2, 40)).await;
+    assert_eq!(code_at_end(busy_end).await, "57P01");
+    assert!(busy.is_closed());
+}
+
+#[tokio::test]
+async fn a_resize_that_is_taken_back_lets_everybody_in_again() {
+    let world = World::running(&spec(1)).await;
+    let engine = world.engine_pid();
+    let (idle, idle_end) = world.session().await.expect("logs in");
+    let busy = world.client().await.expect("logs in");
+    busy.batch_execute("begin").await.expect("begins");
+    world.parent().say(&resized(2, 40));
+    assert_eq!(code_at_end(idle_end).await, "57P01");
+    drop(idle);
+    world.parent().say(&resized(3, 20));
+    world.in_force(&resized(3, 20)).await;
+    world.client().await.expect("logs in");
+    assert_eq!(world.engine_pid(), engine, "no restart");
 }
 
 #[tokio::test]

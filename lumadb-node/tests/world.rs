@@ -44,6 +44,9 @@ struct Users {
     group: Gid,
 }
 
+/// What the server said when it ended a session.
+pub(crate) type SessionEnd = tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>;
+
 pub(crate) struct World {
     pub(crate) folder: TempDir,
     users: Option<Users>,
@@ -280,6 +283,11 @@ impl World {
 
     /// A session through the node, with the password.
     pub(crate) async fn client(&self) -> Result<Client, tokio_postgres::Error> {
+        Ok(self.session().await?.0)
+    }
+
+    /// The same, and how it ends.
+    pub(crate) async fn session(&self) -> Result<(Client, SessionEnd), tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
         config
             .user("owner")
@@ -288,8 +296,7 @@ impl World {
             .host(self.port.ip().to_string())
             .port(self.port.port());
         let (client, connection) = config.connect(NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        Ok((client, tokio::spawn(connection)))
     }
 
     /// Waits for a session through the node.

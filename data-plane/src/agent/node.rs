@@ -129,6 +129,7 @@ pub async fn node_run(
         meter: meter_handle.clone(),
         applied: None,
         written: spec_read(&config.instance.spec_file(), config.database_id)?,
+        leave_until: None,
     };
     let health = Arc::new(Health {
         state: state.clone(),

@@ -18,6 +18,11 @@ pub enum Sessions {
     NotReady,
     /// New ones are taken.
     Accepted,
+    /// The engine is about to restart, or does: new ones wait, open ones end between transactions.
+    Restarting,
+    /// The database is about to be stopped: new ones are refused, open ones end between
+    /// transactions.
+    Leaving,
     /// New ones are refused and open ones end now (the database is suspended, or the node leaves).
     Ended,
 }
@@ -116,7 +121,8 @@ impl NodeState {
         let mut closed = false;
         self.serving.send_if_modified(|current| {
             closed = self.counters.connections() == 0;
-            if closed && current.sessions == Sessions::Accepted {
+            let opens = matches!(current.sessions, Sessions::Accepted | Sessions::Restarting);
+            if closed && opens {
                 Arc::make_mut(current).sessions = Sessions::NotReady;
                 return true;
             }

@@ -7,18 +7,21 @@ use super::spec::{KnownSpec, SpecError, spec_write};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use crate::engine::{
-    AdminSession, ApplyError, Command, ConfigFiles, EnginePhase, InstanceDir, Machine, Settings,
-    StopMode, tenancy_apply,
+    AdminSession, ApplyError, Change, Command, ConfigFiles, EnginePhase, InstanceDir, Machine,
+    Settings, StopMode, tenancy_apply,
 };
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Pauses before applying a spec again that failed, milliseconds: the first, and the longest.
 const RETRY_MS: (u64, u64) = (20, 10_000);
+
+/// Time for open sessions to come to the end of their transactions before they are cut, seconds.
+const TRANSACTIONS_END_SECONDS: u64 = 10;
 
 /// Time for open sessions to hear that they end, seconds.
 const SESSIONS_END_SECONDS: u64 = 5;
@@ -59,6 +62,8 @@ pub(crate) struct Supervisor {
     pub(crate) applied: Option<(InstanceSpec, u32)>,
     /// The spec on disk. What changes without a new generation must get there too.
     pub(crate) written: Option<InstanceSpec>,
+    /// Until when sessions that were asked to leave may go on.
+    pub(crate) leave_until: Option<Instant>,
 }
 
 impl Supervisor {
@@ -108,6 +113,9 @@ impl Supervisor {
             RunState::Asleep if !self.state.close_if_idle() => self.keep_running(&known.spec).await,
             RunState::Asleep => self.rest(&known.spec).await,
             RunState::Stopped => {
+                if !self.sessions_leave(Sessions::Leaving).await {
+                    return Look::Settled;
+                }
                 self.end_sessions().await;
                 self.rest(&known.spec).await
             }
@@ -116,6 +124,9 @@ impl Supervisor {
 
     async fn keep_running(&mut self, spec: &InstanceSpec) -> Look {
         let config = ConfigFiles::new(Settings::from(spec), self.machine);
+        if self.takes_restart(&config) && !self.sessions_leave(Sessions::Restarting).await {
+            return Look::Settled;
+        }
         let config = Box::new(config);
         self.link.order(Command::Run { config });
         self.publish_known(spec);
@@ -150,14 +161,46 @@ impl Supervisor {
         }
     }
 
+    /// Whether an engine that serves would have to restart for another configuration.
+    fn takes_restart(&mut self, config: &ConfigFiles) -> bool {
+        let Some((applied, pid)) = &self.applied else {
+            return false;
+        };
+        let serves = self
+            .link
+            .report()
+            .is_some_and(|report| report.pid == Some(*pid) && report.phase == EnginePhase::Ready);
+        let started = ConfigFiles::new(Settings::from(applied), self.machine);
+        serves && config.change_from(&started) == Change::Restart
+    }
+
+    /// Has open sessions end between two transactions, and waits a bounded time for it. Answers
+    /// whether the newest spec is still the same; if not, it shall be looked at first.
+    async fn sessions_leave(&mut self, sessions: Sessions) -> bool {
+        let mut serving = Serving::clone(&self.state.serving());
+        serving.sessions = sessions;
+        self.state.serve(serving);
+        let patience = Duration::from_secs(TRANSACTIONS_END_SECONDS);
+        let until = *(self.leave_until).get_or_insert_with(|| Instant::now() + patience);
+        let mut connections = self.state.connections();
+        tokio::select! {
+            _ = connections.wait_for(|open| *open == 0) => true,
+            () = sleep_until(until) => true,
+            changed = self.specs.changed() => {
+                self.specs.mark_changed();
+                changed.is_err()
+            }
+        }
+    }
+
     /// What of a spec needs no engine holds at once: limits, certificate, passwords, and that a
     /// role is gone. A role that is new is shown when the engine knows it.
     fn publish_known(&self, spec: &InstanceSpec) {
         let current = self.state.serving();
         let mut next = Serving::of_spec(spec);
         next.sessions = match current.sessions {
-            Sessions::Accepted => Sessions::Accepted,
-            Sessions::NotReady | Sessions::Ended => Sessions::NotReady,
+            Sessions::Accepted | Sessions::Restarting => current.sessions,
+            Sessions::NotReady | Sessions::Leaving | Sessions::Ended => Sessions::NotReady,
         };
         next.roles
             .retain(|name, _| current.roles.contains_key(name));
@@ -166,7 +209,9 @@ impl Supervisor {
 
     fn not_ready(&mut self, phase: EnginePhase, error: Option<String>) {
         let mut serving = Serving::clone(&self.state.serving());
-        serving.sessions = Sessions::NotReady;
+        if serving.sessions != Sessions::Restarting || error.is_some() {
+            serving.sessions = Sessions::NotReady;
+        }
         self.state.serve(serving);
         self.status.update(|status| {
             status.phase = match phase {
@@ -193,6 +238,7 @@ impl Supervisor {
         let mut serving = Serving::of_spec(spec);
         serving.sessions = Sessions::Accepted;
         self.state.serve(serving);
+        self.leave_until = None;
         self.status.update(|status| {
             status.phase = InstancePhase::Ready;
             status.error = error;

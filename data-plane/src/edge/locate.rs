@@ -211,7 +211,16 @@ impl Locator {
         }
         self.sessions.end_each(|label| {
             changed.contains(&label.database_id).then_some(())?;
-            self.objection(label).map(|fatal| (Order::Now, fatal))
+            let fatal = self.objection(label)?;
+            let known = self.cached(label.database_id);
+            let suspended = known.is_some_and(|known| known.route.state == RouteState::Suspended);
+            // The node ends what does not come to the end of its transaction in time.
+            let order = if suspended {
+                Order::WhenIdle
+            } else {
+                Order::Now
+            };
+            Some((order, fatal))
         });
     }
 

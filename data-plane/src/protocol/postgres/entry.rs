@@ -9,8 +9,7 @@ use super::handover::{self, HandoverError};
 use super::quiet::QuietStream;
 use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
-use super::server::{Server, objection};
-use super::session::Order;
+use super::server::{Server, farewell, objection};
 use super::startup::Startup;
 use super::target::{Target, target};
 use super::tls::TlsServer;
@@ -23,8 +22,12 @@ use lumadb_contract::name::PgName;
 use lumadb_contract::scram::ScramVerifier;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
+
+/// Longest time that an authenticated client waits for an engine that restarts.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Server {
     /// A connection of the edge: says what it is for, then is it.
@@ -231,9 +234,18 @@ impl Server {
         }
     }
 
+    /// Counts a client in, after the engine has restarted if it does so now.
+    async fn admission(&self) -> Result<Admission, Refusal> {
+        let mut changes = self.state.subscribe();
+        let restarted = changes.wait_for(|serving| serving.sessions != Sessions::Restarting);
+        // In any case it is the state that says whether there is a place.
+        let _ = tokio::time::timeout(RESTART_TIMEOUT, restarted).await;
+        self.state.admit()
+    }
+
     /// Counts an authenticated client in, or tells it why not.
     async fn admit(&self, client: ClientStream) -> Result<(ClientStream, Admission), Verdict> {
-        let refusal = match self.state.admit() {
+        let refusal = match self.admission().await {
             Ok(admission) => return Ok((client, admission)),
             Err(refusal) => refusal,
         };
@@ -271,10 +283,13 @@ impl Server {
         let session = self.sessions.enter(label.clone());
         // What changed between authentication and here was not ended with the others. (A role that
         // the edge knows already may be news to this node.)
-        if label.1.is_some()
-            && let Some(fatal) = objection(&label, &self.state.serving())
-        {
-            session.control().end(Order::Now, &fatal);
+        let serving = self.state.serving();
+        let changed = match label.1 {
+            Some(_) => objection(&label, &serving),
+            None => farewell(&serving),
+        };
+        if let Some((order, fatal)) = changed {
+            session.control().end(order, &fatal);
         }
         let startup = login.startup();
         let (engine, engine_key) = match open_session(self.state.engine_socket(), &startup).await {

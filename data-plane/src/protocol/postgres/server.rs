@@ -20,6 +20,9 @@ const UNAUTHENTICATED_MAX: usize = 256;
 /// How long sessions that were ordered to end may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What a session hears when its database is suspended or deleted.
+const STOPPED: &str = "terminating connection: the database is being stopped";
+
 /// Where connections come from.
 #[derive(Debug)]
 pub struct Listeners {
@@ -96,8 +99,7 @@ impl Server {
                 .ok()
         });
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
-        self.sessions
-            .end_each(|label| Some((Order::Now, objection(label, serving)?)));
+        self.sessions.end_each(|label| objection(label, serving));
     }
 
     pub(super) fn tls(&self) -> Option<Arc<TlsServer>> {
@@ -152,17 +154,29 @@ impl Server {
     }
 }
 
-/// Why a session may not go on.
-pub(super) fn objection((role, verifier): &Label, serving: &Serving) -> Option<Fatal> {
+/// Why no session may go on, whosever it is, and how long it still may.
+pub(super) fn farewell(serving: &Serving) -> Option<(Order, Fatal)> {
+    let (order, text) = match serving.sessions {
+        Sessions::NotReady | Sessions::Accepted => return None,
+        Sessions::Restarting => (
+            Order::WhenIdle,
+            "terminating connection: the database restarts with another size, connect again",
+        ),
+        Sessions::Leaving => (Order::WhenIdle, STOPPED),
+        Sessions::Ended => (Order::Now, STOPPED),
+    };
+    Some((order, Fatal::new(sqlstate::ADMIN_SHUTDOWN, text)))
+}
+
+/// Why a session may not go on, and how long it still may.
+pub(super) fn objection((role, verifier): &Label, serving: &Serving) -> Option<(Order, Fatal)> {
     let current = serving.roles.get(role);
-    let text = if serving.sessions == Sessions::Ended {
-        "terminating connection: the database is being stopped"
-    } else if current.is_none() {
+    let text = if current.is_none() {
         "terminating connection: the role was removed"
     } else if verifier.is_some() && verifier.as_ref() != current {
         "terminating connection: the role's password was changed"
     } else {
-        return None;
+        return farewell(serving);
     };
-    Some(Fatal::new(sqlstate::ADMIN_SHUTDOWN, text))
+    Some((Order::Now, Fatal::new(sqlstate::ADMIN_SHUTDOWN, text)))
 }
