@@ -146,7 +146,8 @@ impl<'name> Retry<'name> {
             return Err(self.error(fault));
         }
         tracing::debug!(error = ?fault.source, self.doing, self.name, "trying again");
-        let doubled = PAUSE_MS.0 << (self.attempts - 1).min(16);
+        // None was made yet where a body breaks that an earlier call began to read.
+        let doubled = PAUSE_MS.0 << self.attempts.saturating_sub(1).min(16);
         let pause = doubled.min(PAUSE_MS.1);
         // Whoever fails together does not come back together.
         let pause = pause / 2 + rand::rng().random_range(0..=pause / 2);
