@@ -32,10 +32,23 @@ pub enum RouteState {
     Awake { node: NodeAddress },
     /// Wakes on connect: authenticate, then call `wake`.
     Asleep,
+    /// The node at this address has been told to serve and its engine is on the way: sessions of
+    /// authenticated clients may be sent there and wait.
+    Starting { node: NodeAddress },
     /// Suspended by its owner: connections are refused until it is resumed.
     Suspended,
-    /// Being created, restarted or repaired: `wake` waits for it.
+    /// Being created or repaired, with no node yet: `wake` waits for one.
     Pending,
+}
+
+impl RouteState {
+    /// Where sessions of authenticated clients go.
+    pub const fn node(&self) -> Option<&NodeAddress> {
+        match self {
+            Self::Awake { node } | Self::Starting { node } => Some(node),
+            Self::Asleep | Self::Suspended | Self::Pending => None,
+        }
+    }
 }
 
 /// Where a node takes connections of an edge.
@@ -71,7 +84,7 @@ pub struct Resolve {
 }
 
 /// Asks that a database be awake. The caller has authenticated a client of it. The answer comes
-/// when it serves, or at the call's deadline with the state it has then.
+/// when a node serves it or is about to, or at the call's deadline with the state it has then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     pub region: String,

@@ -3,7 +3,7 @@
 use crate::parent_address::ParentAddress;
 use clap::{Args, Parser, ValueEnum};
 use lumadb_contract::id::DatabaseId;
-use lumadb_data_plane::engine::Stage;
+use lumadb_data_plane::engine::{Settings, Stage};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub(crate) enum Arguments {
     /// Runs the node: serves clients, counts, keeps the engine as the parent wants it.
     Run(RunArguments),
     /// Runs the engine's helper, as the user that owns the data folder.
-    Engine(InstanceArguments),
+    Engine(HelperArguments),
     /// Makes the data folder of a database that does not exist yet.
     Prepare(PrepareArguments),
     /// Makes the extensions of an unpacked engine agree with the list of what tenants may create.
@@ -35,6 +35,32 @@ pub(crate) struct InstanceArguments {
     pub(crate) instance_dir: PathBuf,
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HelperArguments {
+    #[command(flatten)]
+    pub(crate) instance: InstanceArguments,
+    /// Starts the engine at once, for so many clients, and does not wait for the node to say so.
+    #[arg(long, requires_all = ["milli_vcpu", "memory_mib"])]
+    pub(crate) connections_max: Option<u16>,
+    /// Its processor time, thousandths of a vCPU.
+    #[arg(long, requires = "connections_max")]
+    pub(crate) milli_vcpu: Option<u32>,
+    /// Its memory, mebibytes.
+    #[arg(long, requires = "connections_max")]
+    pub(crate) memory_mib: Option<u32>,
+}
+
+impl HelperArguments {
+    /// What the engine is started with at once; `None`: it waits for its node.
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        Some(Settings {
+            connections_max: self.connections_max?,
+            milli_vcpu: self.milli_vcpu?,
+            memory_mib: self.memory_mib?,
+        })
+    }
 }
 
 #[derive(Debug, Args)]

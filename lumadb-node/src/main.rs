@@ -4,7 +4,7 @@
 mod arguments;
 mod parent_address;
 
-use arguments::{Arguments, EngineArguments, InstanceArguments, PrepareArguments, RunArguments};
+use arguments::{Arguments, EngineArguments, HelperArguments, PrepareArguments, RunArguments};
 use clap::Parser;
 use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
 use lumadb_data_plane::batch;
@@ -101,11 +101,12 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
     Ok(node_run(config, end.received()).await?)
 }
 
-async fn engine(arguments: InstanceArguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
+async fn engine(arguments: HelperArguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
     let end = end_signals()?;
-    let engine = EngineDir::open(&arguments.engine.engine_dir)?;
-    let instance = InstanceDir::open(&arguments.instance_dir)?;
-    Ok(helper_run(engine, instance, log, end.received()).await?)
+    let start = arguments.settings();
+    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let instance = InstanceDir::open(&arguments.instance.instance_dir)?;
+    Ok(helper_run(engine, instance, log, start, end.received()).await?)
 }
 
 async fn data_folder(arguments: PrepareArguments) -> Result<(), Failure> {

@@ -139,7 +139,8 @@ impl RouteRow {
 }
 
 /// What an edge may do with a client: a node's address is told only when what was observed belongs
-/// to what is desired now, so that nobody is sent to a node that is falling asleep.
+/// to what is desired now, so that nobody is sent to a node that is falling asleep. One that is
+/// only starting has an address as well: clients wait there, where readiness is known first.
 fn state(
     desired: Desired,
     observed: Observed,
@@ -152,6 +153,7 @@ fn state(
         (Desired::Running, Observed::Running, Some(Json(node))) if is_current => {
             RouteState::Awake { node }
         }
+        (Desired::Running, Observed::Pending, Some(Json(node))) => RouteState::Starting { node },
         (Desired::Running, ..) => RouteState::Pending,
     }
 }

@@ -172,7 +172,12 @@ fn record(row: &ClaimedDatabase, observation: &Observation) -> Record {
                 observed,
                 observed_generation,
                 incarnation_id: Some(status.incarnation_id),
-                node_address: Some(node_address.clone()),
+                // Nobody is sent to a node that stops or that cannot start.
+                node_address: matches!(
+                    status.phase,
+                    InstancePhase::Starting | InstancePhase::Ready
+                )
+                .then(|| node_address.clone()),
                 engine_minor: status.engine_version.clone().or(before.engine_minor),
                 system_identifier: status
                     .system_identifier

@@ -8,7 +8,7 @@ use super::spec::{KnownSpec, SpecError, spec_read};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use super::supervisor::{Supervisor, storage_measure};
-use crate::engine::{InstanceDir, Machine};
+use crate::engine::{AtRest, InstanceDir, Machine};
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
 use crate::protocol::postgres;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
@@ -121,13 +121,14 @@ pub async fn node_run(
     };
     let supervisor = Supervisor {
         instance: config.instance.clone(),
-        machine: machine()?,
+        machine: Machine::this().ok_or(NodeError::Machine)?,
         state: state.clone(),
         specs: specs.subscribe(),
         link: EngineLink::start(&config.instance, incarnation.first_order),
         status: status.clone(),
         meter: meter_handle.clone(),
         applied: None,
+        at_rest: AtRest::take(&config.instance),
         written: spec_read(&config.instance.spec_file(), config.database_id)?,
         leave_until: None,
     };
@@ -268,13 +269,6 @@ fn hello(config: &NodeConfig, incarnation_id: IncarnationId) -> NodeHello {
         node_version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
     }
-}
-
-fn machine() -> Result<Machine, NodeError> {
-    std::fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| Machine::of_meminfo(&text))
-        .ok_or(NodeError::Machine)
 }
 
 /// Measures the stored bytes: when the engine is ready, and every so often after that.

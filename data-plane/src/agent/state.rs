@@ -7,15 +7,19 @@ use lumadb_contract::scram::ScramVerifier;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// What becomes of client connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sessions {
-    /// The engine is not ready (starting, recovering, stopped): new ones are refused, open ones
+    /// Nothing says that the engine shall run, or it is to stop: new ones are refused, open ones
     /// live or die with their own connection to the engine.
     #[default]
     NotReady,
+    /// The engine is on its way: new ones wait for it.
+    Awaited,
     /// New ones are taken.
     Accepted,
     /// The engine is about to restart, or does: new ones wait, open ones end between transactions.
@@ -121,12 +125,14 @@ impl NodeState {
         let mut closed = false;
         self.serving.send_if_modified(|current| {
             closed = self.counters.connections() == 0;
-            let opens = matches!(current.sessions, Sessions::Accepted | Sessions::Restarting);
-            if closed && opens {
+            let open = matches!(
+                current.sessions,
+                Sessions::Accepted | Sessions::Awaited | Sessions::Restarting
+            );
+            if closed && open {
                 Arc::make_mut(current).sessions = Sessions::NotReady;
-                return true;
             }
-            false
+            closed && open
         });
         closed
     }
@@ -152,6 +158,18 @@ impl NodeState {
         })
     }
 
+    /// As [`Self::admit`], waiting up to `longest` for an engine that is on its way.
+    pub async fn admit_awaited(self: &Arc<Self>, longest: Duration) -> Result<Admission, Refusal> {
+        let mut serving = self.subscribe();
+        let on_its_way = |serving: &Arc<Serving>| {
+            matches!(serving.sessions, Sessions::Awaited | Sessions::Restarting)
+        };
+        let settled = serving.wait_for(|serving| !on_its_way(serving));
+        // In any case it is the state that says whether there is a place.
+        let _ = timeout(longest, settled).await;
+        self.admit()
+    }
+
     /// How many client connections are open, and that one came or went.
     pub(crate) fn connections(&self) -> watch::Receiver<u32> {
         self.connections.subscribe()
@@ -175,6 +193,7 @@ impl Drop for Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::Instant;
 
     fn serving(connections_max: u16) -> Serving {
         Serving {
@@ -208,5 +227,28 @@ mod tests {
         drop(admitted);
         assert!(state.close_if_idle());
         assert_eq!(state.admit().err(), Some(Refusal::NotReady));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_waits_for_an_engine_on_its_way_and_for_no_other() {
+        let state = NodeState::new("engine".into());
+        let longest = Duration::from_secs(1);
+        let at_once = Instant::now();
+        assert!(state.admit_awaited(longest).await.is_err());
+        assert_eq!(at_once.elapsed(), Duration::ZERO);
+        state.serve(Serving {
+            sessions: Sessions::Awaited,
+            ..serving(1)
+        });
+        assert!(state.admit_awaited(longest).await.is_err());
+        assert_eq!(at_once.elapsed(), longest);
+        let waiting = tokio::spawn({
+            let state = state.clone();
+            async move { state.admit_awaited(longest).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        state.serve(serving(1));
+        waiting.await.expect("runs").expect("is admitted");
+        assert!(state.close_if_idle());
     }
 }

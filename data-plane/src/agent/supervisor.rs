@@ -7,8 +7,8 @@ use super::spec::{KnownSpec, SpecError, spec_write};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use crate::engine::{
-    AdminSession, ApplyError, Change, Command, ConfigFiles, EnginePhase, InstanceDir, Machine,
-    Settings, StopMode, tenancy_apply,
+    AdminSession, ApplyError, AtRest, Change, Command, ConfigFiles, EnginePhase, InstanceDir,
+    Machine, Settings, StopMode, tenancy_apply,
 };
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub(crate) struct Supervisor {
     pub(crate) meter: MeterHandle,
     /// The spec that is in force, and the engine's process in which it is.
     pub(crate) applied: Option<(InstanceSpec, u32)>,
+    /// What the engine held when it ended, until it has been started since.
+    pub(crate) at_rest: Option<AtRest>,
     /// The spec on disk. What changes without a new generation must get there too.
     pub(crate) written: Option<InstanceSpec>,
     /// Until when sessions that were asked to leave may go on.
@@ -144,6 +146,9 @@ impl Supervisor {
             self.not_ready(report.phase, report.error);
             return Look::Settled;
         };
+        if self.at_rest.take() == Some(AtRest::of(spec)) {
+            self.accept(spec);
+        }
         let writing = self.write(spec);
         match self.bring_into_force(spec).await {
             Ok(()) => {
@@ -200,7 +205,9 @@ impl Supervisor {
         let mut next = Serving::of_spec(spec);
         next.sessions = match current.sessions {
             Sessions::Accepted | Sessions::Restarting => current.sessions,
-            Sessions::NotReady | Sessions::Leaving | Sessions::Ended => Sessions::NotReady,
+            Sessions::NotReady | Sessions::Awaited | Sessions::Leaving | Sessions::Ended => {
+                Sessions::Awaited
+            }
         };
         next.roles
             .retain(|name, _| current.roles.contains_key(name));
@@ -209,9 +216,12 @@ impl Supervisor {
 
     fn not_ready(&mut self, phase: EnginePhase, error: Option<String>) {
         let mut serving = Serving::clone(&self.state.serving());
-        if serving.sessions != Sessions::Restarting || error.is_some() {
-            serving.sessions = Sessions::NotReady;
-        }
+        serving.sessions = match serving.sessions {
+            // It may be long until it starts; whoever comes shall hear so.
+            _ if error.is_some() => Sessions::NotReady,
+            Sessions::Restarting => Sessions::Restarting,
+            _ => Sessions::Awaited,
+        };
         self.state.serve(serving);
         self.status.update(|status| {
             status.phase = match phase {
@@ -223,9 +233,10 @@ impl Supervisor {
     }
 
     async fn bring_into_force(&self, spec: &InstanceSpec) -> Result<(), StepError> {
-        tenancy_apply(&self.instance, spec).await?;
+        let session = AdminSession::open(&self.instance).await?;
+        tenancy_apply(&self.instance, &session, spec).await?;
         if self.status.read().system_identifier.is_none() {
-            let identity = AdminSession::open(&self.instance).await?.identity().await?;
+            let identity = session.identity().await?;
             self.status.update(|status| {
                 status.system_identifier = Some(identity.system_identifier);
                 status.engine_version = Some(identity.version);
@@ -234,10 +245,14 @@ impl Supervisor {
         Ok(())
     }
 
-    fn ready(&mut self, spec: &InstanceSpec, error: Option<String>) {
+    fn accept(&self, spec: &InstanceSpec) {
         let mut serving = Serving::of_spec(spec);
         serving.sessions = Sessions::Accepted;
         self.state.serve(serving);
+    }
+
+    fn ready(&mut self, spec: &InstanceSpec, error: Option<String>) {
+        self.accept(spec);
         self.leave_until = None;
         self.status.update(|status| {
             status.phase = InstancePhase::Ready;
@@ -308,10 +323,14 @@ impl Supervisor {
                 }
             }
         }
-        self.applied = None;
+        let applied = self.applied.take().map(|(applied, _)| AtRest::of(&applied));
         if !self.wants_rest() {
             self.specs.mark_changed();
+            self.at_rest = applied;
             return Look::Settled;
+        }
+        if let Some(Err(error)) = applied.map(|applied| applied.leave(&self.instance)) {
+            tracing::warn!(%error, "the next start will be slower");
         }
         let writing = self.write(spec);
         let written = self.written(writing).await;

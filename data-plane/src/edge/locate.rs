@@ -165,7 +165,7 @@ impl Locator {
         self.metrics.wakes.fetch_add(1, Relaxed);
         let answer = self.control.wake(id, self.wake_timeout).await;
         match &answer {
-            Ok(Some(route)) if matches!(route.state, RouteState::Awake { .. }) => {}
+            Ok(Some(route)) if route.state.node().is_some() => {}
             _ => {
                 self.metrics.wakes_failed.fetch_add(1, Relaxed);
             }

@@ -34,39 +34,43 @@ impl Shared {
         loop {
             match &known.route.state {
                 RouteState::Suspended => return Err(suspended(id)),
-                RouteState::Awake { node } => match node::dial(node, &opening, None).await {
-                    Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
-                        Ok(stream) => return Ok(stream),
-                        Err(error) => tracing::warn!(%error, %id, "a session was not registered"),
-                    },
-                    Ok((_, Verdict::TooManyConnections)) => {
-                        return Err(Refused::new(
-                            Outcome::TooManyConnections,
-                            sqlstate::TOO_MANY_CONNECTIONS,
-                            format!(
-                                "too many connections: all {} of database {id} are in use",
-                                known.route.connections_max
-                            ),
-                        ));
+                RouteState::Awake { node } | RouteState::Starting { node } => {
+                    match node::dial(node, &opening, None).await {
+                        Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
+                            Ok(stream) => return Ok(stream),
+                            Err(error) => {
+                                tracing::warn!(%error, %id, "a session was not registered")
+                            }
+                        },
+                        Ok((_, Verdict::TooManyConnections)) => {
+                            return Err(Refused::new(
+                                Outcome::TooManyConnections,
+                                sqlstate::TOO_MANY_CONNECTIONS,
+                                format!(
+                                    "too many connections: all {} of database {id} are in use",
+                                    known.route.connections_max
+                                ),
+                            ));
+                        }
+                        Ok(_) | Err(NodeError::Unreachable(_)) => {}
+                        Err(error) => tracing::warn!(%error, %id, "a node did not take a session"),
                     }
-                    Ok(_) | Err(NodeError::Unreachable(_)) => {}
-                    Err(error) => tracing::warn!(%error, %id, "a node did not take a session"),
-                },
+                }
                 RouteState::Asleep | RouteState::Pending => {}
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
                 return Err(not_now(id));
             }
-            let was_awake = matches!(known.route.state, RouteState::Awake { .. });
+            let had_node = known.route.state.node().is_some();
             match timeout(remaining, self.locator.wake(id)).await {
                 Ok(Ok(Some(woken))) => known = woken,
                 Ok(Ok(None)) => return Err(self.unknown(id)),
                 // A node that is restarting comes back without the control plane, too.
-                Ok(Err(())) if was_awake => {}
+                Ok(Err(())) if had_node => {}
                 Ok(Err(())) | Err(_) => return Err(not_now(id)),
             }
-            if was_awake {
+            if had_node {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(pause_max);
             }
@@ -79,7 +83,7 @@ impl Shared {
         let Some(known) = self.locator.table().by_number(number) else {
             return;
         };
-        let RouteState::Awake { node } = &known.route.state else {
+        let Some(node) = known.route.state.node() else {
             return;
         };
         let opening = Opening::Cancel(handoff::Cancel {

@@ -1,4 +1,5 @@
-//! PostgreSQL's configuration files, made from granted compute. Pure.
+//! PostgreSQL's configuration files, made from granted compute. Pure, but for the question how
+//! large this machine is.
 
 use lumadb_contract::instance::InstanceSpec;
 use lumadb_contract::name::PLATFORM_ROLE;
@@ -56,6 +57,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The one that this runs on; `None` if it does not tell.
+    pub fn this() -> Option<Self> {
+        Self::of_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    }
+
     /// From the content of `/proc/meminfo`.
     pub fn of_meminfo(text: &str) -> Option<Self> {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;

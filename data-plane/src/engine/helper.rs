@@ -4,7 +4,7 @@
 //! and tells every connected node what the engine is. It ends when told to, or by SIGTERM, and
 //! takes the engine with it; killed, it leaves the engine to its successor.
 
-use super::config::{Change, ConfigFiles};
+use super::config::{Change, ConfigFiles, Machine, Settings};
 use super::directory::EngineDir;
 use super::helper_protocol::{
     Command, EnginePhase, EngineReport, FrameError, Order, frame_read, frame_write,
@@ -33,6 +33,9 @@ const RESTART_PAUSE_MS: (u64, u64) = (50, 10_000);
 /// An engine that ran so long, seconds, was well: the pauses begin anew.
 const WELL_AFTER_SECONDS: u64 = 30;
 
+/// Number of an order that came from no node: theirs begin above it.
+const NUMBER_OF_NO_NODE: u64 = 0;
+
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     #[error("another helper serves {}", path.display())]
@@ -49,11 +52,14 @@ pub enum HelperError {
 }
 
 /// Serves `run/engine.sock` until told to exit, or until `ended` completes; the engine is stopped
-/// when it returns. What the engine prints goes to `log`.
+/// when it returns. With `start` the engine is started at once, while the node is still on its way:
+/// the node's order, which is the same unless the spec changed meanwhile, finds it running. What the
+/// engine prints goes to `log`.
 pub async fn helper_run(
     engine: EngineDir,
     instance: InstanceDir,
     log: Arc<BoundedLog>,
+    start: Option<Settings>,
     ended: impl Future<Output = ()>,
 ) -> Result<(), HelperError> {
     let _lock = lock(&instance)?;
@@ -61,7 +67,13 @@ pub async fn helper_run(
     let path = instance.engine_output();
     let output = EngineOutput::open(&instance, log).map_err(fault("opening", &path))?;
     let output = Arc::new(output);
-    let (orders, _) = watch::channel(None);
+    let first = start.zip(Machine::this()).map(|(settings, machine)| Order {
+        number: NUMBER_OF_NO_NODE,
+        command: Command::Run {
+            config: Box::new(ConfigFiles::new(settings, machine)),
+        },
+    });
+    let (orders, _) = watch::channel(first);
     let (reports, _) = watch::channel(EngineReport {
         phase: EnginePhase::Stopped,
         settled: None,
@@ -92,7 +104,7 @@ pub async fn helper_run(
             () = &mut ended, if !told_to_end => {
                 told_to_end = true;
                 let mode = StopMode::Fast;
-                orders.send_replace(Some(Order { number: 0, command: Command::Exit { mode } }));
+                orders.send_replace(Some(Order { number: NUMBER_OF_NO_NODE, command: Command::Exit { mode } }));
             }
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 tokio::spawn(serve_node(stream, orders.clone(), reports.subscribe()));

@@ -81,6 +81,11 @@ impl InstanceDir {
         self.run().join(".s.PGSQL.5432")
     }
 
+    /// What the engine holds while it is at rest.
+    pub(super) fn at_rest(&self) -> PathBuf {
+        self.run().join("at-rest.json")
+    }
+
     /// The node's own files: spec, incarnation, spool.
     pub fn node(&self) -> PathBuf {
         self.root.join("node")

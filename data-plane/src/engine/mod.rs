@@ -16,6 +16,7 @@
 //! This folder knows nothing of protocols, metering or the parent.
 
 mod admin;
+mod at_rest;
 mod config;
 mod directory;
 mod extensions;
@@ -28,6 +29,7 @@ mod prepare;
 mod tenancy;
 
 pub use admin::{AdminError, AdminSession, EngineIdentity};
+pub use at_rest::AtRest;
 pub use config::{Change, ConfigFiles, Machine, Settings};
 pub use directory::{EngineDir, EngineDirError};
 pub use extensions::{Extension, SetupError, engine_setup, extensions};

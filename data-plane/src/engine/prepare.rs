@@ -8,6 +8,7 @@
 //! A folder whose preparation failed is thrown away by whoever asked for it.
 
 use super::admin::{AdminError, AdminSession};
+use super::at_rest::AtRest;
 use super::config::{ConfigFiles, Machine, Settings};
 use super::directory::EngineDir;
 use super::helper::{HelperError, write_config};
@@ -24,7 +25,8 @@ use tokio::time::timeout;
 const PATIENCE_SECONDS: u64 = 60;
 
 /// What every database has before it belongs to anyone. `owner` and `main` are the names that the
-/// control plane gives unless asked for others; the role cannot log in until it has a password.
+/// control plane gives unless asked for others; whoever is not the node reaches no engine, and the
+/// node lets nobody in whom no spec names.
 /// Tenants may connect to `postgres`, where they can make nothing: tools that create and drop
 /// databases, such as Django's test runner, do it from there.
 const SETUP: &str = "\
@@ -33,7 +35,7 @@ const SETUP: &str = "\
     create schema lumadb;
     create extension pg_stat_statements schema lumadb;
     create table lumadb.logical_databases (name text primary key, oid oid not null);
-    create role owner nologin createdb;
+    create role owner login createdb;
 ";
 
 const SETUP_DATABASE: &str = "create database main owner owner";
@@ -124,7 +126,12 @@ async fn setup(engine: &EngineDir, instance: &InstanceDir) -> Result<(), Prepare
         Err(_) => Err(PrepareError::Timeout),
     };
     running.stop(StopMode::Fast, patience).await?;
-    made
+    made?;
+    // A new database starts without it, only later.
+    if let Err(error) = AtRest::new("owner", "main").leave(instance) {
+        tracing::warn!(%error, "the next start will be slower");
+    }
+    Ok(())
 }
 
 async fn make_common_things(instance: &InstanceDir) -> Result<(), PrepareError> {

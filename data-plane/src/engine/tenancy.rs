@@ -21,11 +21,16 @@ use tokio_postgres::SimpleQueryRow;
 #[error("roles and logical databases were not applied")]
 pub struct ApplyError(#[from] AdminError);
 
-/// Makes the engine's roles and logical databases what `spec` says. The engine runs.
-pub async fn tenancy_apply(instance: &InstanceDir, spec: &InstanceSpec) -> Result<(), ApplyError> {
+/// Makes the engine's roles and logical databases what `spec` says. The engine runs, and `session`
+/// is in the platform's own logical database.
+pub async fn tenancy_apply(
+    instance: &InstanceDir,
+    session: &AdminSession,
+    spec: &InstanceSpec,
+) -> Result<(), ApplyError> {
     let tenancy = Tenancy {
         socket: instance.engine_socket(),
-        session: AdminSession::open(instance).await?,
+        session,
         spec,
     };
     let roles = tenancy.roles_read().await?;
@@ -38,7 +43,7 @@ pub async fn tenancy_apply(instance: &InstanceDir, spec: &InstanceSpec) -> Resul
 
 struct Tenancy<'a> {
     socket: PathBuf,
-    session: AdminSession,
+    session: &'a AdminSession,
     spec: &'a InstanceSpec,
 }
 

@@ -79,6 +79,29 @@ async fn a_node_that_restarts_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_client_waits_at_a_node_that_is_starting() {
+    let world = World::new(asleep(false)).await;
+    let RouteState::Awake { node } = (world.control.on_wake.lock().expect("free"))() else {
+        panic!("the node has an address");
+    };
+    *world.control.on_wake.lock().expect("free") =
+        Box::new(move || RouteState::Starting { node: node.clone() });
+    let mut serving = (*world.state.serving()).clone();
+    serving.sessions = Sessions::Awaited;
+    world.state.serve(serving.clone());
+    let state = world.state.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        serving.sessions = Sessions::Accepted;
+        state.serve(serving);
+    });
+    plain(world.edge, &config())
+        .await
+        .expect("in, once the engine is ready");
+    assert_eq!(world.control.wakes.load(Relaxed), 1);
+}
+
+#[tokio::test]
 async fn connected_and_new_clients_are_served_while_the_control_plane_is_away() {
     let mut world = World::new(Wishes::default()).await;
     let before = plain(world.edge, &config()).await.expect("in");

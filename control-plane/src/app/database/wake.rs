@@ -22,8 +22,8 @@ pub async fn resolve(
     Ok(route)
 }
 
-/// Has a sleeping database run and waits until it does, at most `longest`; then answers with the
-/// route as it is. A suspended one stays suspended.
+/// Has a sleeping database run and waits until it does or its node takes sessions that wait for
+/// it, at most `longest`; then answers with the route as it is. A suspended one stays suspended.
 pub async fn wake(
     platform: &Platform,
     region: &str,
@@ -36,7 +36,10 @@ pub async fn wake(
         let route = resolve(platform, region, database).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         match route.as_ref().map(|route| &route.state) {
-            None | Some(RouteState::Awake { .. } | RouteState::Suspended) => return Ok(route),
+            None
+            | Some(
+                RouteState::Awake { .. } | RouteState::Starting { .. } | RouteState::Suspended,
+            ) => return Ok(route),
             Some(RouteState::Asleep | RouteState::Pending) if left.is_zero() => return Ok(route),
             Some(RouteState::Asleep) => {
                 let mut tx = platform.store.region().await?;

@@ -89,6 +89,23 @@ impl InstancePrograms {
     }
 }
 
+impl InstancePrograms {
+    /// The helper of an engine that shall run as `spec` says, and need not wait for its node.
+    fn engine_of(&self, spec: &InstanceSpec) -> Arc<Program> {
+        let mut engine = Program::clone(&self.engine);
+        for (name, value) in [
+            ("--connections-max", u32::from(spec.connections_max)),
+            ("--milli-vcpu", spec.compute.milli_vcpu),
+            ("--memory-mib", spec.compute.memory_mib),
+        ] {
+            engine
+                .arguments
+                .extend([name.into(), value.to_string().into()]);
+        }
+        Arc::new(engine)
+    }
+}
+
 /// What the task of an instance works with.
 #[derive(Debug)]
 pub struct InstanceParts {
@@ -224,7 +241,7 @@ impl Steering {
                 if spec.run == RunState::Running {
                     self.parts.expected.push(spec.clone());
                     self.engine
-                        .wish(Wish::Run(self.parts.programs.engine.clone()));
+                        .wish(Wish::Run(self.parts.programs.engine_of(spec)));
                     self.node.wish(Wish::Run(self.parts.programs.node.clone()));
                 } else if running {
                     self.parts.expected.push(spec.clone());

@@ -26,8 +26,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
-/// Longest time that an authenticated client waits for an engine that restarts.
-const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait of an authenticated client for an engine that is on its way or restarts.
+const READY_WAIT: Duration = Duration::from_secs(30);
 
 impl Server {
     /// A connection of the edge: says what it is for, then is it.
@@ -59,7 +59,7 @@ impl Server {
         mut stream: UnixStream,
         session: handoff::Session,
     ) -> Result<(), HandoverError> {
-        let admission = match self.state.admit() {
+        let admission = match self.state.admit_awaited(READY_WAIT).await {
             Ok(admission) => admission,
             Err(Refusal::NotReady) => return answer(&mut stream, Verdict::NotReady).await,
             Err(Refusal::TooManyConnections { .. }) => {
@@ -234,18 +234,9 @@ impl Server {
         }
     }
 
-    /// Counts a client in, after the engine has restarted if it does so now.
-    async fn admission(&self) -> Result<Admission, Refusal> {
-        let mut changes = self.state.subscribe();
-        let restarted = changes.wait_for(|serving| serving.sessions != Sessions::Restarting);
-        // In any case it is the state that says whether there is a place.
-        let _ = tokio::time::timeout(RESTART_TIMEOUT, restarted).await;
-        self.state.admit()
-    }
-
     /// Counts an authenticated client in, or tells it why not.
     async fn admit(&self, client: ClientStream) -> Result<(ClientStream, Admission), Verdict> {
-        let refusal = match self.admission().await {
+        let refusal = match self.state.admit_awaited(READY_WAIT).await {
             Ok(admission) => return Ok((client, admission)),
             Err(refusal) => refusal,
         };
