@@ -39,7 +39,7 @@ impl Shared {
                         Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
                             Ok(stream) => return Ok(stream),
                             Err(error) => {
-                                tracing::warn!(%error, %id, "a session was not registered")
+                                tracing::warn!(%error, %id, "a session was not registered");
                             }
                         },
                         Ok((_, Verdict::TooManyConnections)) => {

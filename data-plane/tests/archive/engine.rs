@@ -134,7 +134,7 @@ impl Engine {
     }
 
     pub(super) fn sql(&self, sql: &str) -> String {
-        self.try_sql(sql).unwrap_or_else(|| panic!("failed: {sql}"))
+        self.try_sql(sql).expect(sql)
     }
 }
 

@@ -47,13 +47,13 @@ impl WalStream {
             let message = stream.wire.expect(DOING).await?;
             match message.tag {
                 b'W' => return Ok(stream),
-                // Nothing to stream: the timeline ended where we wanted to begin.
-                b'T' => {}
                 b'D' => stream.next = next_timeline(message.body),
                 b'Z' => {
                     stream.over = true;
                     return Ok(stream);
                 }
+                // A row's description (`T`) among them: there is nothing to stream, because the
+                // timeline ended where we wanted to begin.
                 _ => {}
             }
         }

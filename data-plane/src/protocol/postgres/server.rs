@@ -157,7 +157,7 @@ impl Server {
 /// Why no session may go on, whosever it is, and how long it still may.
 pub(super) fn farewell(serving: &Serving) -> Option<(Order, Fatal)> {
     let (order, text) = match serving.sessions {
-        Sessions::NotReady | Sessions::Accepted => return None,
+        Sessions::NotReady | Sessions::Awaited | Sessions::Accepted => return None,
         Sessions::Restarting => (
             Order::WhenIdle,
             "terminating connection: the database restarts with another size, connect again",
