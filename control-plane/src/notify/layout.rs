@@ -26,15 +26,15 @@ pub(crate) fn render(title: &str, layout: &Layout<'_>) -> (String, String) {
     let html = format!(
         r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
-<body style="margin:0;background:#f4f5f7;font-family:-apple-system,'Segoe UI',Roboto,sans-serif;color:#1b1f27">
-<div style="max-width:520px;margin:32px auto;background:#ffffff;border:1px solid #e3e6eb;border-radius:12px;padding:32px">
+<body style="margin:0;background:#faf9f6;font-family:-apple-system,'Segoe UI',Roboto,sans-serif;color:#1d1a14">
+<div style="max-width:520px;margin:32px auto;background:#ffffff;border:1px solid #e6e2d9;border-radius:12px;padding:32px">
 <p style="margin:0 0 24px;font-size:15px;font-weight:600;letter-spacing:.01em">LumaDB Cloud</p>
 <h1 style="margin:0 0 16px;font-size:22px;line-height:1.3">{title}</h1>
 <p style="margin:0 0 12px;font-size:15px;line-height:1.6">Hello {name},</p>
 <p style="margin:0 0 24px;font-size:15px;line-height:1.6">{lead}</p>
-<p style="margin:0 0 24px"><a href="{url}" style="display:inline-block;background:#1b1f27;color:#ffffff;text-decoration:none;font-size:15px;font-weight:600;padding:12px 20px;border-radius:8px">{button}</a></p>
-<p style="margin:0 0 16px;font-size:13px;line-height:1.6;color:#5c6470">{note}</p>
-<p style="margin:0;font-size:12px;line-height:1.6;color:#8a92a0;word-break:break-all">{url}</p>
+<p style="margin:0 0 24px"><a href="{url}" style="display:inline-block;background:#211d16;color:#ffffff;text-decoration:none;font-size:15px;font-weight:600;padding:12px 20px;border-radius:8px">{button}</a></p>
+<p style="margin:0 0 16px;font-size:13px;line-height:1.6;color:#5c564a">{note}</p>
+<p style="margin:0;font-size:12px;line-height:1.6;color:#716a5c;word-break:break-all">{url}</p>
 </div></body></html>
 "#
     );
