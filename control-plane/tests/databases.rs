@@ -324,9 +324,13 @@ async fn an_operation_is_followed_to_its_end() {
     let (cloud, ada) = start().await;
     let runtime = FakeRuntime::new();
     let (_, operation) = cloud.created(&ada, "a").await;
-    let _loop = cloud.start_loop(&runtime);
     let path = format!("/v1/operations/{operation}/events");
-    let events = cloud.get(&path).cookie(&ada.cookie).send().await;
+    let mut the_loop = None;
+    let events = cloud
+        .get(&path)
+        .cookie(&ada.cookie)
+        .send_and(|| the_loop = Some(cloud.start_loop(&runtime)))
+        .await;
     events.expect(200);
     let states: Vec<Value> = events
         .raw

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde_json::Value;
@@ -58,12 +59,24 @@ impl Call {
     }
 
     pub(crate) async fn send(self) -> Answer {
+        self.send_and(|| {}).await
+    }
+
+    /// Does `then` once the first part of the answer's body is there.
+    pub(crate) async fn send_and(self, then: impl FnOnce()) -> Answer {
         let what = format!("{} {}", self.request.method(), self.request.uri());
         let response = self.router.oneshot(self.request).await.expect("infallible");
         let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, 16 * 1024 * 1024)
-            .await
-            .expect("a body");
+        let mut frames = body.into_data_stream();
+        let mut body = Vec::new();
+        let mut then = Some(then);
+        while let Some(frame) = frames.next().await {
+            body.extend_from_slice(&frame.expect("a body"));
+            assert!(body.len() <= 16 * 1024 * 1024, "{what}: too long");
+            if let Some(then) = then.take() {
+                then();
+            }
+        }
         Answer {
             what,
             status: parts.status.as_u16(),
