@@ -8,7 +8,7 @@
 
 use super::instance_dir::InstanceDir;
 use crate::log::BoundedLog;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -19,8 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe;
 
-/// Most that is copied at once, bytes: as much as a pipe holds.
+/// What the pipe holds, bytes: half a second of an engine that logs every statement of a busy
+/// client, should the helper get no processor for so long.
+const PIPE_BYTES: i32 = 256 * 1024;
+
+/// Copied by one call, bytes.
 const COPY_BYTES: usize = 64 * 1024;
+
+/// Calls without a pause: what the pipe held, and not what is printed meanwhile.
+const COPIES: usize = 4;
 
 /// Pause between two copies, which takes lines together and bounds how much is written to the disk.
 const COPY_PAUSE: Duration = Duration::from_millis(20);
@@ -51,6 +58,8 @@ impl EngineOutput {
             // With an end to write of our own, it does not end with the engine.
             .read_write(true)
             .open_receiver(&path)?;
+        // One that cannot grow is as good, only fuller sooner.
+        let _ = fcntl(&receiver, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
         Ok(Self {
             path,
             receiver,
@@ -86,8 +95,11 @@ impl EngineOutput {
     /// Copies what is there now.
     pub(super) fn copy_rest(&self) {
         let mut buffer = vec![0; COPY_BYTES];
-        if let Ok(read) = self.receiver.try_read(&mut buffer) {
-            self.write(&buffer[..read]);
+        for _ in 0..COPIES {
+            match self.receiver.try_read(&mut buffer) {
+                Ok(read) if read > 0 => self.write(&buffer[..read]),
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 

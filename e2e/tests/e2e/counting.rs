@@ -21,7 +21,7 @@ async fn the_counter_read_by_api_equals_what_was_sent() -> Outcome<()> {
         pgbench(&database, &["-n", "-S", "-M", mode, "-c", "4", "-t", "500"]).await?;
     }
     pgbench(&database, &["-n", "-c", "2", "-t", "50"]).await?;
-    let sent = statements_logged(&cloud, &database)?;
+    let sent = statements_logged(&cloud, &database).await?;
     assert!(sent >= 6700, "the judge saw only {sent}");
     counter_becomes(&ada, &database, before + sent).await?;
 
@@ -45,7 +45,7 @@ async fn a_killed_node_never_counts_more_and_loses_at_most_what_was_unsealed() -
     };
     let mut bound = 0.0;
     for _ in 0..3 {
-        let sent_before = statements_logged(&cloud, &database)?;
+        let sent_before = statements_logged(&cloud, &database).await?;
         let start = Instant::now();
         let (bench, killed) = tokio::join!(
             pgbench(&database, &["-n", "-S", "-c", "4", "-T", "30"]),
@@ -58,13 +58,13 @@ async fn a_killed_node_never_counts_more_and_loses_at_most_what_was_unsealed() -
         assert!(bench.is_err(), "pgbench noticed nothing");
         let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
         let sent = f64::from(u32::try_from(
-            statements_logged(&cloud, &database)? - sent_before,
+            statements_logged(&cloud, &database).await? - sent_before,
         )?);
         // The rate of the busy part, for the tool's own start is in the elapsed time.
         bound += sent / (elapsed_ms - 500.0).max(1.0) * UNSEALED_MS_MAX + 4.0;
         serves_again(&database).await?;
     }
-    let sent = before + statements_logged(&cloud, &database)?;
+    let sent = before + statements_logged(&cloud, &database).await?;
     let counted = settled(&ada, &database).await?;
     assert!(sent > 1000, "the judge saw only {sent}");
     assert!(counted <= sent, "{counted} counted, {sent} sent");
@@ -80,7 +80,7 @@ async fn judged(cloud: &Cloud, ada: &Account, database: &Database) -> Outcome<u6
     let sql = "alter role owner set log_statement = 'all'";
     let instance = cloud.instance_dir(&database.id);
     cloud.admin_sql(&instance, "main", sql).await?;
-    let logged = statements_logged(cloud, database)?;
+    let logged = statements_logged(cloud, database).await?;
     Ok(settled(ada, database).await? - logged)
 }
 
@@ -133,10 +133,23 @@ async fn settled(ada: &Account, database: &Database) -> Outcome<u64> {
     }
 }
 
-/// Statements of the tenant in its engine's log.
-fn statements_logged(cloud: &Cloud, database: &Database) -> Outcome<u64> {
+/// Statements of the tenant in its engine's log, once it stands still: lines are copied into it a
+/// moment after they were printed.
+async fn statements_logged(cloud: &Cloud, database: &Database) -> Outcome<u64> {
     let name = format!("engine.{}.log", database.id);
-    let log = std::fs::read(cloud.data_dir().join("log").join(name))?;
+    let path = cloud.data_dir().join("log").join(name);
+    let mut length = 0;
+    let log = until("the log to stand still", Duration::from_secs(30), || {
+        let log = std::fs::read(&path);
+        let before = length;
+        length = log.as_ref().map_or(0, Vec::len);
+        async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let log = log?;
+            Ok((log.len() == before).then_some(log))
+        }
+    })
+    .await?;
     let log = String::from_utf8_lossy(&log);
     let sent = |line: &&str| line.contains("LOG:  statement: ") || line.contains("LOG:  execute ");
     Ok(log.lines().filter(sent).count() as u64)
