@@ -1,11 +1,21 @@
 //! Bodies.
 
 use crate::app::{AppError, ProblemType};
+use crate::http::BODY_BYTES_MAX;
+use axum::body::BodyDataStream;
 use axum::extract::{FromRequest, Request};
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Most that is read and thrown away of a body that is too long, bytes.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest time for it.
+const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// A body of JSON that is what `T` says. Types that are read this way carry
 /// `#[serde(deny_unknown_fields)]`.
@@ -15,35 +25,66 @@ pub struct ValidJson<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ValidJson<T> {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, AppError> {
         if !is_json(request.headers()) {
             return Err(AppError::rejected(
                 ProblemType::UnsupportedMediaType,
                 "Send the header `Content-Type: application/json`.",
             ));
         }
-        let body = read_body(request, state).await?;
+        let body = read_body(request).await?;
         parse(&body).map(Self)
     }
 }
 
-/// Reads the body, up to the limit that is set for the router.
-pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, AppError> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => payload_too_large(),
-            _ => AppError::rejected(
+/// Reads the body, up to the limit.
+///
+/// A body that is too long is read on for a while and thrown away: a client that sends all of it
+/// before it listens would otherwise hear a broken connection and not our answer. One that asks
+/// before it sends is answered at once.
+pub async fn read_body(request: Request) -> Result<Bytes, AppError> {
+    if asks_to_send_too_much(request.headers()) {
+        return Err(payload_too_large());
+    }
+    let mut parts = request.into_body().into_data_stream();
+    let mut body = BytesMut::new();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| {
+            AppError::rejected(
                 ProblemType::InvalidRequest,
                 "The body could not be read to its end.",
-            ),
-        })
+            )
+        })?;
+        if body.len() + part.len() > BODY_BYTES_MAX {
+            let _ = tokio::time::timeout(DISCARD_LIMIT, discard(parts)).await;
+            return Err(payload_too_large());
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
+}
+
+fn asks_to_send_too_much(headers: &HeaderMap) -> bool {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    headers.contains_key(EXPECT) && length.is_some_and(|length| length > BODY_BYTES_MAX as u64)
+}
+
+async fn discard(mut parts: BodyDataStream) {
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Some(Ok(part)) = parts.next().await {
+        let Some(less) = left.checked_sub(part.len()) else {
+            return;
+        };
+        left = less;
+    }
 }
 
 pub(super) fn payload_too_large() -> AppError {
     AppError::rejected(
         ProblemType::PayloadTooLarge,
-        format!("A body has at most {} bytes.", crate::http::BODY_BYTES_MAX),
+        format!("A body has at most {BODY_BYTES_MAX} bytes."),
     )
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn tie_key(request: Request, next: Next) -> Result<Response, Ap
     let (parts, body) = request.into_parts();
     let mut whole = Request::from_parts(parts.clone(), body);
     *whole.extensions_mut() = parts.extensions.clone();
-    let body = read_body(whole, &()).await?;
+    let body = read_body(whole).await?;
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(parts.method.as_str().as_bytes());
     hash.update(b" ");
