@@ -78,6 +78,9 @@ struct Arguments {
     /// Interleaved rounds
     #[arg(long)]
     rounds: Option<usize>,
+    /// Databases created in turn, to the first answer of each
+    #[arg(long)]
+    creations: Option<usize>,
     /// Length of one run of pgbench, seconds
     #[arg(long)]
     seconds: Option<u64>,
@@ -108,6 +111,7 @@ impl Arguments {
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(self.quick);
         settings.rounds = self.rounds.unwrap_or(settings.rounds);
+        settings.creations = self.creations.unwrap_or(settings.creations);
         settings.span = self.seconds.map_or(settings.span, Duration::from_secs);
         settings.soak = self.soak_seconds.map_or(settings.soak, Duration::from_secs);
         settings.awake = self.awake.unwrap_or(settings.awake);

@@ -14,7 +14,7 @@ const SECTION: &str = "connect";
 const POOL_SIZE: usize = 4;
 
 pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
-    let rounds = if settings.quick { 10 } else { 100 };
+    let rounds = settings.creations;
     let mut rows = creations(settings, POOL_SIZE, rounds).await?;
     rows.extend(creations(settings, 0, rounds / 5).await?);
     rows.extend(wakes(settings, rounds / 2).await?);

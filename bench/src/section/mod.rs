@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) rounds: usize,
     /// Length of one run of `pgbench`.
     pub(crate) span: Duration,
+    /// Databases created in turn; a fifth of them without a pool, and half as many wakes.
+    pub(crate) creations: usize,
     /// Time under pgbench before a node's memory is read.
     pub(crate) soak: Duration,
     /// Databases awake at once.
@@ -39,6 +41,7 @@ impl Settings {
             quick,
             rounds: if quick { 3 } else { 5 },
             span: Duration::from_secs(if quick { 2 } else { 5 }),
+            creations: if quick { 10 } else { 100 },
             soak: Duration::from_secs(if quick { 10 } else { 120 }),
             awake: if quick { 5 } else { 50 },
             asleep: if quick { 10 } else { 500 },
