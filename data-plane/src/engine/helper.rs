@@ -52,9 +52,10 @@ pub enum HelperError {
 }
 
 /// Serves `run/engine.sock` until told to exit, or until `ended` completes; the engine is stopped
-/// when it returns. With `start` the engine is started at once, while the node is still on its way:
-/// the node's order, which is the same unless the spec changed meanwhile, finds it running. What the
-/// engine prints goes to `log`.
+/// when it returns. With `start` an engine that does not run is started at once, while the node is
+/// still on its way: the node's order, which is the same unless the spec changed meanwhile, finds it
+/// running. One that an earlier helper left running is the node's to change, which lets its clients
+/// end their transactions first. What the engine prints goes to `log`.
 pub async fn helper_run(
     engine: EngineDir,
     instance: InstanceDir,
@@ -67,7 +68,9 @@ pub async fn helper_run(
     let path = instance.engine_output();
     let output = EngineOutput::open(&instance, log).map_err(fault("opening", &path))?;
     let output = Arc::new(output);
-    let first = start.zip(Machine::this()).map(|(settings, machine)| Order {
+    let running = Postmaster::adopt(&instance);
+    let start = start.filter(|_| running.is_none()).zip(Machine::this());
+    let first = start.map(|(settings, machine)| Order {
         number: NUMBER_OF_NO_NODE,
         command: Command::Run {
             config: Box::new(ConfigFiles::new(settings, machine)),
@@ -82,7 +85,7 @@ pub async fn helper_run(
     });
     let supervisor = Supervisor {
         engine,
-        running: Postmaster::adopt(&instance),
+        running,
         instance,
         output: output.clone(),
         orders: orders.subscribe(),

@@ -87,9 +87,7 @@ impl InstancePrograms {
             node: Arc::new(node),
         }
     }
-}
 
-impl InstancePrograms {
     /// The helper of an engine that shall run as `spec` says, and need not wait for its node.
     fn engine_of(&self, spec: &InstanceSpec) -> Arc<Program> {
         let mut engine = Program::clone(&self.engine);
