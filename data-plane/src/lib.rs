@@ -6,6 +6,7 @@
 //! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
 //! - [`agent`] is the node: it ties the others together and talks to the parent;
 //! - [`edge`] routes, authenticates and wakes; a library for the program that runs it;
+//! - [`sending`] sends what many connections have to say together;
 //! - [`log`] bounds the log of whatever process uses it.
 //!
 //! Invariants: a node starts and serves with no control plane; nothing that was counted is counted
@@ -22,3 +23,4 @@ pub(crate) mod files;
 pub mod log;
 pub mod metering;
 pub mod protocol;
+pub mod sending;

@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use config::Config;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::setup::Setup;
+use lumadb_data_plane::sending;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -135,7 +136,10 @@ fn runtime(threads: bool) -> std::io::Result<tokio::runtime::Runtime> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    builder.enable_all().build()
+    builder
+        .enable_all()
+        .on_thread_park(sending::send_all)
+        .build()
 }
 
 /// The data folder, the configuration, and the file that it came from.

@@ -14,6 +14,7 @@ use lumadb_data_plane::engine::{
     SetupError, engine_setup, helper_run, prepare,
 };
 use lumadb_data_plane::log::BoundedLog;
+use lumadb_data_plane::sending;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
+        .on_thread_park(sending::send_all)
         .build()?;
     let result = runtime.block_on(async {
         match arguments {
@@ -87,6 +89,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
 
 async fn node(arguments: RunArguments) -> Result<(), Failure> {
     batch::enter();
+    sending::gather();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;
     let config = NodeConfig {

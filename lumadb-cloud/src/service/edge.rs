@@ -9,12 +9,14 @@ use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_data_plane::batch;
 use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, Plaintext};
+use lumadb_data_plane::sending;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 /// Runs on one thread, as relays are fastest.
 pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
     batch::enter();
+    sending::gather();
     let mut signals = StopSignals::listen()?;
     let edge = Edge::bind(edge_config(data, config)?).await?;
     tracing::info!(addresses = ?edge.addresses(), "the edge serves");

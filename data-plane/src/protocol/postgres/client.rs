@@ -34,9 +34,9 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::fr
 
 #[derive(Debug)]
 pub enum ClientStream {
-    Tcp(TcpStream),
+    Tcp(QuietStream),
     Unix(QuietStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<QuietStream>>),
 }
 
 impl ClientStream {
@@ -53,6 +53,15 @@ impl ClientStream {
         let mut looked = [PollFd::new(stream, PollFlags::empty())];
         poll(&mut looked, Some(&Timespec::default())).is_ok()
             && looked[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Sends what the client did not take before. Ready when nothing of that is left.
+    pub fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = match self {
+            Self::Tcp(socket) | Self::Unix(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+        };
+        socket.poll_held(cx)
     }
 
     /// Closes in the way of TLS too: a client that awaits no more than that takes a bare end for an
@@ -246,6 +255,7 @@ pub async fn open(
     next: Next,
     tls: Option<&TlsServer>,
 ) -> Result<Opened, HandshakeError> {
+    let socket = QuietStream::new_tcp(socket)?;
     let (stream, server_name, binding) = match (next, tls) {
         (Next::ClientHello { direct }, Some(tls)) => {
             let stream = tls.acceptor().accept(socket).await?;

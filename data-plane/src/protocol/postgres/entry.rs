@@ -138,7 +138,9 @@ impl Server {
             .map_err(|_| HandshakeError::Closed)??;
         if next == Next::Packet && tls.is_some() && !address.ip().is_loopback() {
             let fatal = Fatal::new(sqlstate::INVALID_AUTHORIZATION, "connections must use TLS");
-            ClientStream::Tcp(socket).refuse(&fatal).await;
+            ClientStream::Tcp(QuietStream::new_tcp(socket)?)
+                .refuse(&fatal)
+                .await;
             return Ok(());
         }
         match self.greet(socket, next, tls.as_deref()).await {

@@ -334,6 +334,10 @@ impl<'a> Relay<'a> {
     }
 
     fn move_bytes(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<Cause> {
+        // A direction that stands still must not keep what was written in the other one. A failure
+        // shows below, in what is read or written next.
+        let _ = self.client.poll_held(cx);
+        let _ = self.engine.poll_held(cx);
         loop {
             let mut inspector = FromClient {
                 scanner: &mut self.from_client,
