@@ -7,7 +7,6 @@ use crate::rig::behind_edge::BehindEdge;
 use crate::rig::{Rig, Way};
 use crate::world::with_log;
 use lumadb_e2e::Outcome;
-use std::time::Duration;
 
 const SECTION: &str = "pgbench";
 
@@ -60,25 +59,17 @@ async fn measure_one(
     settings: &Settings,
 ) -> Outcome<Vec<Row>> {
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); ways.len()];
-    for round in 0..=settings.rounds {
+    for round in 0..settings.rounds {
         for turn in 0..ways.len() {
             // Another way begins each round, so that no one always follows the same.
             let index = (turn + round) % ways.len();
-            let span = if round == 0 {
-                Duration::from_secs(1)
-            } else {
-                settings.span
-            };
-            let run = pgbench::run(&ways[index].1, workload, span).await?;
-            // The first round only warms caches up.
-            if round > 0 {
-                runs[index].push(run);
-            }
+            runs[index].push(pgbench::run(&ways[index].1, workload, settings.span).await?);
         }
         settings.progress(&format!(
-            "pgbench {}{}: round {round} of {}",
+            "pgbench {}{}: round {} of {}",
             workload.name(),
             if tls { " with TLS" } else { "" },
+            round + 1,
             settings.rounds
         ));
     }
