@@ -19,6 +19,7 @@ pub mod batch;
 pub mod clock;
 pub mod edge;
 pub mod engine;
+pub(crate) mod errors;
 pub(crate) mod files;
 pub mod log;
 pub mod metering;

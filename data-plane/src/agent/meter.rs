@@ -175,7 +175,7 @@ impl Meter {
         let (spool, result) = worked.await?;
         self.spool = Some(spool);
         if let Err(error) = result {
-            tracing::error!(error = %super::node::chain(&error), "the usage spool");
+            tracing::error!(error = %crate::errors::chain(&error), "the usage spool");
         }
         Ok(())
     }

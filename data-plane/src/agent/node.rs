@@ -9,6 +9,7 @@ use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use super::supervisor::{Supervisor, storage_measure};
 use crate::engine::{AtRest, InstanceDir, Machine};
+use crate::errors::chain;
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
 use crate::protocol::postgres;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
@@ -73,20 +74,6 @@ pub enum NodeError {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Meter(#[from] MeterError),
-}
-
-/// An error and all that caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Runs a node until its parent wants the instance at rest, or until `shutdown` completes: then the

@@ -69,7 +69,7 @@ impl ParentLink {
             match self.attach().await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!(error = %super::node::chain(&error), "no stream to the parent");
+                    tracing::debug!(error = %crate::errors::chain(&error), "no stream to the parent");
                 }
             }
             if began.elapsed() > Duration::from_secs(GOOD_AFTER_SECONDS) {

@@ -2,7 +2,6 @@
 
 use super::engine_link::EngineLink;
 use super::meter::MeterHandle;
-use super::node::chain;
 use super::spec::{KnownSpec, SpecError, spec_write};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
@@ -10,6 +9,7 @@ use crate::engine::{
     AdminSession, ApplyError, AtRest, Change, Command, ConfigFiles, EnginePhase, InstanceDir,
     Machine, Settings, StopMode, tenancy_apply,
 };
+use crate::errors::chain;
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,8 @@
 //! - [`store`]: the object store, with retries of our own and answers that mean something;
 //! - [`sealed`]: what an object looks like inside: encrypted, bound to its name;
 //! - [`layout`]: what an object is called;
-//! - [`replication`]: the engine's walsender, where WAL and base backups come from.
+//! - [`replication`]: the engine's walsender, where WAL and base backups come from;
+//! - [`wal`]: chunks of WAL, written as they come and read back as segments.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -24,3 +25,4 @@ pub mod layout;
 pub mod replication;
 pub mod sealed;
 pub mod store;
+pub mod wal;

@@ -56,9 +56,7 @@ pub(super) struct Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
-        let _ = self.process.wait();
+        self.end(nix::sys::signal::Signal::SIGQUIT);
     }
 }
 
@@ -80,19 +78,50 @@ impl Engine {
 
     /// What lies in `data` of a folder.
     pub(super) fn start_in(folder: TempDir) -> Self {
-        let process = command("postgres")
+        let process = Self::run(folder.path());
+        let engine = Self { process, folder };
+        engine.await_ready();
+        engine
+    }
+
+    fn run(folder: &Path) -> Child {
+        command("postgres")
             .arg("-D")
-            .arg(folder.path().join("data"))
+            .arg(folder.join("data"))
             .arg("-k")
-            .arg(folder.path())
+            .arg(folder)
             .args(["-c", "listen_addresses=", "-c", "fsync=off"])
             .args(["-c", "summarize_wal=on", "-c", "shared_buffers=16MB"])
             .args(["-c", "wal_level=logical"])
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).expect("a log"))
+            .stderr(std::fs::File::create(folder.join("log")).expect("a log"))
             .spawn()
-            .expect("runs");
-        let engine = Self { process, folder };
+            .expect("runs")
+    }
+
+    /// Ends the engine: SIGINT in order, SIGQUIT as a crash does.
+    pub(super) fn end(&mut self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
+        let _ = nix::sys::signal::kill(pid, signal);
+        let _ = self.process.wait();
+    }
+
+    /// Starts what was ended.
+    pub(super) fn start_again(&mut self) {
+        self.process = Self::run(self.folder.path());
+        self.await_ready();
+    }
+
+    /// What lies in the data folder of one that has ended, as another engine of its own.
+    pub(super) fn cloned(&self) -> TempDir {
+        let clone = folder();
+        let mut copying = Command::new("cp");
+        succeeds(copying.arg("-a").arg(self.data()).arg(clone.path()));
+        clone
+    }
+
+    fn await_ready(&self) {
+        let engine = self;
         let ready = || engine.try_sql("select pg_is_in_recovery()").as_deref() == Some("f");
         let soon = (0..1000).any(|_| {
             ready() || {
@@ -102,7 +131,6 @@ impl Engine {
         });
         let log = std::fs::read_to_string(engine.folder.path().join("log"));
         assert!(soon, "{}", log.unwrap_or_default());
-        engine
     }
 
     pub(super) fn socket(&self) -> PathBuf {

@@ -3,3 +3,4 @@
 mod engine;
 mod replication;
 mod store;
+mod wal;

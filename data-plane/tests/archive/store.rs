@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 const SECRET: &str = "of the root";
 
-struct World {
+/// An object store with a proxy in front that can fail.
+pub(super) struct World {
     _folder: TempDir,
     serving: AbortHandle,
-    proxy: Proxy,
-    layout: Layout,
+    pub(super) proxy: Proxy,
+    pub(super) layout: Layout,
 }
 
 impl Drop for World {
@@ -32,7 +33,7 @@ impl Drop for World {
 }
 
 impl World {
-    async fn begin() -> Self {
+    pub(super) async fn begin() -> Self {
         let folder = TempDir::new().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -48,7 +49,7 @@ impl World {
     }
 
     /// As a node gets it.
-    async fn store(&self, access: Access) -> ObjectStore {
+    pub(super) async fn store(&self, access: Access) -> ObjectStore {
         let scope = self.layout.archive_id().to_string();
         let root = Secret::new(SECRET);
         let (id, secret) = scoped_credentials(&root, &scope, access).expect("a scope");

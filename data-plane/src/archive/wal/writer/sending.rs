@@ -1,0 +1,121 @@
+//! Chunks on their way: some at a time, counted in their order.
+
+use super::super::format::{Header, Kind};
+use super::super::item::Items;
+use super::{Progress, WriterError};
+use crate::archive::store::Put;
+use crate::errors::chain;
+use bytes::Bytes;
+use lumadb_contract::archive::Lsn;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Chunks on their way at a time.
+const PLACES: usize = 6;
+
+/// Pauses between calls that a store did not answer, milliseconds: the first, and the longest.
+const PAUSE_MS: (u64, u64) = (100, 5_000);
+
+#[derive(Debug)]
+struct OnItsWay {
+    end: Lsn,
+    since: Instant,
+    task: AbortOnDropHandle<Result<(), WriterError>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sending {
+    items: Items,
+    progress: watch::Sender<Progress>,
+    queue: VecDeque<OnItsWay>,
+}
+
+impl Sending {
+    pub(super) fn new(items: Items, progress: watch::Sender<Progress>) -> Self {
+        Self {
+            items,
+            progress,
+            queue: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn has_place(&self) -> bool {
+        self.queue.len() < PLACES
+    }
+
+    /// Since when the oldest has been on its way.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.queue.front().map(|oldest| oldest.since)
+    }
+
+    /// Sends a chunk until it is there, or somebody else's is.
+    pub(super) fn send(&mut self, header: Header, wal: Bytes) {
+        let name = self.items.layout.chunk(header.timeline, header.sequence);
+        let sent = send(self.items.clone(), self.progress.clone(), name, header, wal);
+        self.queue.push_back(OnItsWay {
+            end: header.end,
+            since: Instant::now(),
+            task: AbortOnDropHandle::new(tokio::spawn(sent)),
+        });
+    }
+
+    /// Where the oldest ends, once it is there; never, if there is none. May be dropped while it
+    /// waits.
+    pub(super) async fn arrived(&mut self) -> Result<Lsn, WriterError> {
+        let Some(oldest) = self.queue.front_mut() else {
+            return std::future::pending().await;
+        };
+        let sent = (&mut oldest.task).await;
+        let end = oldest.end;
+        self.queue.pop_front();
+        sent.unwrap_or(Err(WriterError::Broken)).map(|()| end)
+    }
+}
+
+async fn send(
+    items: Items,
+    progress: watch::Sender<Progress>,
+    name: String,
+    header: Header,
+    wal: Bytes,
+) -> Result<(), WriterError> {
+    let body = items.seal(&name, header, wal).await;
+    // The chain has a hole here: nothing behind it may count.
+    let body = body.map_err(|_| WriterError::Broken)?;
+    let mut pause_ms = PAUSE_MS.0;
+    loop {
+        match items.store.put_new(&name, body.clone()).await {
+            Ok(Put::Created) => {
+                progress.send_if_modified(|progress| progress.store_error.take().is_some());
+                return Ok(());
+            }
+            Ok(Put::AlreadyThere) => return Err(taken(&items, &name).await),
+            Err(error) => {
+                let text = chain(&error);
+                tracing::warn!(error = text, "WAL waits for the object store");
+                progress.send_modify(|progress| progress.store_error = Some(text));
+                sleep(Duration::from_millis(pause_ms)).await;
+                pause_ms = (pause_ms * 2).min(PAUSE_MS.1);
+            }
+        }
+    }
+}
+
+/// Whose the number is.
+async fn taken(items: &Items, name: &str) -> WriterError {
+    match items.read(name).await {
+        Ok(Some(item)) if item.header.kind == Kind::Seal => WriterError::Fenced {
+            epoch: item.header.epoch,
+        },
+        _ => WriterError::Taken {
+            name: name.to_owned(),
+        },
+    }
+}
