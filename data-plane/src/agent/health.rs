@@ -11,11 +11,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lumadb_contract::archive::ArchiveStatus;
 use lumadb_contract::instance::InstancePhase;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -33,6 +35,7 @@ pub(crate) struct Health {
     pub(crate) state: Arc<NodeState>,
     pub(crate) status: StatusBoard,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) now: fn() -> OffsetDateTime,
 }
 
 /// Serves for as long as it is polled.
@@ -179,7 +182,9 @@ fn metrics(health: &Health) -> String {
         ),
     ];
     let mut text = String::new();
-    for (name, kind, help, value) in list {
+    let archive = status.archive.as_ref();
+    let archive = archive.map(|archive| archive_metrics(archive, (health.now)()));
+    for (name, kind, help, value) in list.into_iter().chain(archive.into_iter().flatten()) {
         // Writing to a string does not fail.
         let _ = write!(
             text,
@@ -189,11 +194,65 @@ fn metrics(health: &Health) -> String {
     text
 }
 
+/// Of an instance that has an archive.
+fn archive_metrics(archive: &ArchiveStatus, now: OffsetDateTime) -> [Metric; 7] {
+    let lag_bytes = archive.flushed_lsn.0.saturating_sub(archive.archived_lsn.0);
+    let until = archive.archived_until;
+    let behind = until.filter(|_| lag_bytes > 0).map(|until| now - until);
+    let lag_seconds = behind.map_or(0, time::Duration::whole_seconds);
+    let until = until.map_or(0, OffsetDateTime::unix_timestamp);
+    [
+        (
+            "lumadb_node_archive_lag_bytes",
+            "gauge",
+            "WAL on the engine's disk and not yet in the archive.",
+            lag_bytes,
+        ),
+        (
+            "lumadb_node_archive_lag_seconds",
+            "gauge",
+            "Age of the last moment before which everything is archived, while WAL waits.",
+            lag_seconds.try_into().unwrap_or_default(),
+        ),
+        (
+            "lumadb_node_archive_until_timestamp_seconds",
+            "gauge",
+            "The last moment before which everything is archived; 0: none yet.",
+            until.try_into().unwrap_or_default(),
+        ),
+        (
+            "lumadb_node_archive_puts_total",
+            "counter",
+            "Requests that write to the archive.",
+            archive.puts,
+        ),
+        (
+            "lumadb_node_archive_put_bytes_total",
+            "counter",
+            "Bytes sent in them.",
+            archive.put_bytes,
+        ),
+        (
+            "lumadb_node_archive_put_failures_total",
+            "counter",
+            "Those of them that did not succeed.",
+            archive.put_failures,
+        ),
+        (
+            "lumadb_node_archive_failing",
+            "gauge",
+            "1 while something stops the archive.",
+            u64::from(archive.error.is_some()),
+        ),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lumadb_contract::archive::Lsn;
     use lumadb_contract::id::IncarnationId;
-    use time::OffsetDateTime;
+    use time::macros::datetime;
     use uuid::Uuid;
 
     #[test]
@@ -204,6 +263,7 @@ mod tests {
                 OffsetDateTime::UNIX_EPOCH
             }),
             outbox: Arc::default(),
+            now: || datetime!(2026-11-27 03:00:10 UTC),
         };
         let text = metrics(&health);
         let names: Vec<_> = text
@@ -226,5 +286,24 @@ mod tests {
                 "lumadb_node_spool_samples",
             ]
         );
+    }
+
+    #[test]
+    fn an_archive_is_measured_by_what_it_lacks() {
+        let until = datetime!(2026-11-27 03:00:00 UTC);
+        let mut archive = ArchiveStatus {
+            archived_lsn: Lsn(100),
+            flushed_lsn: Lsn(130),
+            archived_until: Some(until),
+            ..ArchiveStatus::default()
+        };
+        let now = until + time::Duration::seconds(10);
+        let values = |archive: &ArchiveStatus| {
+            let metrics = archive_metrics(archive, now);
+            (metrics[0].3, metrics[1].3)
+        };
+        assert_eq!(values(&archive), (30, 10));
+        archive.archived_lsn = Lsn(130);
+        assert_eq!(values(&archive), (0, 0));
     }
 }

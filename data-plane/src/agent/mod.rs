@@ -13,6 +13,8 @@
 //! Everything runs on one thread, beside the connections; what blocks on the disk goes elsewhere.
 //! This folder knows nothing of the messages of a tenant's protocol.
 
+mod archive;
+mod archive_status;
 mod engine_link;
 mod health;
 mod meter;

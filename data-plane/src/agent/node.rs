@@ -1,5 +1,6 @@
 //! Wires the node together and runs it.
 
+use super::archive::Archiver;
 use super::engine_link::EngineLink;
 use super::health::{Health, health_serve};
 use super::meter::{Meter, MeterError};
@@ -119,10 +120,19 @@ pub async fn node_run(
         written: spec_read(&config.instance.spec_file(), config.database_id)?,
         leave_until: None,
     };
+    let archiver = Archiver {
+        instance: config.instance.clone(),
+        database_id: config.database_id,
+        specs: specs.subscribe(),
+        state: state.clone(),
+        status: status.clone(),
+        now: config.now,
+    };
     let health = Arc::new(Health {
         state: state.clone(),
         status: status.clone(),
         outbox,
+        now: config.now,
     });
     let sessions_end = CancellationToken::new();
     let serving = tokio::spawn(postgres::serve(
@@ -138,6 +148,7 @@ pub async fn node_run(
         () = shutdown => Ended::Told,
         metered = metering => Ended::Meter(metered.unwrap_or(Err(MeterError::Ended))),
         () = status.follow_connections(state.clone()) => Ended::Told,
+        () = Box::pin(archiver.run()) => Ended::Told,
         () = storage_follow(&config.instance, &state, &status) => Ended::Told,
         () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
     };

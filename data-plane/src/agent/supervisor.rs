@@ -10,6 +10,7 @@ use crate::engine::{
     Machine, Settings, StopMode, tenancy_apply,
 };
 use crate::errors::chain;
+use lumadb_contract::archive::Lsn;
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,10 @@ const TRANSACTIONS_END_SECONDS: u64 = 10;
 
 /// Time for open sessions to hear that they end, seconds.
 const SESSIONS_END_SECONDS: u64 = 5;
+
+/// Time for the archive to follow an engine that is about to end, seconds. Once it follows, the
+/// engine itself waits for it.
+const ARCHIVE_BEGIN_SECONDS: u64 = 10;
 
 /// Time to measure the storage before the engine ends, seconds.
 const LAST_MEASURE_SECONDS: u64 = 5;
@@ -301,6 +306,9 @@ impl Supervisor {
 
     /// Ends the engine and this incarnation, unless the instance is wanted again on the way.
     async fn rest(&mut self, spec: &InstanceSpec) -> Look {
+        if !self.archive_follows(spec).await {
+            return Look::Settled;
+        }
         self.status
             .update(|status| status.phase = InstancePhase::Stopping);
         if self.applied.is_some() {
@@ -344,6 +352,28 @@ impl Supervisor {
         });
         self.release_helper().await;
         Look::Rest
+    }
+
+    /// Waits a bounded time until the archive has taken up the engine's WAL, or cannot: what was
+    /// committed in a short life shall not wait for the next one. Answers whether the newest spec
+    /// is still the same.
+    async fn archive_follows(&mut self, spec: &InstanceSpec) -> bool {
+        if spec.archive.is_none() || self.applied.is_none() {
+            return true;
+        }
+        let mut status = self.status.subscribe();
+        let follows = status.wait_for(|status| {
+            let archive = status.archive.as_ref();
+            archive.is_some_and(|it| it.archived_lsn > Lsn(0) || it.error.is_some())
+        });
+        let limit = Duration::from_secs(ARCHIVE_BEGIN_SECONDS);
+        tokio::select! {
+            _ = timeout(limit, follows) => true,
+            changed = self.specs.changed() => {
+                self.specs.mark_changed();
+                changed.is_err()
+            }
+        }
     }
 
     fn wants_rest(&self) -> bool {

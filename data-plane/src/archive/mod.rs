@@ -7,6 +7,7 @@
 //! - [`store`]: the object store, with retries of our own and answers that mean something;
 //! - [`sealed`]: what an object looks like inside: encrypted, bound to its name;
 //! - [`layout`]: what an object is called;
+//! - [`identity`]: what an archive says of itself;
 //! - [`replication`]: the engine's walsender, where WAL and base backups come from;
 //! - [`wal`]: chunks of WAL, written as they come and read back as segments.
 //!
@@ -21,6 +22,7 @@
 //! This folder knows nothing of the parent, of a tenant's protocol, or of how the engine is started
 //! and stopped.
 
+pub mod identity;
 pub mod layout;
 pub mod replication;
 pub mod sealed;

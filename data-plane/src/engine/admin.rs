@@ -1,6 +1,7 @@
 //! Sessions of the platform's superuser in an engine.
 
 use super::instance_dir::InstanceDir;
+use lumadb_contract::archive::Lsn;
 use lumadb_contract::name::PLATFORM_ROLE;
 use std::path::Path;
 use std::time::Duration;
@@ -132,6 +133,12 @@ impl AdminSession {
             version: version.split(' ').next().unwrap_or_default().to_owned(),
             system_identifier,
         })
+    }
+
+    /// WAL before this is on the engine's disk.
+    pub async fn flushed(&self) -> Result<Lsn, AdminError> {
+        let sql = "select pg_current_wal_flush_lsn() - '0/0'";
+        self.number("asking how far the WAL is", sql).await.map(Lsn)
     }
 
     /// Size of everything stored without WAL, bytes: tables, indexes, catalogs, temporary files of

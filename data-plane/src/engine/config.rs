@@ -18,6 +18,8 @@ const READ_AT_START: &[&str] = &[
     "io_method",
     "max_connections",
     "max_logical_replication_workers",
+    "max_replication_slots",
+    "max_wal_senders",
     "shared_buffers",
     "shared_preload_libraries",
     "superuser_reserved_connections",
@@ -163,6 +165,14 @@ fn values(settings: Settings, machine: Machine) -> Vec<(&'static str, String)> {
         ("wal_level", text("logical")),
         ("summarize_wal", text("on")),
         ("wal_compression", text("pglz")),
+        // The archive's stream, backups, and what a tenant reads changes with.
+        ("max_wal_senders", text("10")),
+        ("max_replication_slots", text("10")),
+        // WAL that is not archived yet is never dropped, however long the archive is away.
+        ("max_slot_wal_keep_size", text("-1")),
+        ("idle_replication_slot_timeout", text("0")),
+        // Whoever waits for the archive waits in the node.
+        ("synchronous_standby_names", text("")),
         // Subscriptions are refused to tenants, so their launcher would only cost a process.
         ("max_logical_replication_workers", text("0")),
         ("shared_buffers", format!("{shared_buffers_mib}MB")),

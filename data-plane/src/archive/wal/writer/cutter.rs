@@ -141,6 +141,39 @@ mod tests {
         assert_eq!(at_the_end.due(pace), Some(now));
     }
 
+    /// Chunks cut in an hour in which WAL comes at these milliseconds.
+    fn cuts(mut comes_ms: Vec<u64>, pace: Pace) -> u64 {
+        comes_ms.sort_unstable();
+        let begin = Instant::now();
+        let mut cutter = Cutter::new(Lsn(0), RUN);
+        let mut cuts = 0;
+        for at in comes_ms {
+            let now = begin + Duration::from_millis(at);
+            if cutter.due(pace).is_some_and(|due| due <= now) {
+                while cutter.cut().is_some() {
+                    cuts += 1;
+                }
+            }
+            cutter.push(&[0; 300], now);
+        }
+        cuts + u64::from(cutter.cut().is_some())
+    }
+
+    #[test]
+    fn a_commit_a_second_costs_at_most_a_put_a_second() {
+        let commits = (0..3600).map(|second| second * 1000);
+        let pace = Pace::Within(Duration::from_secs(1));
+        // What the engine writes of its own every 15 seconds, at any moment of a second.
+        for phase in (0..1000).step_by(50) {
+            let own = (0..240).map(|nth| nth * 15_000 + phase);
+            let comes = commits.clone().chain(own).collect();
+            assert!(cuts(comes, pace) <= 3600, "{phase}");
+        }
+        let busy = (0..36_000).map(|tenth| tenth * 100).collect();
+        assert!(cuts(busy, pace) <= 4500);
+        assert_eq!(cuts(Vec::new(), pace), 0);
+    }
+
     #[test]
     fn a_long_lag_leaves_the_store_a_second() {
         let pace = Pace::Within(Duration::from_secs(10));
