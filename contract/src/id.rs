@@ -135,6 +135,9 @@ typed_id!(/** A token for the API. */ ApiTokenId, "tok");
 typed_id!(/** An entry of the audit log. */ AuditEventId, "evt");
 typed_id!(/** One start of a node. */ IncarnationId, "inc");
 typed_id!(/** A row of the outbox. */ OutboxId, "out");
+typed_id!(/** An invoice. */ InvoiceId, "inv");
+typed_id!(/** A credit note: what takes back a part of an invoice. */ CreditNoteId, "crn");
+typed_id!(/** Money that an organization was granted for its invoices. */ CreditId, "crd");
 
 impl DatabaseId {
     /// The form used in host names, where an underscore is not allowed: `db-01jd…`.

@@ -2,8 +2,9 @@
 //!
 //! Every other crate of the workspace depends on this one; it depends on none of them. It holds
 //! typed identifiers, the desired and the observed state of an instance and of its archive, the
-//! chain of an archive's keys, usage samples, the routes that an edge keeps, and the two internal
-//! services on which they travel. It does no I/O, reads no clock and draws no random number.
+//! chain of an archive's keys, usage samples, meters and money, the routes that an edge keeps, and
+//! the two internal services on which they travel. It does no I/O, reads no clock and draws no
+//! random number.
 //!
 //! Invariants:
 //! - A reader ignores fields that it does not know and fills those that it misses with the default
@@ -15,6 +16,8 @@ pub mod handoff;
 pub mod id;
 pub mod instance;
 pub mod key_chain;
+pub mod meter;
+pub mod money;
 pub mod name;
 pub mod route;
 pub mod rpc;
