@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// Each crate, and the crates of this workspace that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-contract", &[]),
+    ("lumadb-billing", &["lumadb-contract"]),
     ("lumadb-web-console", &[]),
     ("lumadb-s3-server", &["lumadb-contract"]),
     ("lumadb-data-plane", &["lumadb-contract"]),
@@ -54,6 +55,27 @@ const BOUNDARIES: &[Boundary] = &[
             "rand::",
         ],
         why: "the contract does no I/O, reads no clock and draws no random number",
+    },
+    Boundary {
+        folder: "billing/src",
+        except: &[],
+        forbidden: &[
+            "std::fs",
+            "std::io",
+            "std::net",
+            "std::env",
+            "std::process",
+            "tokio",
+            "sqlx",
+            "SystemTime",
+            "Instant",
+            "now_utc",
+            "now_v7",
+            "rand::",
+            "f32",
+            "f64",
+        ],
+        why: "billing takes values and gives values: no I/O, clock, random number or float",
     },
     Boundary {
         folder: "control-plane/src",
