@@ -1,0 +1,10 @@
+//! Tests of billing as a whole: one binary, a module for each way to look at it.
+
+mod catalogue;
+mod estimates;
+mod golden;
+mod independent;
+mod ledger;
+mod properties;
+mod refusals;
+mod support;
