@@ -9,7 +9,8 @@
 //! - [`layout`]: what an object is called;
 //! - [`identity`]: what an archive says of itself;
 //! - [`replication`]: the engine's walsender, where WAL and base backups come from;
-//! - [`wal`]: chunks of WAL, written as they come and read back as segments.
+//! - [`wal`]: chunks of WAL, written as they come and read back as segments;
+//! - [`backup`]: base backups and their catalogue.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -22,9 +23,11 @@
 //! This folder knows nothing of the parent, of a tenant's protocol, or of how the engine is started
 //! and stopped.
 
+pub mod backup;
 pub mod identity;
 pub mod layout;
 pub mod replication;
 pub mod sealed;
 pub mod store;
+mod tar;
 pub mod wal;

@@ -67,7 +67,12 @@ impl Drop for AdminSession {
 impl AdminSession {
     /// Connects to the platform's own logical database.
     pub async fn open(instance: &InstanceDir) -> Result<Self, AdminError> {
-        Self::open_in(&instance.engine_socket(), PLATFORM_DATABASE).await
+        Self::open_socket(&instance.engine_socket()).await
+    }
+
+    /// The same, of the engine behind a socket.
+    pub(crate) async fn open_socket(socket: &Path) -> Result<Self, AdminError> {
+        Self::open_in(socket, PLATFORM_DATABASE).await
     }
 
     pub(super) async fn open_in(socket: &Path, database: &str) -> Result<Self, AdminError> {
@@ -101,7 +106,7 @@ impl AdminSession {
     }
 
     /// Runs a query; values come as PostgreSQL's text.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &self,
         doing: &str,
         sql: &str,

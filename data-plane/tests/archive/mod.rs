@@ -1,5 +1,6 @@
 //! The archive against a real PostgreSQL and a real object store.
 
+mod backup;
 mod engine;
 mod replication;
 mod store;
