@@ -4,6 +4,7 @@
 //! - [`engine`] owns the PostgreSQL server process and applies desired state inside it;
 //! - [`protocol`] speaks the tenants' protocols and counts what they do;
 //! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
+//! - [`recovery`] brings a database back: what the archive holds, replayed by an engine;
 //! - [`agent`] is the node: it ties the others together and talks to the parent;
 //! - [`edge`] routes, authenticates and wakes; a library for the program that runs it;
 //! - [`sending`] sends what many connections have to say together;
@@ -24,4 +25,5 @@ pub(crate) mod files;
 pub mod log;
 pub mod metering;
 pub mod protocol;
+pub mod recovery;
 pub mod sending;

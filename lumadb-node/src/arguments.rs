@@ -1,8 +1,10 @@
 //! The command line.
 
 use crate::parent_address::ParentAddress;
+use crate::restore_source::{MomentArgument, S3Address};
 use clap::{Args, Parser, ValueEnum};
-use lumadb_contract::id::DatabaseId;
+use lumadb_contract::archive::Lsn;
+use lumadb_contract::id::{ArchiveId, DatabaseId};
 use lumadb_data_plane::engine::{Settings, Stage};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,12 @@ pub(crate) enum Arguments {
     Engine(HelperArguments),
     /// Makes the data folder of a database that does not exist yet.
     Prepare(PrepareArguments),
+    /// Restores a database from its archive into a plain PostgreSQL data folder: bucket and master
+    /// key are all it takes. Credentials come from the environment (AWS_ACCESS_KEY_ID, …).
+    Restore(RestoreArguments),
+    /// Hands PostgreSQL a file of WAL while it replays.
+    #[command(hide = true)]
+    RestoreCommand(RestoreCommandArguments),
     /// Makes the extensions of an unpacked engine agree with the list of what tenants may create.
     EngineSetup(EngineArguments),
 }
@@ -91,6 +99,73 @@ pub(crate) struct PrepareArguments {
     /// Which part of it.
     #[arg(long, value_enum, default_value_t = StageArgument::All)]
     pub(crate) stage: StageArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+    /// Where the archive lies, such as s3://bucket/prefix.
+    #[arg(long)]
+    pub(crate) from: S3Address,
+    /// Which archive, such as arc_01jd8k2m9n0000000000000001.
+    #[arg(long)]
+    pub(crate) archive: ArchiveId,
+    /// File with the master key: 32 bytes in base64.
+    #[arg(long)]
+    pub(crate) master_key: PathBuf,
+    /// The data folder to make. It appears when the restore is complete.
+    #[arg(long)]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// Timeline to follow; the newest unless it is named.
+    #[arg(long)]
+    pub(crate) timeline: Option<u32>,
+    /// Address of the S3 server, if it is not Amazon's.
+    #[arg(long, env = "AWS_ENDPOINT_URL_S3")]
+    pub(crate) endpoint: Option<String>,
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// The bucket stands in the path, not in the host name.
+    #[arg(long)]
+    pub(crate) path_style: bool,
+    /// The user that will own the folder, when root runs this: PostgreSQL does not run as root.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+}
+
+/// Up to where: the end of the archive unless one of these says otherwise.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct TargetArguments {
+    /// Up to everything that is in the archive; so it is unless something else is asked for.
+    #[arg(long)]
+    pub(crate) latest: bool,
+    /// Up to the last transaction that ended at or before this moment, such as
+    /// 2026-11-27T12:00:00Z.
+    #[arg(long)]
+    pub(crate) time: Option<MomentArgument>,
+    /// Up to this position in the WAL, such as 16/B374D848.
+    #[arg(long)]
+    pub(crate) lsn: Option<Lsn>,
+    /// Up to and including this transaction: its ID without the epoch.
+    #[arg(long)]
+    pub(crate) transaction: Option<u32>,
+    /// Up to the restore point of this name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreCommandArguments {
+    /// Where files are asked for.
+    #[arg(long)]
+    pub(crate) socket: PathBuf,
+    /// Name of the file.
+    pub(crate) file: String,
+    /// Where to put it.
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

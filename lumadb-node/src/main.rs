@@ -3,10 +3,16 @@
 
 mod arguments;
 mod parent_address;
+mod restore;
+mod restore_source;
 
-use arguments::{Arguments, EngineArguments, HelperArguments, PrepareArguments, RunArguments};
+use arguments::{
+    Arguments, EngineArguments, HelperArguments, PrepareArguments, RestoreCommandArguments,
+    RunArguments,
+};
 use clap::Parser;
 use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
+use lumadb_data_plane::archive::restore::wal_file_fetch;
 use lumadb_data_plane::batch;
 use lumadb_data_plane::clock;
 use lumadb_data_plane::engine::{
@@ -36,6 +42,8 @@ enum Failure {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error(transparent)]
+    Restore(#[from] restore::RestoreFailure),
     #[error("the process could not be set up")]
     Process(#[from] io::Error),
 }
@@ -57,7 +65,7 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .init();
     match run(arguments, log) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             tracing::error!("{}", in_one_line(&failure));
             ExitCode::FAILURE
@@ -66,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 /// One thread for everything: waking another costs more than what there is to do.
-fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
+fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -74,13 +82,19 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
         .build()?;
     let result = runtime.block_on(async {
         match arguments {
-            Arguments::Run(arguments) => node(arguments).await,
-            Arguments::Engine(arguments) => engine(arguments, log).await,
-            Arguments::Prepare(arguments) => data_folder(arguments).await,
+            Arguments::Run(arguments) => node(arguments).await?,
+            Arguments::Engine(arguments) => engine(arguments, log).await?,
+            Arguments::Prepare(arguments) => data_folder(arguments).await?,
+            Arguments::Restore(arguments) => restore::restore(arguments).await?,
+            Arguments::RestoreCommand(arguments) => {
+                let RestoreCommandArguments { socket, file, path } = arguments;
+                return Ok(ExitCode::from(wal_file_fetch(&socket, &file, &path).await));
+            }
             Arguments::EngineSetup(EngineArguments { engine_dir }) => {
-                Ok(engine_setup(&EngineDir::open(&engine_dir)?)?)
+                engine_setup(&EngineDir::open(&engine_dir)?)?;
             }
         }
+        Ok(ExitCode::SUCCESS)
     });
     // A thread that still waits for the disk does not keep the process.
     runtime.shutdown_background();
@@ -101,7 +115,8 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
         metrics: arguments.metrics,
         now: clock::now,
     };
-    Ok(node_run(config, end.received()).await?)
+    // It holds all that runs beside each other.
+    Ok(Box::pin(node_run(config, end.received())).await?)
 }
 
 async fn engine(arguments: HelperArguments, log: Arc<BoundedLog>) -> Result<(), Failure> {

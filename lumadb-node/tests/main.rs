@@ -1,8 +1,11 @@
 //! `lumadb-node` as processes, with a real PostgreSQL, under a parent that is played.
 
 mod archive;
+mod bucket;
 mod life;
 mod parent;
+mod restore_node;
+mod restore_tool;
 mod tenancy;
 mod tenant_isolation;
 mod world;

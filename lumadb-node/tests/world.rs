@@ -75,6 +75,20 @@ fn pid_of(child: &Child) -> Pid {
 impl World {
     /// A prepared instance with nothing running but the parent.
     pub(crate) fn new() -> Self {
+        let world = Self::begin();
+        world.prepare();
+        world
+    }
+
+    /// The same, without a database in it.
+    pub(crate) fn empty() -> Self {
+        let world = Self::begin();
+        world.folders();
+        world.give_away();
+        world
+    }
+
+    fn begin() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("n")
             .permissions(std::fs::Permissions::from_mode(0o755))
@@ -96,7 +110,6 @@ impl World {
         };
         // Users without a name cannot reach the folder that cargo builds into.
         std::fs::copy(env!("CARGO_BIN_EXE_lumadb-node"), world.program()).expect("copies");
-        world.prepare();
         world.parent_start();
         world
     }
@@ -119,8 +132,7 @@ impl World {
         self.folder.path().join("i")
     }
 
-    /// As a runtime makes a folder ready.
-    fn prepare(&self) {
+    fn folders(&self) {
         let instance = self.instance();
         let make = |name: &str, mode: u32| {
             let path = instance.join(name);
@@ -133,6 +145,26 @@ impl World {
         make("run", 0o770);
         make("node", 0o700);
         make("node-run", 0o750);
+    }
+
+    /// Each part to the user that works in it.
+    fn give_away(&self) {
+        let Some(users) = self.users else {
+            return;
+        };
+        let instance = self.instance();
+        for name in ["node", "node-run"] {
+            chown(&instance.join(name), Some(users.node), Some(users.group)).expect("gives away");
+        }
+        for name in ["data", "run"] {
+            chown_all(&instance.join(name), users.engine, users.group);
+        }
+    }
+
+    /// As a runtime makes a folder ready.
+    fn prepare(&self) {
+        self.folders();
+        let instance = self.instance();
         let Some(users) = self.users else {
             let all = self.command("prepare", None).output().expect("runs");
             return assert_success(&all);
@@ -144,12 +176,7 @@ impl World {
         chown(&instance.join("data"), Some(uid), Some(gid)).expect("gives away");
         let mut initdb = self.command("prepare", Some((uid, gid)));
         assert_success(&initdb.args(["--stage", "initdb"]).output().expect("runs"));
-        for name in ["node", "node-run"] {
-            chown(&instance.join(name), Some(users.node), Some(users.group)).expect("gives away");
-        }
-        for name in ["data", "run"] {
-            chown_all(&instance.join(name), users.engine, users.group);
-        }
+        self.give_away();
         let mut setup = self.command("prepare", Some((users.engine, users.group)));
         assert_success(&setup.args(["--stage", "setup"]).output().expect("runs"));
     }

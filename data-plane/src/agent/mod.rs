@@ -20,6 +20,7 @@ mod health;
 mod meter;
 mod node;
 mod parent;
+mod restoring;
 mod spec;
 mod state;
 mod status;

@@ -5,6 +5,7 @@ use super::engine_link::EngineLink;
 use super::health::{Health, health_serve};
 use super::meter::{Meter, MeterError};
 use super::parent::ParentLink;
+use super::restoring::Restoring;
 use super::spec::{KnownSpec, SpecError, spec_read};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
@@ -107,6 +108,7 @@ pub async fn node_run(
         parent: tokio::spawn(parent.run()),
         outbox: outbox.clone(),
     };
+    let written = spec_read(&config.instance.spec_file(), config.database_id)?;
     let supervisor = Supervisor {
         instance: config.instance.clone(),
         machine: Machine::this().ok_or(NodeError::Machine)?,
@@ -117,7 +119,8 @@ pub async fn node_run(
         meter: meter_handle.clone(),
         applied: None,
         at_rest: AtRest::take(&config.instance),
-        written: spec_read(&config.instance.spec_file(), config.database_id)?,
+        restoring: Restoring::new(&config.instance, status.clone(), written.is_some()),
+        written,
         leave_until: None,
     };
     let archiver = Archiver {

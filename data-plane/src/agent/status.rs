@@ -74,6 +74,8 @@ pub(crate) fn is_urgent(before: &InstanceStatus, after: &InstanceStatus) -> bool
         || before.observed_generation != after.observed_generation
         || before.error != after.error
         || before.idle_since.is_some() != after.idle_since.is_some()
+        || before.restore.as_ref().map(|restore| restore.phase)
+            != after.restore.as_ref().map(|restore| restore.phase)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::engine_link::EngineLink;
 use super::meter::MeterHandle;
+use super::restoring::{FirstContent, Restoring};
 use super::spec::{KnownSpec, SpecError, spec_write};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
@@ -71,6 +72,7 @@ pub(crate) struct Supervisor {
     pub(crate) written: Option<InstanceSpec>,
     /// Until when sessions that were asked to leave may go on.
     pub(crate) leave_until: Option<Instant>,
+    pub(crate) restoring: Restoring,
 }
 
 impl Supervisor {
@@ -97,6 +99,7 @@ impl Supervisor {
             tokio::select! {
                 changed = self.specs.changed() => if changed.is_err() { return },
                 () = self.link.changed() => {}
+                () = self.restoring.changed() => {}
                 _ = connections.changed(), if wants_sleep => {}
                 () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             }
@@ -129,7 +132,38 @@ impl Supervisor {
         }
     }
 
+    /// Whether there is a database to run; otherwise what to do about it.
+    async fn first_content(&mut self, spec: &InstanceSpec) -> Option<Look> {
+        if !self.restoring.is_there(spec) {
+            self.at_rest = None;
+            // It may have begun to run what is there.
+            let mode = StopMode::Immediate;
+            self.link.order(Command::Stop { mode });
+            let report = self.link.report();
+            if !report.is_some_and(|report| self.link.is_settled(&report)) {
+                return Some(Look::Settled);
+            }
+        }
+        let (phase, error, look) = match self.restoring.look(spec).await {
+            FirstContent::There => return None,
+            FirstContent::OnItsWay => (InstancePhase::Starting, None, Look::Settled),
+            FirstContent::Refused(why) => (InstancePhase::Failed, Some(why), Look::Settled),
+            FirstContent::Failed(why) => {
+                tracing::error!(error = why, "the restore is tried again");
+                (InstancePhase::Starting, Some(why), Look::Retry)
+            }
+        };
+        self.status.update(|status| {
+            status.phase = phase;
+            status.error = error;
+        });
+        Some(look)
+    }
+
     async fn keep_running(&mut self, spec: &InstanceSpec) -> Look {
+        if let Some(look) = self.first_content(spec).await {
+            return look;
+        }
         let config = ConfigFiles::new(Settings::from(spec), self.machine);
         if self.takes_restart(&config) && !self.sessions_leave(Sessions::Restarting).await {
             return Look::Settled;
@@ -309,6 +343,7 @@ impl Supervisor {
         if !self.archive_follows(spec).await {
             return Look::Settled;
         }
+        self.restoring.stop();
         self.status
             .update(|status| status.phase = InstancePhase::Stopping);
         if self.applied.is_some() {

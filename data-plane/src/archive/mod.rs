@@ -10,7 +10,8 @@
 //! - [`identity`]: what an archive says of itself;
 //! - [`replication`]: the engine's walsender, where WAL and base backups come from;
 //! - [`wal`]: chunks of WAL, written as they come and read back as segments;
-//! - [`backup`]: base backups and their catalogue.
+//! - [`backup`]: base backups and their catalogue;
+//! - [`restore`]: which of it leads to a moment, and the way back.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -27,6 +28,7 @@ pub mod backup;
 pub mod identity;
 pub mod layout;
 pub mod replication;
+pub mod restore;
 pub mod sealed;
 pub mod store;
 mod tar;

@@ -14,6 +14,7 @@ use super::output::EngineOutput;
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
 use crate::files;
 use crate::log::BoundedLog;
+use crate::recovery::{is_database, restore_end, restore_serve};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -47,6 +48,8 @@ pub enum HelperError {
         #[source]
         source: io::Error,
     },
+    #[error("{} is no database yet", path.display())]
+    NoDatabase { path: PathBuf },
     #[error(transparent)]
     Postmaster(#[from] PostmasterError),
 }
@@ -64,12 +67,25 @@ pub async fn helper_run(
     ended: impl Future<Output = ()>,
 ) -> Result<(), HelperError> {
     let _lock = lock(&instance)?;
-    let listener = listen(&instance)?;
+    // A node that finds the second finds the first.
+    let restores = listen(&instance.restore_socket())?;
+    let listener = listen(&instance.helper_socket())?;
+    let program = std::env::current_exe().map_err(fault("finding", Path::new("/proc/self/exe")))?;
+    let mut restoring = std::pin::pin!(restore_serve(
+        engine.clone(),
+        instance.clone(),
+        program,
+        restores
+    ));
     let path = instance.engine_output();
     let output = EngineOutput::open(&instance, log).map_err(fault("opening", &path))?;
     let output = Arc::new(output);
-    let running = Postmaster::adopt(&instance);
-    let start = start.filter(|_| running.is_none()).zip(Machine::this());
+    let is_database = is_database(&instance.data());
+    // One that replays what is restored belongs to whoever restores.
+    let running = Postmaster::adopt(&instance).filter(|_| is_database);
+    let start = start
+        .filter(|_| running.is_none() && is_database)
+        .zip(Machine::this());
     let first = start.map(|(settings, machine)| Order {
         number: NUMBER_OF_NO_NODE,
         command: Command::Run {
@@ -84,9 +100,9 @@ pub async fn helper_run(
         error: None,
     });
     let supervisor = Supervisor {
-        engine,
+        engine: engine.clone(),
         running,
-        instance,
+        instance: instance.clone(),
         output: output.clone(),
         orders: orders.subscribe(),
         reports: reports.clone(),
@@ -100,10 +116,12 @@ pub async fn helper_run(
     loop {
         tokio::select! {
             result = &mut supervision => {
+                restore_end(&engine, &instance).await;
                 output.copy_rest();
                 return result;
             }
             () = &mut copying => {}
+            () = &mut restoring => {}
             () = &mut ended, if !told_to_end => {
                 told_to_end = true;
                 let mode = StopMode::Fast;
@@ -138,17 +156,16 @@ fn lock(instance: &InstanceDir) -> Result<File, HelperError> {
     }
 }
 
-fn listen(instance: &InstanceDir) -> Result<UnixListener, HelperError> {
-    let path = instance.helper_socket();
-    let fault = fault("listening on", &path);
-    match std::fs::remove_file(&path) {
+fn listen(path: &Path) -> Result<UnixListener, HelperError> {
+    let fault = fault("listening on", path);
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
         _ => {}
     }
-    let listener = UnixListener::bind(&path).map_err(fault)?;
+    let listener = UnixListener::bind(path).map_err(fault)?;
     // The node is of the same group and of another user.
     let mode = std::fs::Permissions::from_mode(0o660);
-    std::fs::set_permissions(&path, mode).map_err(fault)?;
+    std::fs::set_permissions(path, mode).map_err(fault)?;
     Ok(listener)
 }
 
@@ -251,6 +268,9 @@ impl Supervisor {
 
     async fn ensure_running(&mut self, config: &ConfigFiles) -> Result<(), HelperError> {
         let data = self.instance.data();
+        if self.running.is_none() && !is_database(&data) {
+            return Err(HelperError::NoDatabase { path: data });
+        }
         let change = match started_with(&data) {
             Some(started) => config.change_from(&started),
             None => Change::Restart,

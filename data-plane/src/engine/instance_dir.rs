@@ -76,6 +76,16 @@ impl InstanceDir {
         self.run().join("engine.output")
     }
 
+    /// Where the node asks the helper to write what is restored.
+    pub(crate) fn restore_socket(&self) -> PathBuf {
+        self.run().join("restore.sock")
+    }
+
+    /// Where PostgreSQL asks for WAL while it replays what is restored.
+    pub(crate) fn wal_socket(&self) -> PathBuf {
+        self.run().join("wal.sock")
+    }
+
     /// PostgreSQL's own socket.
     pub fn engine_socket(&self) -> PathBuf {
         self.run().join(".s.PGSQL.5432")

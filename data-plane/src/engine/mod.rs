@@ -38,6 +38,7 @@ pub use helper_protocol::{
     Command, EnginePhase, EngineReport, FrameError, Order, frame_read, frame_write,
 };
 pub use instance_dir::{InstanceDir, InstanceDirError};
-pub use postmaster::StopMode;
+pub(crate) use postmaster::{EngineEvent, Postmaster};
+pub use postmaster::{PostmasterError, StopMode};
 pub use prepare::{PrepareError, Stage, prepare};
 pub use tenancy::{ApplyError, tenancy_apply};

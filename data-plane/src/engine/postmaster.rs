@@ -93,7 +93,7 @@ impl Postmaster {
     }
 
     /// The same, with other standard streams for what it prints.
-    pub(super) fn start_printing(
+    pub(crate) fn start_printing(
         engine: &EngineDir,
         instance: &InstanceDir,
         [stdout, stderr]: [Stdio; 2],

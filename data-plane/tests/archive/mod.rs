@@ -3,5 +3,6 @@
 mod backup;
 mod engine;
 mod replication;
+mod restore;
 mod store;
 mod wal;

@@ -27,6 +27,8 @@ mod manifest;
 mod orphans;
 mod pack;
 mod run;
+#[cfg(test)]
+pub(super) mod samples;
 mod source;
 
 pub use catalogue::{
@@ -35,4 +37,5 @@ pub use catalogue::{
 };
 pub use facts::{CollationFact, EngineFacts};
 pub use orphans::orphans_remove;
+pub(super) use pack::hexadecimal;
 pub use run::{BackupError, BackupJob, backup_run};

@@ -183,7 +183,7 @@ impl Object {
 }
 
 /// Lower-case hexadecimal digits of a hash.
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(in crate::archive) fn hexadecimal(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a string does not fail.
