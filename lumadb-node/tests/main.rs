@@ -1,6 +1,7 @@
 //! `lumadb-node` as processes, with a real PostgreSQL, under a parent that is played.
 
 mod archive;
+mod backup_node;
 mod bucket;
 mod life;
 mod parent;

@@ -4,6 +4,7 @@
 //! is told in the status, while the engine serves on and keeps its WAL.
 
 use super::archive_status::{Moment, Reporter};
+use super::backups::Backups;
 use super::spec::KnownSpec;
 use super::state::NodeState;
 use super::status::StatusBoard;
@@ -184,12 +185,22 @@ impl Archiver {
             pace,
             progress_end,
         );
+        let backups = Backups {
+            store: store.clone(),
+            layout,
+            key: key.clone(),
+            instance: self.instance.clone(),
+            specs: self.specs.clone(),
+            status: self.status.clone(),
+            now: self.now,
+        };
         let compactor = Compactor::new(store, layout, key);
         let beside = async {
             tokio::join!(
                 compactor.follow(progress.clone()),
                 self.pace_follow(pace_end),
                 reporter.follow(progress.clone()),
+                backups.run(progress.clone()),
             )
         };
         tokio::select! {

@@ -15,6 +15,7 @@
 
 mod archive;
 mod archive_status;
+mod backups;
 mod engine_link;
 mod health;
 mod meter;

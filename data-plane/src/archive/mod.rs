@@ -11,7 +11,8 @@
 //! - [`replication`]: the engine's walsender, where WAL and base backups come from;
 //! - [`wal`]: chunks of WAL, written as they come and read back as segments;
 //! - [`backup`]: base backups and their catalogue;
-//! - [`restore`]: which of it leads to a moment, and the way back.
+//! - [`restore`]: which of it leads to a moment, and the way back;
+//! - [`expire`]: what of it is needed no more.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -25,6 +26,7 @@
 //! and stopped.
 
 pub mod backup;
+pub mod expire;
 pub mod identity;
 pub mod layout;
 pub mod replication;

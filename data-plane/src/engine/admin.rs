@@ -3,6 +3,7 @@
 use super::instance_dir::InstanceDir;
 use lumadb_contract::archive::Lsn;
 use lumadb_contract::name::PLATFORM_ROLE;
+use postgres_protocol::escape::escape_literal;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -144,6 +145,16 @@ impl AdminSession {
     pub async fn flushed(&self) -> Result<Lsn, AdminError> {
         let sql = "select pg_current_wal_flush_lsn() - '0/0'";
         self.number("asking how far the WAL is", sql).await.map(Lsn)
+    }
+
+    /// Names this moment in the WAL; answers where it is.
+    pub(crate) async fn restore_point(&self, name: &str) -> Result<Lsn, AdminError> {
+        let doing = "making a restore point";
+        let sql = format!("select pg_create_restore_point({})", escape_literal(name));
+        let rows = self.rows(doing, &sql).await?;
+        let text = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+        text.parse()
+            .map_err(|_| AdminError::Unexpected(text.to_owned()))
     }
 
     /// Size of everything stored without WAL, bytes: tables, indexes, catalogs, temporary files of
