@@ -61,6 +61,25 @@ async fn an_instance_begins_with_what_its_spec_restores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_database_that_nobody_used_gives_way() {
+    let archive = archived().await;
+    let mut world = World::new();
+    let mut wanted = spec(1);
+    wanted.restore = Some(archive.restore_spec(RestoreTarget::Latest));
+    // Its helper runs it at once, as a runtime has it.
+    let size = [
+        "--connections-max=20",
+        "--milli-vcpu=250",
+        "--memory-mib=512",
+    ];
+    world.helper_start_with(&size);
+    world.parent().say(&wanted);
+    world.node_start();
+    world.in_force(&wanted).await;
+    assert_eq!(rows_by_owner(&world).await, "1 2 3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_killed_begins_anew() {
     let archive = archived().await;
     let mut world = World::empty();

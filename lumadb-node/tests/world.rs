@@ -199,9 +199,13 @@ impl World {
     }
 
     pub(crate) fn helper_start(&mut self) {
+        self.helper_start_with(&[]);
+    }
+
+    pub(crate) fn helper_start_with(&mut self, arguments: &[&str]) {
         let user = self.users.map(|users| (users.engine, users.group));
-        let helper = self.command("engine", user).spawn().expect("starts");
-        self.helper = Some(helper);
+        let mut helper = self.command("engine", user);
+        self.helper = Some(helper.args(arguments).spawn().expect("starts"));
     }
 
     pub(crate) fn node_start(&mut self) {
