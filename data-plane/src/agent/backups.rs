@@ -93,7 +93,12 @@ impl Backups {
         if begun.await.is_err() {
             return;
         }
-        let mut known = Known::default();
+        // Made before the writer had to begin again: once in an incarnation is enough.
+        let told = self.status.read().archive.unwrap_or_default();
+        let mut known = Known {
+            points: told.restore_points,
+            ..Known::default()
+        };
         while let Err(error) = self.look(&mut known, true).await {
             complain(&chain(&error));
             sleep(Duration::from_secs(PAUSE_SECONDS)).await;
