@@ -63,6 +63,11 @@ impl Drop for Engine {
 impl Engine {
     /// A new cluster.
     pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A new cluster, with more arguments for `initdb`.
+    pub(super) fn start_with(arguments: &[&str]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let mut initdb = command("initdb");
@@ -72,6 +77,7 @@ impl Engine {
             "--builtin-locale=C.UTF-8",
             "--locale=C",
         ]);
+        initdb.args(arguments);
         succeeds(initdb.args(["-E", "UTF8", "-D"]).arg(&data));
         Self::start_in(folder)
     }

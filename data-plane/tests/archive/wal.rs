@@ -510,3 +510,54 @@ async fn chunks_become_runs_and_a_kill_at_any_step_loses_nothing() {
     assert_eq!(reader.covered(1).len(), 1);
     assert_eq!(reader.faults(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_another_size_come_back_as_they_were() {
+    let world = World::begin().await;
+    let engine = Engine::start_with(&["--wal-segsize=1"]);
+    let mut writing = Writing::start(&world, &engine, Pace::Now).await;
+    writing.wait(|progress| progress.timeline == 1).await;
+    engine.sql("create table t as select generate_series(1, 50000) as n");
+    let end = writing.caught_up(&engine).await;
+    assert_eq!(writing.progress.borrow().run_bytes, 1 << 20);
+    assert!(compactor(&world).await.compact(1).await.expect("made") >= 3);
+    let reader = reader(&world).await;
+    let [covered] = &reader.covered(1)[..] else {
+        panic!("{:?}", reader.covered(1));
+    };
+    assert_eq!((covered.start.0 % (1 << 20), covered.end), (0, end));
+    let mut compared = 0;
+    for number in covered.start.0 >> 20..=(end.0 - 1) >> 20 {
+        let name = format!("00000001{:08X}{:08X}", number >> 12, number & 0xFFF);
+        let Ok(file) = std::fs::read(engine.data().join("pg_wal").join(&name)) else {
+            continue;
+        };
+        let segment = reader.segment(1, number, 1 << 20).await;
+        let segment = segment.expect("answers").expect("there");
+        let until = usize::try_from((end.0 - (number << 20)).min(1 << 20)).expect("fits");
+        assert!(segment[..until] == file[..until], "{name} differs");
+        compared += 1;
+    }
+    assert!(compared >= 3, "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_were_taken_away_are_told_and_may_come_back() {
+    let world = World::begin().await;
+    let engine = Engine::start();
+    let mut writing = Writing::start(&world, &engine, Pace::Now).await;
+    writing.caught_up(&engine).await;
+    let denied = Fault::Refuse(403, "AccessDenied");
+    let rule = |method| Rule::on(method, "/wal/", 1_000_000, denied);
+    world.proxy.play([rule(Method::PUT), rule(Method::GET)]);
+    engine.sql(SOME_ROWS);
+    let told = writing.wait(|progress| progress.store_error.is_some());
+    let told = told.await.store_error.expect("told");
+    assert!(told.contains("403"), "{told}");
+    let store = world.store(Access::ReadOnly).await;
+    let refused = WalReader::open(store, world.layout, key()).await;
+    assert!(!refused.expect_err("not allowed").is_transient());
+    world.proxy.calm();
+    let end = writing.caught_up(&engine).await;
+    assert_eq!(reader(&world).await.latest(), Some((1, end)));
+}

@@ -120,11 +120,12 @@ impl Compactor {
             content: sha256(&content),
             ..last
         };
-        let body = self.items.seal(&name, header, content.clone()).await?;
+        let body = self.items.seal(&name, header, content).await?;
         let put = self.items.store.put_new(&name, body).await?;
+        // Its content was hashed again on the way.
         let read = self.items.read_whole(&name).await?;
-        let (found, whole) = read.ok_or_else(|| WalError::Gone { name: name.clone() })?;
-        if found != header || whole != content {
+        let (found, _) = read.ok_or_else(|| WalError::Gone { name: name.clone() })?;
+        if found != header {
             return Err(WalError::unreadable(&name, "it is not what it was made of"));
         }
         if put == Put::AlreadyThere {
