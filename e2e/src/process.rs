@@ -36,7 +36,7 @@ impl Process {
         arguments.next().map(String::as_str)
     }
 
-    /// Whether this is one of the cloud's services: `up`, `api`, `worker`, `edge`.
+    /// Whether this is one of the cloud's services: `up`, `api`, `worker`, `edge`, `s3`.
     pub fn is_service(&self, name: &str) -> bool {
         self.program() == "lumadb-cloud" && self.arguments.get(1).is_some_and(|word| word == name)
     }

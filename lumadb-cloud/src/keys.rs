@@ -45,13 +45,19 @@ impl KeyFiles {
         self.folder.join("edge.pub")
     }
 
-    /// Seals the passwords of roles: 32 bytes in base64.
+    /// Seals the passwords of roles and wraps the keys of archives: 32 bytes in base64.
     pub(crate) fn master(&self) -> PathBuf {
         self.folder.join("master.key")
     }
 
+    /// Secret of our own S3 server's root key, from which those of archives follow: 32 bytes in
+    /// base64, taken as text.
+    pub(crate) fn object_store(&self) -> PathBuf {
+        self.folder.join("object-store.secret")
+    }
+
     /// Makes what is missing. A master key is never made again: without the one that sealed them
-    /// passwords are lost.
+    /// passwords are lost, and archives cannot be read.
     pub(crate) fn ensure(&self) -> Result<(), KeyError> {
         let pairs = [
             (self.api_private(), self.api_public()),
@@ -66,10 +72,13 @@ impl KeyFiles {
             write(&public, &key.public_key_pem())?;
             write(&private, &key.serialize_pem())?;
         }
-        if !self.master().exists() {
+        for path in [self.master(), self.object_store()] {
+            if path.exists() {
+                continue;
+            }
             let key = random::bytes::<32>().map_err(|error| KeyError::Make(error.to_string()))?;
             let text = base64::engine::general_purpose::STANDARD.encode(key);
-            write(&self.master(), &format!("{text}\n"))?;
+            write(&path, &format!("{text}\n"))?;
         }
         Ok(())
     }

@@ -45,6 +45,8 @@ enum Command {
     Worker(Where),
     /// Take the connections of databases' clients
     Edge(Where),
+    /// Keep the databases' archives: an S3 server on a folder
+    S3(Where),
     /// Bring the schema of the control plane's database up to date
     Migrate(Where),
     /// List the processes of a data folder
@@ -99,6 +101,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Api(place) => serve("api", &place),
         Command::Worker(place) => serve("worker", &place),
         Command::Edge(place) => serve("edge", &place),
+        Command::S3(place) => serve("s3", &place),
     }
 }
 
@@ -111,6 +114,7 @@ fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
         let served = match name {
             "api" => service::api::run(&data, &config).await,
             "worker" => service::worker::run(&data, &config).await,
+            "s3" => service::s3::run(&data, &config).await,
             _ => service::edge::run(&data, &config).await,
         };
         if let Err(error) = &served {

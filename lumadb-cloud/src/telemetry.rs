@@ -39,6 +39,16 @@ impl Drop for Telemetry {
     }
 }
 
+/// What is logged. The S3 library calls every answer an error that is one by its number, even
+/// *there is no such object*, of which an archive's writer asks all the time: it is silent unless
+/// the level names it.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    if level.contains("s3s") {
+        return EnvFilter::try_new(level);
+    }
+    EnvFilter::try_new(format!("{level},s3s=off"))
+}
+
 /// Begins to log into `file`, or to standard error. Must be called inside the async runtime when traces are exported.
 pub(crate) fn start(
     service: &'static str,
@@ -46,8 +56,7 @@ pub(crate) fn start(
     file: Option<File>,
 ) -> Result<Telemetry, TelemetryError> {
     let level = std::env::var("RUST_LOG").unwrap_or_else(|_| config.log.level.clone());
-    let filter =
-        EnvFilter::try_new(&level).map_err(|error| TelemetryError::Level(level.clone(), error))?;
+    let filter = filter(&level).map_err(|error| TelemetryError::Level(level.clone(), error))?;
     let log = match file {
         Some(file) => BoundedLog::new(file, LOG_BYTES_MAX),
         None => BoundedLog::standard_error()?,

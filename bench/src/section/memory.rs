@@ -141,7 +141,7 @@ async fn awake(settings: &Settings) -> Outcome<Vec<Row>> {
         )
     };
     let services = pids(|process| {
-        ["up", "api", "worker", "edge"]
+        ["up", "api", "worker", "edge", "s3"]
             .iter()
             .any(|name| process.is_service(name))
     });
@@ -171,7 +171,7 @@ async fn asleep(settings: &Settings) -> Outcome<Vec<Row>> {
         let pids: Vec<i32> = processes
             .iter()
             .filter(|process| {
-                ["up", "api", "worker", "edge"]
+                ["up", "api", "worker", "edge", "s3"]
                     .iter()
                     .any(|name| process.is_service(name))
             })

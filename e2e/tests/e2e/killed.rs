@@ -49,6 +49,12 @@ async fn twenty_databases_come_to_be_though_the_worker_is_killed() -> Outcome<()
 }
 
 #[tokio::test]
+async fn twenty_databases_come_to_be_though_the_object_store_is_killed() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    create_while(&mut cloud, Victim::Service("s3")).await
+}
+
+#[tokio::test]
 async fn twenty_databases_come_to_be_though_up_is_killed() -> Outcome<()> {
     let mut cloud = Cloud::start().await?;
     create_while(&mut cloud, Victim::Up).await

@@ -48,7 +48,7 @@ async fn everything_serves_on_when_it_is_killed_and_the_next_one_adopts() -> Out
             let service = |name: &&str| process.is_service(name);
             let folder = process.instance_dir();
             folder.is_some_and(|folder| !folder.starts_with(&pool))
-                || ["api", "worker", "edge"].iter().any(service)
+                || ["api", "worker", "edge", "s3"].iter().any(service)
         };
         let mut processes = cloud.processes()?;
         processes.retain(lasting);

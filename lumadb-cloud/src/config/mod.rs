@@ -43,6 +43,8 @@ pub(crate) enum ConfigError {
     },
     #[error("the variable {name} is not right: {message}")]
     Variable { name: String, message: String },
+    #[error("object_store.{key} (LUMADB_OBJECT_STORE_{}) is not right: it {message}", key.to_uppercase())]
+    ObjectStore { key: &'static str, message: String },
 }
 
 fn hint(near: Option<&'static str>) -> String {
@@ -76,6 +78,15 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("region", "name", Kind::Text),
     ("region", "display_name", Kind::Text),
     ("pool", "size", Kind::Number),
+    ("object_store", "listen", Kind::Text),
+    ("object_store", "bucket", Kind::Text),
+    ("object_store", "endpoint", Kind::Text),
+    ("object_store", "region", Kind::Text),
+    ("object_store", "prefix", Kind::Text),
+    ("object_store", "path_style", Kind::Flag),
+    ("object_store", "credentials_file", Kind::Text),
+    ("object_store", "storage_class", Kind::Text),
+    ("object_store", "server_side_encryption", Kind::Text),
     ("mail", "from", Kind::Text),
     ("mail", "smtp_url_file", Kind::Text),
     ("limits", "requests_per_minute", Kind::Number),
@@ -135,12 +146,16 @@ impl Config {
                 entry.insert((*key).into(), value);
             }
         }
-        table
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::Toml {
-                path: file.unwrap_or(Path::new("config.toml")).to_owned(),
-                message: error.message().to_owned(),
-            })
+        let config: Self =
+            table
+                .try_into()
+                .map_err(|error: toml::de::Error| ConfigError::Toml {
+                    path: file.unwrap_or(Path::new("config.toml")).to_owned(),
+                    message: error.message().to_owned(),
+                })?;
+        let checked = config.object_store.check();
+        checked.map_err(|(key, message)| ConfigError::ObjectStore { key, message })?;
+        Ok(config)
     }
 }
 
@@ -238,7 +253,7 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::settings::{Edge, Engine, Http, Mail, Node, Telemetry};
+    use super::settings::{Edge, Engine, Http, Mail, Node, ObjectStore, Telemetry};
     use super::*;
     use std::net::SocketAddr;
 
@@ -265,6 +280,15 @@ mod tests {
             },
             node: Node {
                 program: Some("x".into()),
+            },
+            object_store: ObjectStore {
+                bucket: Some("x".into()),
+                endpoint: Some("x".into()),
+                prefix: Some("x".into()),
+                credentials_file: Some("x".into()),
+                storage_class: Some("x".into()),
+                server_side_encryption: Some("x".into()),
+                ..ObjectStore::default()
             },
             mail: Mail {
                 smtp_url_file: Some("x".into()),
@@ -316,6 +340,33 @@ mod tests {
     }
 
     #[test]
+    fn another_object_store_takes_a_bucket_and_what_goes_with_it() {
+        let load = |pairs: &[(&str, &str)]| Config::load(None, variables(pairs));
+        let ours = load(&[]).expect("right").object_store;
+        assert!(ours.is_built_in());
+        let bucket = ("LUMADB_OBJECT_STORE_BUCKET", "archives");
+        let theirs = load(&[
+            bucket,
+            ("LUMADB_OBJECT_STORE_ENDPOINT", "https://s3.example.com"),
+            ("LUMADB_OBJECT_STORE_PATH_STYLE", "yes"),
+            ("LUMADB_OBJECT_STORE_SERVER_SIDE_ENCRYPTION", "aws:kms"),
+        ]);
+        assert!(!theirs.expect("right").object_store.is_built_in());
+        for (key, text) in [
+            ("ENDPOINT", "s3.example.com"),
+            ("PREFIX", "/slash"),
+            ("PREFIX", ""),
+            ("SERVER_SIDE_ENCRYPTION", "rot13"),
+        ] {
+            let name = format!("LUMADB_OBJECT_STORE_{key}");
+            let error = load(&[bucket, (&name, text)])
+                .expect_err("wrong")
+                .to_string();
+            assert!(error.contains(&name), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let wrong = |pair| {
             let result = Config::load(None, variables(&[pair]));
@@ -326,6 +377,11 @@ mod tests {
         assert!(!wrong(("LUMADB_COLOR_OF_LOGS", "red")).contains("did you mean"));
         assert!(wrong(("LUMADB_POOL_SIZE", "many")).contains("LUMADB_POOL_SIZE"));
         assert!(wrong(("LUMADB_HTTP_LISTEN", "here")).contains("LUMADB_HTTP_LISTEN"));
+        let alone = wrong(("LUMADB_OBJECT_STORE_PREFIX", "x"));
+        assert!(
+            alone.contains("object_store.prefix") && alone.contains("object_store.bucket"),
+            "{alone}"
+        );
 
         let path = std::env::temp_dir().join(format!("lumadb-config-{}", std::process::id()));
         std::fs::write(&path, "[http]\nlisten = \"127.0.0.1:1\"\ncolor = 1\n").expect("written");

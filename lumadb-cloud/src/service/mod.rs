@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 pub(crate) mod edge;
+pub(crate) mod s3;
 pub(crate) mod worker;
 
 use crate::config::Config;
@@ -51,6 +52,16 @@ pub(crate) enum ServiceError {
     Edge(#[from] lumadb_data_plane::edge::EdgeError),
     #[error(transparent)]
     Programs(#[from] crate::up::UpError),
+    #[error("{}", with_cause(.0))]
+    ObjectStore(#[from] lumadb_s3_server::ServeError),
+}
+
+/// An error and what is behind it, on one line.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// The console's address as browsers reach it, without a slash at the end.

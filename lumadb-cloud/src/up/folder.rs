@@ -77,6 +77,7 @@ pub(crate) fn prepare(data: &DataFolder) -> Result<DataFolder, UpError> {
         (data.edge_sessions(), 0o700),
         (data.trash(), 0o700),
         (data.outbox(), 0o700),
+        (data.object_store(), 0o700),
     ] {
         make(path, mode)?;
     }

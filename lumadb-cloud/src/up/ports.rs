@@ -14,6 +14,8 @@ use std::net::{SocketAddr, TcpListener};
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) edge: SocketAddr,
+    /// Of our own S3 server; what is configured, where another one is used.
+    pub(crate) object_store: SocketAddr,
 }
 
 /// What was taken where the configuration said port 0.
@@ -21,6 +23,8 @@ pub(crate) struct Addresses {
 struct Taken {
     http: Option<u16>,
     edge: Option<u16>,
+    #[serde(default)]
+    object_store: Option<u16>,
 }
 
 /// Takes the configured addresses, or free ones where the port is 0. A service that runs already
@@ -51,13 +55,29 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
         "edge.listen",
         "LUMADB_EDGE_LISTEN",
     )?;
+    let object_store = if config.object_store.is_built_in() {
+        pick(
+            "s3",
+            config.object_store.listen,
+            taken.object_store,
+            "object_store.listen",
+            "LUMADB_OBJECT_STORE_LISTEN",
+        )?
+    } else {
+        config.object_store.listen
+    };
     let taken = Taken {
         http: Some(http.port()),
         edge: Some(edge.port()),
+        object_store: Some(object_store.port()).filter(|port| *port != 0),
     };
     let text = serde_json::to_vec(&taken).map_err(|error| failed(error.into()))?;
     std::fs::write(&path, text).map_err(failed)?;
-    Ok(Addresses { http, edge })
+    Ok(Addresses {
+        http,
+        edge,
+        object_store,
+    })
 }
 
 fn pick(

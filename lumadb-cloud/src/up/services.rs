@@ -1,4 +1,4 @@
-//! The services: API, worker and edge, each a child process of the same program.
+//! The services: API, worker, edge and S3 server, each a child process of the same program.
 
 use super::error::UpError;
 use super::ports::Addresses;
@@ -31,14 +31,16 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// Starts of a service that fails each time, before `up` gives up.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// In the order in which they are stopped: no new clients, no new wishes, then what runs.
-pub(crate) const NAMES: [&str; 3] = ["edge", "api", "worker"];
+/// In the order in which they are stopped: no new clients, no new wishes, then what runs, and then
+/// what that archives into.
+pub(crate) const NAMES: [&str; 4] = ["edge", "api", "worker", "s3"];
 
 /// How long each may take to end; the worker ends every node.
-const GRACES: [Duration; 3] = [
+const GRACES: [Duration; 4] = [
     Duration::from_secs(30),
     Duration::from_secs(30),
     Duration::from_mins(3),
+    Duration::from_secs(30),
 ];
 
 /// What a service needs to be told besides the configuration file.
@@ -54,7 +56,7 @@ pub(crate) struct ServiceSetup<'a> {
 /// The kept services.
 #[derive(Debug)]
 pub(crate) struct Services {
-    keepers: Vec<(&'static str, Keeper)>,
+    keepers: Vec<(&'static str, Duration, Keeper)>,
     watchers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -73,6 +75,10 @@ impl ServiceSetup<'_> {
         let environment: Vec<(OsString, OsString)> = [
             ("LUMADB_HTTP_LISTEN", self.addresses.http.to_string().into()),
             ("LUMADB_EDGE_LISTEN", self.addresses.edge.to_string().into()),
+            (
+                "LUMADB_OBJECT_STORE_LISTEN",
+                self.addresses.object_store.to_string().into(),
+            ),
             (
                 "LUMADB_NODE_PROGRAM",
                 self.programs.node.clone().into_os_string(),
@@ -113,10 +119,15 @@ impl ServiceSetup<'_> {
             keepers: Vec::new(),
             watchers: Vec::new(),
         };
-        for name in NAMES {
+        for (name, grace) in NAMES.into_iter().zip(GRACES) {
+            if !self.is_wanted(name) {
+                leave_off(&processes, name, grace).await;
+                continue;
+            }
             match self.program(name) {
                 Ok(program) => services.keepers.push((
                     name,
+                    grace,
                     Keeper::new(
                         processes.clone(),
                         name.to_owned(),
@@ -127,12 +138,12 @@ impl ServiceSetup<'_> {
             }
         }
         // The edge last: it is ready when the API answers it.
-        for name in ["worker", "api", "edge"] {
+        for name in ["s3", "worker", "api", "edge"] {
             if let Err(error) = self.wait_ready(&services, name).await {
                 return Err((error, services));
             }
         }
-        for (name, keeper) in &services.keepers {
+        for (name, _, keeper) in &services.keepers {
             services
                 .watchers
                 .push(tokio::spawn(watch(name, keeper.state())));
@@ -140,8 +151,14 @@ impl ServiceSetup<'_> {
         Ok(services)
     }
 
+    /// Our own S3 server runs only where no other one was named.
+    fn is_wanted(&self, name: &str) -> bool {
+        name != "s3" || self.config.object_store.is_built_in()
+    }
+
     async fn wait_ready(&self, services: &Services, name: &'static str) -> Result<(), UpError> {
-        let Some((_, keeper)) = services.keepers.iter().find(|(known, _)| *known == name) else {
+        let kept = services.keepers.iter().find(|(known, ..)| *known == name);
+        let Some((_, _, keeper)) = kept else {
             return Ok(());
         };
         let deadline = Instant::now() + READY_TIMEOUT;
@@ -188,12 +205,23 @@ impl ServiceSetup<'_> {
                 "edge" => TcpStream::connect(reachable(self.addresses.edge))
                     .await
                     .is_ok(),
+                "s3" => TcpStream::connect(reachable(self.addresses.object_store))
+                    .await
+                    .is_ok(),
                 _ => is_ready(reachable(self.addresses.http)).await,
             }
         };
         tokio::time::timeout(PROBE_TIMEOUT, probing)
             .await
             .unwrap_or(false)
+    }
+}
+
+/// Ends a service that an earlier configuration had and this one has not.
+async fn leave_off(processes: &Processes, name: &str, grace: Duration) {
+    if let Some((mut process, _)) = processes.find(name) {
+        process.stop_with(Signal::SIGTERM, grace).await;
+        processes.forget(name);
     }
 }
 
@@ -244,7 +272,7 @@ impl Services {
         for watcher in self.watchers {
             watcher.abort();
         }
-        for ((name, keeper), grace) in self.keepers.into_iter().zip(GRACES) {
+        for (name, grace, keeper) in self.keepers {
             say::line(&format!("Stopping the {name}"));
             // The worker leaves nodes running on SIGTERM, and ends them on SIGINT.
             let signal = if name == "worker" {
@@ -261,7 +289,7 @@ impl Services {
         for watcher in self.watchers {
             watcher.abort();
         }
-        for (_, keeper) in self.keepers {
+        for (_, _, keeper) in self.keepers {
             keeper.leave().await;
         }
     }

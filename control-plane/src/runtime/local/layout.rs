@@ -106,6 +106,11 @@ impl DataFolder {
         InstanceFolder::new(self.instances().join(database.to_string()))
     }
 
+    /// What our own S3 server holds: the archives of databases.
+    pub fn object_store(&self) -> PathBuf {
+        self.root.join("object-store")
+    }
+
     /// Folders on their way out: renamed here first, so that half a folder is never a database.
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")
