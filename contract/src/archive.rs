@@ -187,6 +187,7 @@ pub enum RestoreTarget {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ArchiveStatus {
+    /// Whose this is. `None` until the node has read its archive: then the rest says nothing.
     pub archive_id: Option<ArchiveId>,
     /// WAL before this position is in the archive without a hole.
     pub archived_lsn: Lsn,

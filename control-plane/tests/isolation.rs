@@ -1,11 +1,12 @@
 //! The second wall: what the database itself refuses.
 
 use crate::support::TestCloud;
+use lumadb_contract::archive::RestoreTarget;
 use lumadb_control_plane::app::OrganizationRole::{
     Admin, Billing, Member as Developer, Owner, Viewer,
 };
 use lumadb_control_plane::app::{Action, Actor, Caller, Member};
-use lumadb_control_plane::store::{api_token, audit, project};
+use lumadb_control_plane::store::{EitherTx, api_token, archive, audit, project, restore};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
@@ -47,6 +48,46 @@ async fn every_table_forces_row_level_security() {
     .await
     .expect("roles");
     assert!(strong.is_empty(), "{strong:?}");
+}
+
+#[tokio::test]
+async fn a_tenants_transaction_cannot_reach_another_tenants_archive() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    let eve = cloud.person("eve@example.com").await;
+    let (id, _) = cloud.created(&ada, "first").await;
+    let store = &cloud.platform.store;
+    let mut tx = store.tenant(ada.organization).await.expect("a scope");
+    let own = archive::of_database(&mut EitherTx::Tenant(&mut tx), ada.organization, id).await;
+    let own = own.expect("asked").expect("an archive");
+    drop(tx);
+    let mut tx = store.tenant(eve.organization).await.expect("a scope");
+    let mut either = EitherTx::Tenant(&mut tx);
+    // Even one that names Ada's organization.
+    let found = archive::of_database(&mut either, ada.organization, id).await;
+    assert!(found.expect("asked").is_none());
+    let key = archive::organization_key(&mut either, ada.organization).await;
+    assert!(key.expect("asked").is_none());
+    let now = cloud.clock.now();
+    let planted = archive::NewArchive {
+        id: own.id,
+        organization: ada.organization,
+        database: id,
+        wrapped_key: "mine".into(),
+        now,
+        backup_due_at: now,
+    };
+    assert!(archive::insert(&mut either, &planted).await.is_err());
+    let mut tx = store.tenant(eve.organization).await.expect("a scope");
+    let target = RestoreTarget::Latest;
+    let stolen = restore::NewRestore {
+        database: id,
+        source_database: id,
+        source_archive: own.id,
+        target: &target,
+        now,
+    };
+    assert!(restore::insert(&mut tx, &stolen).await.is_err());
 }
 
 async fn count(pool: &PgPool, scope: &str, table: &str) -> Result<i64, sqlx::Error> {

@@ -1,6 +1,7 @@
 //! Tests of the control plane with a real PostgreSQL: one binary, a module a noun.
 
 mod accounts;
+mod archives;
 mod bad_input;
 mod databases;
 mod edges;
@@ -11,6 +12,7 @@ mod mail;
 mod organizations;
 mod passwords;
 mod profile;
+mod restores;
 mod roles;
 mod smtp;
 mod sql;

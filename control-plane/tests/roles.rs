@@ -31,6 +31,8 @@ fn body(path: &str) -> Value {
     } else if path.ends_with("/query") {
         json!({ "role": "owner", "logical_database": "main", "sql": "select 1",
                 "query_id": QUERY })
+    } else if path.ends_with("/restore") {
+        json!({ "name": "x", "latest": true })
     } else {
         json!({ "name": "x" })
     }
@@ -42,12 +44,16 @@ async fn each_role_may_call_what_it_is_promised_and_nobody_calls_without_a_log_i
     let ada = cloud.person("ada@example.com").await;
     let read_only = cloud.token(&ada, true).await;
     let (database, operation) = cloud.created(&ada, "first").await;
+    let backups = format!("/v1/databases/{database}/backups");
+    let backup = cloud.post(&backups).cookie(&ada.cookie);
+    let backup = backup.json(&json!({})).send().await.text("/id");
     let known = |path: &str| {
         // What a role counts for must be there: what is not answers 404 before. What stands inside
         // of it is looked for afterwards.
         path.replace("{organization_id}", &ada.organization.to_string())
             .replace("{database_id}", &database.to_string())
             .replace("{operation_id}", &operation)
+            .replace("{backup_id}", &backup)
             .replace("{role_id}", "rol_00000000000000000000000000")
             .replace("{logical_database_id}", "ldb_00000000000000000000000000")
             .replace("{query_id}", QUERY)

@@ -11,6 +11,8 @@ fn body(path: &str) -> Value {
                 "query_id": "00000000-0000-0000-0000-000000000001" })
     } else if path.ends_with("/tokens") {
         json!({ "name": "x", "expires_in_days": 30 })
+    } else if path.ends_with("/restore") {
+        json!({ "name": "x", "latest": true })
     } else {
         json!({ "name": "x" })
     }
@@ -25,6 +27,8 @@ async fn what_is_somebody_elses_is_not_there() {
     let id = made.text("/database/id");
     let logical = format!("/v1/databases/{id}/logical-databases");
     let logical = cloud.get(&logical).cookie(&ada.cookie).send().await;
+    let backup = cloud.post(&format!("/v1/databases/{id}/backups"));
+    let backup = backup.cookie(&ada.cookie).json(&json!({})).send().await;
     let eves = cloud.create(&eve, &json!({ "name": "e" })).await;
     let eves_token = cloud.token(&eve, false).await;
     cloud.token(&ada, false).await;
@@ -41,6 +45,7 @@ async fn what_is_somebody_elses_is_not_there() {
                 .replace("{session_id}", &sessions.text("/items/0/id"))
                 .replace("{database_id}", database)
                 .replace("{operation_id}", &made.text("/operation/id"))
+                .replace("{backup_id}", &backup.text("/id"))
                 .replace("{role_id}", &made.text("/role/id"))
                 .replace("{logical_database_id}", &logical.text("/items/0/id"))
                 .replace("{query_id}", "00000000-0000-0000-0000-000000000001")

@@ -19,9 +19,20 @@ enum Scenario {
     Delete,
     /// The undo of a creation.
     CancelCreate,
+    /// A new database from the archive of another.
+    Restore,
+    /// The undo of a restore.
+    CancelRestore,
 }
 
-const SCENARIOS: [Scenario; 7] = [
+impl Scenario {
+    /// Cancels what it asked for.
+    fn is_cancelled(self) -> bool {
+        matches!(self, Self::CancelCreate | Self::CancelRestore)
+    }
+}
+
+const SCENARIOS: [Scenario; 9] = [
     Scenario::Create,
     Scenario::Suspend,
     Scenario::Resume,
@@ -29,6 +40,8 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario::RoleCreate,
     Scenario::Delete,
     Scenario::CancelCreate,
+    Scenario::Restore,
+    Scenario::CancelRestore,
 ];
 
 struct Trial {
@@ -64,6 +77,9 @@ impl Trial {
                 .ended(&self.ada, &asked.text("/operation/id"))
                 .await;
         }
+        if matches!(scenario, Scenario::Restore | Scenario::CancelRestore) {
+            self.cloud.archived(&self.ada, &self.runtime, id).await;
+        }
         Some(id)
     }
 
@@ -79,6 +95,10 @@ impl Trial {
         };
         let (method, path, body) = match scenario {
             Scenario::Create | Scenario::CancelCreate => unreachable!("asked for above"),
+            Scenario::Restore | Scenario::CancelRestore => {
+                let body = json!({ "name": format!("{name} again"), "latest": true });
+                (Method::POST, "/restore", body)
+            }
             Scenario::Suspend => (Method::POST, "/suspend", Value::Null),
             Scenario::Resume => (Method::POST, "/resume", Value::Null),
             Scenario::Resize => (Method::PATCH, "", json!({ "milli_vcpu": 2000 })),
@@ -92,6 +112,12 @@ impl Trial {
         }
         let answer = call.send().await;
         assert!(answer.status < 300, "{}", answer.raw);
+        let id = match scenario {
+            Scenario::Restore | Scenario::CancelRestore => {
+                answer.text("/database/id").parse().expect("an ID")
+            }
+            _ => id,
+        };
         (id, answer.text("/operation/id"))
     }
 
@@ -101,7 +127,7 @@ impl Trial {
         let (id, operation) = self.ask(scenario, before, name).await;
         self.runtime.arm(fault);
         let mut running = self.cloud.start_loop(&self.runtime);
-        if scenario == Scenario::CancelCreate {
+        if scenario.is_cancelled() {
             self.cancel(&operation).await;
         }
         let kills =
@@ -139,7 +165,7 @@ impl Trial {
 
     async fn settled(&self, scenario: Scenario, id: DatabaseId, operation: &str) {
         let ended = self.cloud.ended(&self.ada, operation).await;
-        let wanted = if scenario == Scenario::CancelCreate {
+        let wanted = if scenario.is_cancelled() {
             ["cancelled", "succeeded"]
         } else {
             ["succeeded"; 2]
@@ -200,6 +226,16 @@ impl Trial {
         }
         if scenario == Scenario::RoleCreate {
             assert_eq!(instance.spec.roles.len(), 2);
+        }
+        if scenario == Scenario::Restore {
+            let open: i64 = sqlx::query_scalar(
+                "select count(*) from restores where database_id = $1 and ended_at is null",
+            )
+            .bind(id.uuid())
+            .fetch_one(&self.cloud.admin)
+            .await
+            .expect("counted");
+            assert_eq!(open, 0, "the source is held fast for ever");
         }
         assert_eq!(
             instance.status.observed_generation, instance.spec.generation,

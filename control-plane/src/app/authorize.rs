@@ -6,7 +6,7 @@
 use crate::app::{Action, Actor, AppError, Caller, Member, Platform, ProblemType};
 use crate::store::membership::{self, Located};
 use crate::store::{IdentityTx, StoreError};
-use lumadb_contract::id::{DatabaseId, OperationId, OrganizationId, ProjectId};
+use lumadb_contract::id::{BackupId, DatabaseId, OperationId, OrganizationId, ProjectId};
 
 /// What a path names; each belongs to one organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub enum Resource {
     Project(ProjectId),
     Database(DatabaseId),
     Operation(OperationId),
+    Backup(BackupId),
 }
 
 macro_rules! from_id {
@@ -31,6 +32,7 @@ from_id!(OrganizationId, Organization);
 from_id!(ProjectId, Project);
 from_id!(DatabaseId, Database);
 from_id!(OperationId, Operation);
+from_id!(BackupId, Backup);
 
 impl Resource {
     async fn locate(self, tx: &mut IdentityTx) -> Result<Option<Located>, StoreError> {
@@ -39,6 +41,7 @@ impl Resource {
             Self::Project(id) => membership::project_locate(tx, id).await,
             Self::Database(id) => membership::database_locate(tx, id).await,
             Self::Operation(id) => membership::operation_locate(tx, id).await,
+            Self::Backup(id) => membership::backup_locate(tx, id).await,
         }
     }
 
@@ -48,6 +51,7 @@ impl Resource {
             Self::Project(id) => AppError::not_found("project", id),
             Self::Database(id) => AppError::not_found("database", id),
             Self::Operation(id) => AppError::not_found("operation", id),
+            Self::Backup(id) => AppError::not_found("backup", id),
         }
     }
 }

@@ -48,13 +48,14 @@ pub enum ProblemType {
     PayloadTooLarge,
     UnsupportedMediaType,
     IdempotencyMismatch,
+    RestoreTarget,
     RateLimited,
     Internal,
     Unavailable,
 }
 
 impl ProblemType {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -70,6 +71,7 @@ impl ProblemType {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyMismatch,
+        Self::RestoreTarget,
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
@@ -109,6 +111,11 @@ impl ProblemType {
                 422,
                 "This key was used for another request",
             ),
+            Self::RestoreTarget => (
+                "restore_target",
+                422,
+                "The database cannot be restored to this",
+            ),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
             Self::Internal => ("internal", 500, "Something went wrong on our side"),
             Self::Unavailable => ("unavailable", 503, "Not available right now"),
@@ -129,12 +136,21 @@ impl AppError {
 
     /// One field of the request is wrong.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::field_of(ProblemType::InvalidRequest, field, message)
+    }
+
+    /// One field of the request is why there is this problem.
+    pub fn field_of(
+        problem: ProblemType,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         let error = FieldError {
             field: field.into(),
             message: message.into(),
         };
         Self::Rejected {
-            problem: ProblemType::InvalidRequest,
+            problem,
             detail: format!("{}: {}", error.field, error.message),
             errors: vec![error],
             retry_after_seconds: None,

@@ -5,6 +5,7 @@
 //! idempotency record and outbox rows commit together or not at all. It knows nothing of HTTP.
 
 pub mod account;
+pub mod archive;
 pub mod audit;
 pub mod authorize;
 mod caller;

@@ -18,6 +18,8 @@ use utoipa::ToSchema;
 
 /// An operation that has not ended by then has failed; the loop goes on nevertheless.
 const DEADLINE: Duration = Duration::minutes(5);
+/// The same for a restore, which takes as long as its backup is large.
+const RESTORE_DEADLINE: Duration = Duration::days(2);
 
 /// How often a waiting call looks without any signal.
 const LOOK_INTERVAL: StdDuration = StdDuration::from_secs(1);
@@ -73,6 +75,10 @@ pub(super) async fn begin(
     undo: Option<Undo>,
 ) -> Result<Operation, AppError> {
     let now = platform.clock.now();
+    let deadline = match kind {
+        OperationKind::DatabaseRestore => RESTORE_DEADLINE,
+        _ => DEADLINE,
+    };
     let new = NewOperation {
         id: OperationId::from_uuid(platform.clock.new_uuid()),
         database,
@@ -82,7 +88,7 @@ pub(super) async fn begin(
         undo,
         created_by: caller.user,
         created_at: now,
-        deadline_at: now + DEADLINE,
+        deadline_at: now + deadline,
     };
     operation::insert(change, &new).await?;
     Ok(Operation {
@@ -106,13 +112,16 @@ pub(super) async fn supersede(
     database: DatabaseId,
     desired: Desired,
 ) -> Result<(), AppError> {
-    use OperationKind::{DatabaseCreate, DatabaseResume, DatabaseSuspend};
+    use OperationKind::{DatabaseCreate, DatabaseRestore, DatabaseResume, DatabaseSuspend};
     let open = operation::list_open(change, database).await?;
     let replaced: Vec<_> = open
         .into_iter()
         .filter(|open| {
             desired == Desired::Deleted
-                || matches!(open.kind, DatabaseCreate | DatabaseResume | DatabaseSuspend)
+                || matches!(
+                    open.kind,
+                    DatabaseCreate | DatabaseRestore | DatabaseResume | DatabaseSuspend
+                )
         })
         .map(|open| open.id)
         .collect();

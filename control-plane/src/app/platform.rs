@@ -1,5 +1,6 @@
 //! What every call of the product needs.
 
+use crate::app::archive::Archives;
 use crate::clock::Clock;
 use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
 use crate::store::Store;
@@ -24,6 +25,8 @@ pub struct Platform {
     pub service_signer: ServiceSigner,
     /// Checks what edges show to the API.
     pub edge_verifier: ServiceVerifier,
+    /// Where databases are archived; `None`: nowhere.
+    pub archives: Option<Arc<Archives>>,
 }
 
 /// The control plane's secret keys.
@@ -32,6 +35,7 @@ pub struct Keys {
     pub seal_key: SealKey,
     pub service_signer: ServiceSigner,
     pub edge_verifier: ServiceVerifier,
+    pub archives: Option<Archives>,
 }
 
 impl Platform {
@@ -51,6 +55,7 @@ impl Platform {
             seal_key: keys.seal_key,
             service_signer: keys.service_signer,
             edge_verifier: keys.edge_verifier,
+            archives: keys.archives.map(Arc::new),
         })
     }
 }

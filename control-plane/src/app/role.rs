@@ -9,12 +9,13 @@ use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Member, Platform, ProblemType};
 use crate::identity::{SealPurpose, random, scram};
 use crate::store::role::{self, RoleRow, StoredPassword};
-use crate::store::{StoreError, TenantTx, database as store_database};
-use lumadb_contract::id::{DatabaseId, RoleId};
+use crate::store::{StoreError, TenantTx, database as store_database, logical_database};
+use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, RoleId};
 use lumadb_contract::name::PgName;
 use lumadb_contract::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -94,6 +95,40 @@ pub(super) async fn make(
         password_changed_at: now,
     };
     Ok((role, password))
+}
+
+/// Gives a new database the roles, passwords and logical databases of another. Passwords are sealed
+/// anew: each seal is bound to its role.
+pub(super) async fn copy(
+    platform: &Platform,
+    change: &mut Change,
+    from: DatabaseId,
+    to: DatabaseId,
+) -> Result<(), AppError> {
+    let now = platform.clock.now();
+    let mut copies = HashMap::new();
+    for row in role::list(change, from).await? {
+        let id = RoleId::from_uuid(platform.clock.new_uuid());
+        let password = password_of(platform, &row)?;
+        let sealed = platform
+            .seal_key
+            .seal(SealPurpose::RolePassword, id.uuid(), &password)
+            .map_err(AppError::internal)?;
+        let stored = StoredPassword {
+            verifier: &row.verifier,
+            sealed: &sealed,
+        };
+        role::insert(change, to, id, &row.name, row.is_owner, &stored, now).await?;
+        copies.insert(row.name, id);
+    }
+    for row in logical_database::list(change, from).await? {
+        let owner = *copies
+            .get(&row.owner_role)
+            .ok_or_else(|| StoreError::Corrupt("a logical database has no owner".into()))?;
+        let id = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
+        logical_database::insert(change, to, id, &row.name, owner, now).await?;
+    }
+    Ok(())
 }
 
 fn new_password(platform: &Platform, id: RoleId) -> Result<(Secret, String, Vec<u8>), AppError> {

@@ -1,5 +1,6 @@
 //! States of databases and operations: closed lists, each with the same constraint in the schema.
 
+use lumadb_contract::archive;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -76,6 +77,8 @@ text_enum! {
         DatabaseSuspend = "database_suspend",
         DatabaseResume = "database_resume",
         DatabaseDelete = "database_delete",
+        /// A new database from the archive of another.
+        DatabaseRestore = "database_restore",
         RoleCreate = "role_create",
         RoleRotatePassword = "role_rotate_password",
         RoleDelete = "role_delete",
@@ -96,12 +99,98 @@ text_enum! {
 }
 
 text_enum! {
+    /// Who asked for a backup.
+    BackupOrigin {
+        /// The platform's schedule.
+        Scheduled = "scheduled",
+        Manual = "manual",
+    }
+}
+
+text_enum! {
+    /// What a backup holds.
+    BackupKind {
+        /// Everything.
+        Full = "full",
+        /// What changed since the backup that it builds on.
+        Incremental = "incremental",
+    }
+}
+
+text_enum! {
+    /// How far a backup is.
+    BackupState {
+        /// Asked for; the database has not begun.
+        Pending = "pending",
+        Running = "running",
+        /// It can be restored.
+        Complete = "complete",
+        Failed = "failed",
+        /// It fell out of the window and was removed.
+        Expired = "expired",
+    }
+}
+
+text_enum! {
+    /// How far a restore is. Moves forward only; the two last are final.
+    RestorePhase {
+        Pending = "pending",
+        /// Fetching the backup.
+        Fetching = "fetching",
+        /// Replaying the changes since.
+        Replaying = "replaying",
+        Done = "done",
+        /// It cannot be done as asked.
+        Refused = "refused",
+    }
+}
+
+text_enum! {
     /// How far a step of an operation is.
     StepState {
         Pending = "pending",
         Running = "running",
         Succeeded = "succeeded",
         Failed = "failed",
+    }
+}
+
+impl From<archive::BackupKind> for BackupKind {
+    fn from(kind: archive::BackupKind) -> Self {
+        match kind {
+            archive::BackupKind::Full => Self::Full,
+            archive::BackupKind::Incremental => Self::Incremental,
+        }
+    }
+}
+
+impl From<BackupKind> for archive::BackupKind {
+    fn from(kind: BackupKind) -> Self {
+        match kind {
+            BackupKind::Full => Self::Full,
+            BackupKind::Incremental => Self::Incremental,
+        }
+    }
+}
+
+impl From<archive::BackupState> for BackupState {
+    fn from(state: archive::BackupState) -> Self {
+        match state {
+            archive::BackupState::Running => Self::Running,
+            archive::BackupState::Complete => Self::Complete,
+            archive::BackupState::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<archive::RestorePhase> for RestorePhase {
+    fn from(phase: archive::RestorePhase) -> Self {
+        match phase {
+            archive::RestorePhase::Fetching => Self::Fetching,
+            archive::RestorePhase::Replaying => Self::Replaying,
+            archive::RestorePhase::Done => Self::Done,
+            archive::RestorePhase::Refused => Self::Refused,
+        }
     }
 }
 
@@ -165,6 +254,10 @@ mod tests {
         spelled(Observed::ALL, |state| state.as_str());
         spelled(OperationKind::ALL, |kind| kind.as_str());
         spelled(OperationState::ALL, |state| state.as_str());
+        spelled(BackupOrigin::ALL, |origin| origin.as_str());
+        spelled(BackupKind::ALL, |kind| kind.as_str());
+        spelled(BackupState::ALL, |state| state.as_str());
+        spelled(RestorePhase::ALL, |phase| phase.as_str());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod backups;
 pub mod catalog;
 pub mod databases;
 mod document;
@@ -26,6 +27,7 @@ pub mod outbox;
 pub mod problem;
 pub mod projects;
 mod rate_limit;
+pub mod restores;
 pub mod roles;
 mod serve;
 pub mod sql;
@@ -55,6 +57,8 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(tokens::router())
         .merge(audit::router())
         .merge(databases::router())
+        .merge(backups::router())
+        .merge(restores::router())
         .merge(roles::router())
         .merge(logical_databases::router())
         .merge(operations::router())

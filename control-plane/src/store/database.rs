@@ -1,8 +1,10 @@
 //! Databases, as their organization sees them.
 
+use super::restore::RestoreRow;
 use super::{StoreError, TenantTx};
 use crate::app::state::{Desired, Observed};
 use lumadb_contract::id::{DatabaseId, OrganizationId, ProjectId};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 /// A database with its size and its region's address.
@@ -34,6 +36,18 @@ pub struct DatabaseRow {
     pub host: String,
     pub port: i32,
     pub wildcard_dns: bool,
+    /// Where its first content came from; `None`: it began empty.
+    pub restore: Option<Json<RestoreRow>>,
+}
+
+impl DatabaseRow {
+    /// Nothing of it runs, and nothing shall.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(
+            (self.desired, self.observed),
+            (Desired::Asleep, Observed::Asleep) | (Desired::Suspended, Observed::Suspended)
+        )
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -128,7 +142,9 @@ async fn select(
                   s.memory_mib, s.connections_max, d.idle_timeout_seconds, d.observed_generation,
                   d.observed as "observed: Observed",
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
-                  d.storage_bytes, r.host, r.port, r.wildcard_dns
+                  d.storage_bytes, r.host, r.port, r.wildcard_dns,
+                  (select to_jsonb(o) from restores o where o.database_id = d.id)
+                      as "restore: Json<RestoreRow>"
            from databases d
            join compute_sizes s using (milli_vcpu)
            join regions r on r.name = d.region
@@ -165,6 +181,29 @@ pub async fn change(
         to.deletion_protection,
         to.milli_vcpu,
         to.idle_timeout_seconds,
+        to.desired.as_str(),
+        to.generation,
+        to.run_generation,
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Changes whether a database runs, for a caller who asked for something else: its revision stays.
+/// The row must be locked.
+pub async fn steer(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+    to: &DatabaseChange<'_>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update databases
+         set desired = $2, generation = $3, run_generation = $4, look_at = $5, attempt = 0
+         where id = $1 and deleted_at is null",
+        id.uuid(),
         to.desired.as_str(),
         to.generation,
         to.run_generation,

@@ -42,6 +42,11 @@ pub struct ClaimedDatabase {
     pub idle_since: Option<OffsetDateTime>,
     pub error: Option<String>,
     pub attempt: i32,
+    /// When the schedule asks for a backup; `None`: it has no archive, or a backup that was asked
+    /// for has not ended.
+    pub backup_due_at: Option<OffsetDateTime>,
+    /// A backup that was asked for lately is being made, or somebody waits for it.
+    pub has_backup: bool,
 }
 
 /// An operation that has not ended.
@@ -149,11 +154,13 @@ pub async fn look_at_all(
     Ok(())
 }
 
-/// A database as it is now; `None` when another holds the claim.
+/// A database as it is now; `None` when another holds the claim. Backups that were asked for before
+/// `backups_since` do not count.
 pub async fn load(
     tx: &mut RegionTx,
     id: DatabaseId,
     owner: Uuid,
+    backups_since: OffsetDateTime,
 ) -> Result<Option<ClaimedDatabase>, StoreError> {
     let row = sqlx::query_as!(
         ClaimedDatabase,
@@ -164,11 +171,21 @@ pub async fn load(
                   d.observed as "observed: Observed",
                   d.incarnation_id as "incarnation_id: IncarnationId",
                   d.node_address as "node_address: Json<NodeAddress>", d.engine_minor,
-                  d.system_identifier::text as system_identifier, d.idle_since, d.error, d.attempt
+                  d.system_identifier::text as system_identifier, d.idle_since, d.error, d.attempt,
+                  (select a.backup_due_at from archives a
+                   where a.database_id = d.id
+                     and not exists(select from backups b
+                                    where b.archive_id = a.id
+                                      and b.state in ('pending', 'running'))) as backup_due_at,
+                  exists(select from backups b
+                         where b.database_id = d.id and b.requested_at > $3
+                           and (b.state = 'running'
+                                or b.state = 'pending' and b.origin = 'manual')) as "has_backup!"
            from databases d join compute_sizes s using (milli_vcpu)
            where d.id = $1 and d.lease_owner = $2 and d.deleted_at is null"#,
         id.uuid(),
-        owner
+        owner,
+        backups_since
     )
     .fetch_optional(tx.connection())
     .await?;

@@ -8,7 +8,9 @@
 //! Nothing here decides: it reads and writes what `app` and `workflow` say.
 
 pub mod api_token;
+pub mod archive;
 pub mod audit;
+pub mod backup;
 pub mod catalog;
 pub mod database;
 pub mod desired;
@@ -19,6 +21,8 @@ pub mod operation;
 pub mod organization;
 pub mod outbox;
 pub mod project;
+pub mod restore;
+pub mod restore_point;
 pub mod role;
 pub mod route;
 mod scope;
@@ -29,5 +33,5 @@ pub mod throttle;
 pub mod usage;
 pub mod user;
 
-pub use scope::{IdentityTx, RegionTx, Store, StoreError, TenantTx};
+pub use scope::{EitherTx, IdentityTx, RegionTx, Store, StoreError, TenantTx};
 pub use signal::{Signal, SignalReceiver, Signals};

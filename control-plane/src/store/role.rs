@@ -10,6 +10,7 @@ pub struct RoleRow {
     pub id: RoleId,
     pub name: PgName,
     pub is_owner: bool,
+    pub verifier: String,
     pub password_sealed: Vec<u8>,
     pub created_at: OffsetDateTime,
     pub password_changed_at: OffsetDateTime,
@@ -58,8 +59,8 @@ pub async fn list(tx: &mut TenantTx, database: DatabaseId) -> Result<Vec<RoleRow
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         RoleRow,
-        r#"select id as "id: RoleId", name as "name: PgName", is_owner, password_sealed,
-                  created_at, password_changed_at
+        r#"select id as "id: RoleId", name as "name: PgName", is_owner, verifier,
+                  password_sealed, created_at, password_changed_at
            from database_roles where organization_id = $1 and database_id = $2
            order by is_owner desc, id"#,
         organization.uuid(),

@@ -165,6 +165,22 @@ macro_rules! transaction {
     };
 }
 
+/// A transaction of either scope, for what both may do to one organization's rows.
+#[derive(Debug)]
+pub enum EitherTx<'a> {
+    Tenant(&'a mut TenantTx),
+    Region(&'a mut RegionTx),
+}
+
+impl EitherTx<'_> {
+    pub(in crate::store) fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Tenant(tx) => tx.connection(),
+            Self::Region(tx) => tx.connection(),
+        }
+    }
+}
+
 transaction!(TenantTx);
 transaction!(IdentityTx);
 transaction!(RegionTx);

@@ -3,7 +3,8 @@
 use crate::app::state::{Desired, Observed, OperationState};
 use crate::runtime::{Observation, RuntimeError};
 use crate::store::desired::{ClaimedDatabase, OpenOperation, OperationRecord, Record};
-use crate::workflow::steps;
+use crate::workflow::steps::{self, Reached};
+use lumadb_contract::archive::{ArchiveSpec, RestorePhase, RestoreSpec, RestoreStatus};
 use lumadb_contract::instance::{
     Compute, InstancePhase, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState,
 };
@@ -48,6 +49,8 @@ pub(super) fn spec(
     row: &ClaimedDatabase,
     roles: Vec<RoleSpec>,
     logical_databases: Vec<LogicalDatabaseSpec>,
+    archive: Option<ArchiveSpec>,
+    restore: Option<RestoreSpec>,
 ) -> Option<InstanceSpec> {
     let run = match row.desired {
         Desired::Running => RunState::Running,
@@ -69,8 +72,8 @@ pub(super) fn spec(
         roles,
         logical_databases,
         tls: None,
-        archive: None,
-        restore: None,
+        archive,
+        restore,
     })
 }
 
@@ -96,11 +99,18 @@ pub(super) fn decide(
             record.error = Some(error.clone());
         }
     }
-    let given_up = matches!(asked, Err(RuntimeError::GiveUp(_)));
+    let refusal = refusal(observation);
+    if refusal.is_some() {
+        record.observed = Observed::Failed;
+    }
+    let given_up = match asked {
+        Err(RuntimeError::GiveUp(_)) => Some(ERROR_GIVEN_UP),
+        _ => refusal,
+    };
     let settled = asked.is_ok() && is_settled(row.desired, &record);
     let operations: Vec<_> = operations
         .iter()
-        .map(|operation| operation_record(operation, &record, settled, given_up, now))
+        .map(|operation| operation_record(operation, &record, observation, settled, given_up, now))
         .collect();
     let turn = turn(row, observation, &record, now);
     let look_at = look_at(
@@ -109,7 +119,7 @@ pub(super) fn decide(
         &record,
         attempt,
         settled,
-        given_up,
+        given_up.is_some(),
         now,
         jitter,
     );
@@ -119,6 +129,21 @@ pub(super) fn decide(
         attempt,
         look_at,
         turn,
+    }
+}
+
+/// Why what was asked for cannot be restored, if the node says so.
+fn refusal(observation: &Observation) -> Option<&str> {
+    let restore = restore_status(observation)?;
+    (restore.phase == RestorePhase::Refused)
+        .then(|| restore.refusal.as_deref().unwrap_or(ERROR_GIVEN_UP))
+}
+
+/// How far the instance says that its restore is.
+pub(super) fn restore_status(observation: &Observation) -> Option<&RestoreStatus> {
+    match observation {
+        Observation::Attached { status, .. } => status.restore.as_ref(),
+        Observation::Unknown | Observation::Absent => None,
     }
 }
 
@@ -211,15 +236,16 @@ fn is_settled(desired: Desired, record: &Record) -> bool {
 fn operation_record(
     operation: &OpenOperation,
     record: &Record,
+    observation: &Observation,
     settled: bool,
-    given_up: bool,
+    given_up: Option<&str>,
     now: OffsetDateTime,
 ) -> OperationRecord {
     let done = settled && record.observed_generation >= operation.generation;
     let (state, error) = if done {
         (OperationState::Succeeded, None)
-    } else if given_up {
-        (OperationState::Failed, Some(ERROR_GIVEN_UP.to_owned()))
+    } else if let Some(why) = given_up {
+        (OperationState::Failed, Some(why.to_owned()))
     } else if now >= operation.deadline_at {
         (OperationState::Failed, Some(ERROR_DEADLINE.to_owned()))
     } else {
@@ -232,7 +258,10 @@ fn operation_record(
             operation.kind,
             &operation.steps,
             state,
-            record.observed == Observed::Running || record.engine_minor.is_some(),
+            Reached {
+                engine_known: record.observed == Observed::Running || record.engine_minor.is_some(),
+                restore: restore_status(observation).map(|restore| restore.phase),
+            },
             now,
         ),
         error,
@@ -259,7 +288,8 @@ fn turn(
             from: Desired::Asleep,
             to: Desired::Running,
         }),
-        Desired::Running if record.observed_generation >= row.generation => {
+        // It would break off the backup that is being made.
+        Desired::Running if record.observed_generation >= row.generation && !row.has_backup => {
             (now >= sleep_at(row, record)? && status.connections == 0).then_some(Turn {
                 from: Desired::Running,
                 to: Desired::Asleep,
@@ -301,7 +331,13 @@ fn look_at(
         _ => RESYNC_STOPPED,
     };
     let regular = now + resync.scale(1.0 + jitter / 4.0);
-    sleep_at(row, record).map_or(regular, |at| at.max(now + RESYNC_PENDING).min(regular))
+    let backup_at = row
+        .backup_due_at
+        .filter(|_| record.observed == Observed::Running);
+    [sleep_at(row, record), backup_at]
+        .into_iter()
+        .flatten()
+        .fold(regular, |first, at| at.max(now + RESYNC_PENDING).min(first))
 }
 
 /// Doubles from a quarter of a second to a minute, each time a random part shorter.

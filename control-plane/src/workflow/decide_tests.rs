@@ -32,6 +32,8 @@ fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
         idle_since: None,
         error: None,
         attempt: 0,
+        backup_due_at: None,
+        has_backup: false,
     }
 }
 

@@ -1,13 +1,15 @@
 //! One look at one database: ask for the desired state, observe, write.
 
+use super::archive;
 use super::decide::{self, Decision};
-use super::steps;
+use super::steps::{self, Reached};
 use crate::app::Platform;
+use crate::app::archive::ArchiveKeyError;
 use crate::app::state::{Desired, OperationState};
 use crate::app::usage;
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::{Observation, Runtime, RuntimeError};
 use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
-use crate::store::{RegionTx, StoreError};
+use crate::store::{RegionTx, StoreError, backup, restore};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstanceSpec;
 use std::time::Duration;
@@ -22,7 +24,9 @@ const ERROR_DELETED: &str = "The database was deleted.";
 
 struct Loaded {
     row: ClaimedDatabase,
-    spec: Option<InstanceSpec>,
+    archive: Option<archive::Loaded>,
+    /// The spec, or why there is none.
+    spec: Result<Option<InstanceSpec>, RuntimeError>,
     operations: Vec<OpenOperation>,
 }
 
@@ -44,15 +48,16 @@ pub(super) async fn look<R: Runtime>(
     if loaded.row.desired == Desired::Deleted && asked.is_ok() {
         return finish_deleted(platform, owner, &loaded, now).await;
     }
+    let observation = runtime.observe(id);
     let decision = decide::decide(
         &loaded.row,
         &loaded.operations,
         &asked,
-        &runtime.observe(id),
+        &observation,
         now,
         rand::random(),
     );
-    finish(platform, owner, &loaded, decision, now).await
+    finish(platform, owner, &loaded, &observation, decision, now).await
 }
 
 async fn load(
@@ -60,16 +65,42 @@ async fn load(
     owner: Uuid,
     id: DatabaseId,
 ) -> Result<Option<Loaded>, StoreError> {
+    let now = platform.clock.now();
     let mut tx = platform.store.region().await?;
-    let Some(row) = desired::load(&mut tx, id, owner).await? else {
+    let since = now - archive::AWAKE_FOR_BACKUP;
+    let Some(mut row) = desired::load(&mut tx, id, owner, since).await? else {
         return Ok(None);
     };
     let (roles, logical_databases) = desired::contents(&mut tx, id).await?;
     let operations = desired::open_operations(&mut tx, id).await?;
+    let archive = match archive::load(platform, &mut tx, &mut row).await {
+        Ok(archive) => Ok(archive),
+        Err(ArchiveKeyError::Store(error)) => return Err(error),
+        Err(error) => Err(error),
+    };
     tx.commit().await?;
-    let spec = decide::spec(&row, roles, logical_databases);
+    let specs = match (&archive, &platform.archives) {
+        (Ok(Some(archive)), Some(archives)) => archive.specs(archives, now).map(Some),
+        _ => Ok(None),
+    };
+    let (archive, fault) = match (archive, specs) {
+        (Ok(archive), Ok(specs)) => (archive, Ok(specs.unzip())),
+        (Err(error), _) | (_, Err(error)) => (None, Err(error)),
+    };
+    let spec = match fault {
+        Ok((to, from)) => Ok(decide::spec(
+            &row,
+            roles,
+            logical_databases,
+            to,
+            from.flatten(),
+        )),
+        // Without its archive it would lose what it writes: it is rather not touched.
+        Err(error) => Err(RuntimeError::GiveUp(format!("its archive: {error}"))),
+    };
     Ok(Some(Loaded {
         row,
+        archive,
         spec,
         operations,
     }))
@@ -78,9 +109,10 @@ async fn load(
 async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded) -> Result<(), RuntimeError> {
     let work = async {
         match &loaded.spec {
-            Some(spec) => runtime.apply(spec.clone()).await,
-            None if loaded.row.desired == Desired::Deleted => runtime.remove(loaded.row.id).await,
-            None => Err(RuntimeError::GiveUp(
+            Ok(Some(spec)) => runtime.apply(spec.clone()).await,
+            _ if loaded.row.desired == Desired::Deleted => runtime.remove(loaded.row.id).await,
+            Err(error) => Err(error.clone()),
+            Ok(None) => Err(RuntimeError::GiveUp(
                 "its row holds a value that no spec can".into(),
             )),
         }
@@ -99,6 +131,7 @@ async fn finish(
     platform: &Platform,
     owner: Uuid,
     loaded: &Loaded,
+    observation: &Observation,
     decision: Decision,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
@@ -117,6 +150,10 @@ async fn finish(
     if !kept {
         tracing::info!(database = %row.id, "another loop took this database over");
         return Ok(());
+    }
+    if let Some(archive) = &loaded.archive {
+        let record = &decision.record;
+        archive.record(&mut tx, observation, record, now).await?;
     }
     record_changed(&mut tx, &loaded.operations, decision.operations).await?;
     if let Some(turn) = decision.turn {
@@ -138,6 +175,8 @@ async fn finish_deleted(
     let mut tx = platform.store.region().await?;
     if desired::mark_deleted(&mut tx, loaded.row.id, owner, now).await? {
         usage::close(&mut tx, loaded.row.id, now).await?;
+        backup::abandon(&mut tx, loaded.row.id, now).await?;
+        restore::abandon(&mut tx, loaded.row.id, ERROR_DELETED, now).await?;
         let records = loaded
             .operations
             .iter()
@@ -163,7 +202,13 @@ fn deleted_record(
     OperationRecord {
         id: operation.id,
         state,
-        steps: steps::advance(operation.kind, &operation.steps, state, false, now),
+        steps: steps::advance(
+            operation.kind,
+            &operation.steps,
+            state,
+            Reached::default(),
+            now,
+        ),
         error: (!is_deletion).then(|| ERROR_DELETED.to_owned()),
         started_at: Some(operation.started_at.unwrap_or(now)),
         ended_at: Some(now),

@@ -12,6 +12,7 @@
 //!
 //! It must not know how instances are run (that is `runtime`) nor who may do what (that is `app`).
 
+mod archive;
 mod decide;
 pub mod edge_control;
 mod look;

@@ -5,9 +5,11 @@ use crate::app::Platform;
 use crate::runtime::{Observation, Runtime};
 use crate::store::desired::{self, Lease};
 use crate::store::{SignalReceiver, StoreError};
-use lumadb_contract::id::{DatabaseId, IncarnationId};
-use lumadb_contract::instance::InstancePhase;
+use lumadb_contract::archive::{BackupState, RestorePhase};
+use lumadb_contract::id::{BackupId, DatabaseId, IncarnationId};
+use lumadb_contract::instance::{InstancePhase, InstanceStatus};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -26,6 +28,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_millis(500);
 /// Clients that come and go are looked at together after this long.
 const IDLE_DELAY: Duration = Duration::from_secs(1);
+/// How far an archive is, is looked at this often where nobody waits for it.
+const ARCHIVE_DELAY: Duration = Duration::from_secs(20);
 /// How often a signaled database is tried that is locked for a moment.
 const CLAIM_TRIES_MAX: u8 = 10;
 const ORPHAN_INTERVAL: Duration = Duration::from_mins(5);
@@ -59,6 +63,74 @@ struct Digest {
     generation: u64,
     is_known: bool,
     is_idle: bool,
+    archive: ArchiveDigest,
+    /// Hash of what moves while bytes flow: it is looked at together with what comes after.
+    progress: u64,
+    /// Somebody may be watching it move.
+    is_busy: bool,
+}
+
+/// What of an archive and a restore is worth a look at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct ArchiveDigest {
+    backups: Vec<(BackupId, BackupState)>,
+    restore_points: usize,
+    windows: usize,
+    has_hole: bool,
+    has_error: bool,
+    restore: Option<RestorePhase>,
+}
+
+impl ArchiveDigest {
+    fn of(status: &InstanceStatus) -> Self {
+        let restore = status.restore.as_ref().map(|restore| restore.phase);
+        let Some(archive) = &status.archive else {
+            return Self {
+                restore,
+                ..Self::default()
+            };
+        };
+        let backups = archive.backups.iter();
+        Self {
+            backups: backups
+                .map(|backup| (backup.backup_id, backup.state))
+                .collect(),
+            restore_points: archive.restore_points.len(),
+            windows: archive.windows.len(),
+            has_hole: archive
+                .windows
+                .last()
+                .is_some_and(|window| window.until.is_some()),
+            has_error: archive.error.is_some(),
+            restore,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let restoring = matches!(
+            self.restore,
+            Some(RestorePhase::Fetching | RestorePhase::Replaying)
+        );
+        let running = |(_, state): &(BackupId, BackupState)| *state == BackupState::Running;
+        restoring || self.backups.iter().any(running)
+    }
+}
+
+/// Positions, moments and bytes of an archive and a restore.
+fn progress(status: &InstanceStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Some(archive) = &status.archive {
+        (archive.archived_lsn, archive.flushed_lsn).hash(&mut hasher);
+        archive.archived_until.hash(&mut hasher);
+        for backup in &archive.backups {
+            (backup.bytes_read, backup.bytes_stored).hash(&mut hasher);
+        }
+    }
+    if let Some(restore) = &status.restore {
+        (restore.bytes_done, restore.bytes_total).hash(&mut hasher);
+        (restore.replayed_lsn, restore.reached).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl Digest {
@@ -67,13 +139,33 @@ impl Digest {
             Observation::Attached { status, .. } => Some(status),
             Observation::Unknown | Observation::Absent => None,
         };
+        let archive = status.map(ArchiveDigest::of).unwrap_or_default();
         Self {
             incarnation: status.map(|status| status.incarnation_id),
             phase: status.map(|status| status.phase),
             generation: status.map_or(0, |status| status.observed_generation),
             is_known: *observation != Observation::Unknown,
             is_idle: status.is_some_and(|status| status.idle_since.is_some()),
+            is_busy: archive.is_busy(),
+            archive,
+            progress: status.map_or(0, progress),
         }
+    }
+}
+
+impl Digest {
+    /// How long the change to `now` may wait for others to come; `None`: not at all.
+    fn delay(&self, now: &Self) -> Option<Duration> {
+        let moved = Self {
+            is_idle: self.is_idle,
+            progress: self.progress,
+            ..now.clone()
+        };
+        if *self != moved {
+            return None;
+        }
+        let is_slow = self.is_idle == now.is_idle && !now.is_busy;
+        Some(if is_slow { ARCHIVE_DELAY } else { IDLE_DELAY })
     }
 }
 
@@ -270,18 +362,12 @@ impl<R: Runtime> Workflow<R> {
         if before == Some(&now) {
             return;
         }
-        let only_idleness = before.is_some_and(|before| {
-            *before
-                == Digest {
-                    is_idle: before.is_idle,
-                    ..now.clone()
-                }
-        });
+        let delay = before.and_then(|before| before.delay(&now));
         self.seen.insert(id, now);
-        if only_idleness {
-            self.later
-                .entry(id)
-                .or_insert_with(|| Instant::now() + IDLE_DELAY);
+        if let Some(delay) = delay {
+            let at = Instant::now() + delay;
+            let due = self.later.entry(id).or_insert(at);
+            *due = at.min(*due);
         } else {
             self.signaled.insert(id, 0);
         }

@@ -2,6 +2,7 @@
 //! program of their own.
 
 use crate::app::state::{OperationKind, OperationState, Step, StepState};
+use lumadb_contract::archive::RestorePhase;
 use time::OffsetDateTime;
 
 /// Names of the steps, in order. The first is done in the transaction that makes the operation.
@@ -11,6 +12,12 @@ const fn names(kind: OperationKind) -> &'static [&'static str] {
             "Reserve an address",
             "Start the engine",
             "Create role and database",
+            "Accept connections",
+        ],
+        OperationKind::DatabaseRestore => &[
+            "Reserve an address",
+            "Fetch the backup",
+            "Replay the changes",
             "Accept connections",
         ],
         OperationKind::DatabaseResize => &["Save the size", "Restart with it"],
@@ -43,19 +50,36 @@ pub fn initial(kind: OperationKind, now: OffsetDateTime) -> Vec<Step> {
         .collect()
 }
 
-/// Moves the steps to where the operation is. `engine_known`: the engine has said its version.
+/// What was seen of an instance on its way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reached {
+    /// The engine has said its version.
+    pub(super) engine_known: bool,
+    pub(super) restore: Option<RestorePhase>,
+}
+
+/// Steps that are done while the operation runs.
+const fn done(kind: OperationKind, reached: Reached) -> usize {
+    match (kind, reached.restore) {
+        (OperationKind::DatabaseCreate, _) if reached.engine_known => 2,
+        (OperationKind::DatabaseRestore, Some(RestorePhase::Replaying)) => 2,
+        (OperationKind::DatabaseRestore, Some(RestorePhase::Done)) => 3,
+        _ => 1,
+    }
+}
+
+/// Moves the steps to where the operation is.
 pub(super) fn advance(
     kind: OperationKind,
     before: &[Step],
     state: OperationState,
-    engine_known: bool,
+    reached: Reached,
     now: OffsetDateTime,
 ) -> Vec<Step> {
     let mut steps = before.to_vec();
     let done = match state {
         OperationState::Succeeded => steps.len(),
-        _ if kind == OperationKind::DatabaseCreate && engine_known => 2,
-        _ => 1,
+        _ => done(kind, reached),
     };
     for (index, step) in steps.iter_mut().enumerate() {
         let to = match state {
@@ -93,15 +117,48 @@ mod tests {
         let kind = OperationKind::DatabaseCreate;
         let first = initial(kind, NOW);
         assert_eq!(states(&first), [Succeeded, Pending, Pending, Pending]);
-        let started = advance(kind, &first, OperationState::Running, false, NOW);
+        let (unknown, known) = (
+            Reached::default(),
+            Reached {
+                engine_known: true,
+                ..Reached::default()
+            },
+        );
+        let started = advance(kind, &first, OperationState::Running, unknown, NOW);
         assert_eq!(states(&started), [Succeeded, Running, Pending, Pending]);
-        let known = advance(kind, &started, OperationState::Running, true, NOW);
-        assert_eq!(states(&known), [Succeeded, Succeeded, Running, Pending]);
-        let failed = advance(kind, &known, OperationState::Failed, true, NOW);
+        let later = advance(kind, &started, OperationState::Running, known, NOW);
+        assert_eq!(states(&later), [Succeeded, Succeeded, Running, Pending]);
+        let failed = advance(kind, &later, OperationState::Failed, known, NOW);
         assert_eq!(states(&failed), [Succeeded, Succeeded, Failed, Pending]);
-        let done = advance(kind, &known, OperationState::Succeeded, true, NOW);
+        let done = advance(kind, &later, OperationState::Succeeded, known, NOW);
         assert_eq!(states(&done), [Succeeded; 4]);
         assert!(done.iter().all(|step| step.ended_at.is_some()));
+    }
+
+    #[test]
+    fn a_restore_goes_by_what_its_node_says() {
+        use StepState::{Pending, Running, Succeeded};
+        let kind = OperationKind::DatabaseRestore;
+        let first = initial(kind, NOW);
+        let at = |phase| Reached {
+            engine_known: true,
+            restore: Some(phase),
+        };
+        let go = |phase| {
+            states(&advance(
+                kind,
+                &first,
+                OperationState::Running,
+                at(phase),
+                NOW,
+            ))
+        };
+        let fetching = go(RestorePhase::Fetching);
+        assert_eq!(fetching, [Succeeded, Running, Pending, Pending]);
+        let replaying = go(RestorePhase::Replaying);
+        assert_eq!(replaying, [Succeeded, Succeeded, Running, Pending]);
+        let done = go(RestorePhase::Done);
+        assert_eq!(done, [Succeeded, Succeeded, Succeeded, Running]);
     }
 
     #[test]

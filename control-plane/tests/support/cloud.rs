@@ -4,8 +4,11 @@ use super::cluster::cluster;
 use super::request::{Answer, Call};
 use axum::Router;
 use http::Method;
+use lumadb_contract::archive::ObjectStoreSpec;
 use lumadb_contract::id::{OrganizationId, ProjectId};
+use lumadb_contract::key_chain::Key;
 use lumadb_contract::secret::Secret;
+use lumadb_control_plane::app::archive::{Archives, StoreCredentials};
 use lumadb_control_plane::app::{Keys, Limits, Links, Platform, Settings};
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::http::{ApiState, router};
@@ -13,6 +16,7 @@ use lumadb_control_plane::identity::{SealKey, ServiceSigner, ServiceVerifier};
 use lumadb_control_plane::store::Store;
 use serde_json::json;
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -60,6 +64,22 @@ impl TestCloud {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::with_archives(settings, true).await
+    }
+
+    /// A control plane that archives nothing.
+    pub(crate) async fn without_archives() -> Self {
+        Self::with_archives(Settings::default(), false).await
+    }
+
+    /// The same control plane, which archives from now on.
+    pub(crate) fn with_archives_from_now_on(mut self) -> Self {
+        self.platform.archives = Some(Arc::new(archives()));
+        self.router = router(&ApiState::new(self.platform.clone()));
+        self
+    }
+
+    async fn with_archives(settings: Settings, is_archived: bool) -> Self {
         let database = cluster().database().await;
         let store = Store::open(cluster().options("lumadb_app", &database), 8);
         let pool = |role: &str| {
@@ -71,7 +91,8 @@ impl TestCloud {
         let links = Links {
             console_url: CONSOLE.into(),
         };
-        let (keys, edge_signer) = keys();
+        let (mut keys, edge_signer) = keys();
+        keys.archives = keys.archives.filter(|_| is_archived);
         let platform =
             Platform::new(store, clock.clone(), links, keys, settings).expect("a platform");
         Self {
@@ -172,6 +193,24 @@ impl TestCloud {
     }
 }
 
+/// Where nobody listens: these tests run no node.
+fn archives() -> Archives {
+    Archives {
+        master_key: Key::new([7; 32]),
+        store: ObjectStoreSpec {
+            endpoint: Some("http://127.0.0.1:1".into()),
+            region: "test".into(),
+            bucket: "lumadb".into(),
+            prefix: String::new(),
+            path_style: true,
+            credentials: None,
+            storage_class: None,
+            server_side_encryption: None,
+        },
+        credentials: StoreCredentials::Scoped(Secret::new("root of the tests")),
+    }
+}
+
 fn keys() -> (Keys, ServiceSigner) {
     let signer = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
     let edge = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
@@ -182,6 +221,7 @@ fn keys() -> (Keys, ServiceSigner) {
         seal_key: SealKey::from_bytes(&[7; 32]).expect("a key"),
         service_signer: ServiceSigner::from_pem(private.expose().as_bytes()).expect("a key"),
         edge_verifier: ServiceVerifier::from_pem(edge.public_key_pem().as_bytes()).expect("a key"),
+        archives: Some(archives()),
     };
     (keys, edge_signer)
 }

@@ -1,11 +1,15 @@
 //! Databases of a test: a loop that runs them without processes, and the usual calls.
 
 use super::{Answer, FakeRuntime, Person, TestCloud};
-use lumadb_contract::id::DatabaseId;
+use lumadb_contract::archive::{
+    ArchiveStatus, BackupKind, BackupState, BackupStatus, Lsn, RestoreWindow,
+};
+use lumadb_contract::id::{BackupId, DatabaseId};
 use lumadb_control_plane::workflow::Workflow;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +25,31 @@ pub(crate) struct Loop(JoinHandle<()>);
 impl Drop for Loop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// A backup as its node tells of it.
+pub(crate) fn backup_status(
+    backup_id: BackupId,
+    state: BackupState,
+    at: OffsetDateTime,
+    lsn: Lsn,
+) -> BackupStatus {
+    let has_ended = state != BackupState::Running;
+    BackupStatus {
+        backup_id,
+        kind: BackupKind::Full,
+        state,
+        started_at: at,
+        ended_at: has_ended.then_some(at),
+        timeline: 1,
+        start_lsn: lsn,
+        end_lsn: has_ended.then_some(lsn),
+        bytes_read: 40_000_000,
+        bytes_expected: 40_000_000,
+        bytes_stored: 5_000_000,
+        parent: None,
+        error: None,
     }
 }
 
@@ -108,6 +137,45 @@ impl TestCloud {
             (database["state"] == state).then_some(())
         })
         .await;
+    }
+
+    /// Has the node of a database say that one backup is complete and that everything since is
+    /// archived, from an hour ago until now.
+    pub(crate) async fn archived(
+        &self,
+        person: &Person,
+        runtime: &Arc<FakeRuntime>,
+        id: DatabaseId,
+    ) -> BackupId {
+        let spec = self
+            .until(|| async { runtime.instance(id)?.spec.archive })
+            .await;
+        let now = self.clock.now();
+        let (from, lsn) = (now - time::Duration::hours(1), Lsn(0x0200_0000));
+        let backup = BackupId::from_uuid(self.clock.new_uuid());
+        runtime.report(id, |status| {
+            status.archive = Some(ArchiveStatus {
+                archive_id: Some(spec.access.archive_id),
+                archived_lsn: Lsn(0x0300_0000),
+                flushed_lsn: Lsn(0x0300_0000),
+                archived_until: Some(now),
+                windows: vec![RestoreWindow {
+                    from,
+                    until: None,
+                    from_lsn: lsn,
+                    timeline: 1,
+                }],
+                backups: vec![backup_status(backup, BackupState::Complete, from, lsn)],
+                ..ArchiveStatus::default()
+            });
+        });
+        let path = format!("/v1/databases/{id}/restore-window");
+        self.until(|| async {
+            let window = self.get(&path).cookie(&person.cookie).send().await;
+            window.body["earliest"].is_string().then_some(())
+        })
+        .await;
+        backup
     }
 
     /// A POST without a body.

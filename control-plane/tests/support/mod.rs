@@ -8,5 +8,6 @@ mod runtime;
 pub(crate) mod smtp;
 
 pub(crate) use cloud::{Person, START, TestCloud};
+pub(crate) use databases::{Loop, backup_status};
 pub(crate) use request::Answer;
 pub(crate) use runtime::{FakeRuntime, Fault};

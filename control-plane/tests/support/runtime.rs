@@ -111,6 +111,16 @@ impl FakeRuntime {
         let _ = self.changes.send(id);
     }
 
+    /// Its node says something new.
+    pub(crate) fn report(&self, id: DatabaseId, say: impl FnOnce(&mut InstanceStatus)) {
+        let mut state = self.state();
+        if let Some(instance) = state.instances.get_mut(&id) {
+            say(&mut instance.status);
+        }
+        drop(state);
+        let _ = self.changes.send(id);
+    }
+
     /// Its processes died; the folder is left.
     pub(crate) fn crash(&self, id: DatabaseId) {
         let mut state = self.state();

@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 pub(crate) mod edge;
+mod object_store;
 pub(crate) mod s3;
 pub(crate) mod worker;
 
@@ -52,6 +53,10 @@ pub(crate) enum ServiceError {
     Edge(#[from] lumadb_data_plane::edge::EdgeError),
     #[error(transparent)]
     Programs(#[from] crate::up::UpError),
+    #[error("the file of the object store's credentials, {}, {message}", path.display())]
+    Credentials { path: PathBuf, message: String },
+    #[error("the master key: {0}")]
+    MasterKey(#[from] lumadb_contract::key_chain::KeyError),
     #[error("{}", with_cause(.0))]
     ObjectStore(#[from] lumadb_s3_server::ServeError),
 }
@@ -83,6 +88,7 @@ fn platform(
         seal_key: SealKey::load(&files.master())?,
         service_signer: ServiceSigner::load(&files.api_private())?,
         edge_verifier: ServiceVerifier::load(&files.edge_public())?,
+        archives: Some(object_store::archives(&files, &config.object_store)?),
     };
     let authority = read(data.authority().join("ca.pem"))?;
     let settings = Settings {

@@ -9,7 +9,7 @@ use lumadb_s3_server::serve;
 use tokio::net::TcpListener;
 
 /// Bucket of all archives.
-const BUCKET: &str = "lumadb";
+pub(super) const BUCKET: &str = "lumadb";
 
 /// Access key ID of the key that may do all; nodes get keys of one archive each.
 const ROOT_ACCESS_KEY_ID: &str = "root";

@@ -1,6 +1,6 @@
 //! `lumadb-cloud worker`: the loop of the region, its runtime, and mail.
 
-use super::{ServiceError, StopSignals, Told, platform, read};
+use super::{ServiceError, StopSignals, Told, object_store, platform, read};
 use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
@@ -32,6 +32,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         programs: programs::find(data, config)?,
         pool_size: config.pool.size,
         host: config.edge.host.clone(),
+        node_environment: object_store::environment(&config.object_store),
     };
     let clock = platform.clock.clone();
     let reports = Reports::new(platform.store.clone(), clock.clone());

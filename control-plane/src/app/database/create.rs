@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Target};
 use super::{Database, NAME_CHARACTERS_MAX, find};
+use crate::app::archive;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::operation::{self, Operation};
@@ -10,7 +11,7 @@ use crate::app::state::{Desired, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType};
 use crate::store::database::{self, NewDatabase, PlanLimits};
-use crate::store::{StoreError, logical_database};
+use crate::store::{EitherTx, StoreError, logical_database};
 use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, ProjectId};
 use lumadb_contract::name::PgName;
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,7 @@ pub async fn database_create(
     )
     .await
     .map_err(|error| name_taken(error, &checked.name))?;
+    archive_make(platform, &mut change, id).await?;
     let (role, password) = role::make(platform, &mut change, id, &checked.owner_role, true).await?;
     let logical = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
     logical_database::insert(
@@ -143,8 +145,22 @@ pub async fn database_create(
         .await
 }
 
+/// Every database has its archive from the first moment, where there are archives at all.
+pub(in crate::app) async fn archive_make(
+    platform: &Platform,
+    change: &mut Change,
+    id: DatabaseId,
+) -> Result<(), AppError> {
+    if let Some(archives) = &platform.archives {
+        let organization = change.organization();
+        let tx = EitherTx::Tenant(change);
+        archive::make(archives, &platform.clock, tx, organization, id).await?;
+    }
+    Ok(())
+}
+
 /// A name that another database of the project has is the caller's to solve.
-pub(super) fn name_taken(error: StoreError, name: &str) -> AppError {
+pub(in crate::app) fn name_taken(error: StoreError, name: &str) -> AppError {
     if error.constraint() == Some(database::NAME_UNIQUE) {
         return AppError::rejected(
             ProblemType::Conflict,
@@ -192,6 +208,19 @@ async fn check(
             .unwrap_or_else(|| AppError::field("owner_role", "is not a name")));
     };
     fields.finish()?;
+    check_room(limits, milli_vcpu)?;
+    Ok(Checked {
+        name,
+        owner_role,
+        logical_database,
+        region,
+        milli_vcpu,
+        idle_timeout_seconds,
+    })
+}
+
+/// Whether the plan has room for one more database, of this size.
+pub(in crate::app) fn check_room(limits: &PlanLimits, milli_vcpu: i32) -> Result<(), AppError> {
     check_compute_quota(limits, milli_vcpu)?;
     if limits
         .databases_max
@@ -202,14 +231,7 @@ async fn check(
             limits.plan, limits.databases
         )));
     }
-    Ok(Checked {
-        name,
-        owner_role,
-        logical_database,
-        region,
-        milli_vcpu,
-        idle_timeout_seconds,
-    })
+    Ok(())
 }
 
 pub(in crate::app) fn quota(detail: String) -> AppError {

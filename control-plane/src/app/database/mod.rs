@@ -11,7 +11,7 @@ pub use change::{
     DatabaseUpdate, RunChange, database_delete, database_run_change, database_update,
 };
 pub use create::{DatabaseCreate, DatabaseCreated, database_create};
-pub(super) use create::{pg_name, quota};
+pub(super) use create::{archive_make, check_room, name_taken, pg_name, quota};
 pub use view::{Database, DatabaseChanged};
 
 use crate::app::authorize::authorize;

@@ -1,5 +1,6 @@
 //! A database as the API shows it.
 
+use crate::app::archive::restore::Restore;
 use crate::app::operation::Operation;
 use crate::app::state::DatabaseState;
 use crate::store::database::DatabaseRow;
@@ -51,6 +52,9 @@ pub struct Database {
     /// PostgreSQL's own identifier of the cluster, once known.
     #[schema(required = true)]
     pub system_identifier: Option<String>,
+    /// Where its first content came from; null: it began empty.
+    #[schema(required = true)]
+    pub restore: Option<Restore>,
 }
 
 /// A database and what is being done to it.
@@ -92,6 +96,7 @@ impl From<DatabaseRow> for Database {
             updated_at: row.updated_at,
             revision: row.revision,
             system_identifier: row.system_identifier,
+            restore: row.restore.map(|restore| restore.0.into()),
         }
     }
 }

@@ -11,6 +11,7 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
 use lumadb_contract::route::NodeAddress;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,16 @@ impl InstancePrograms {
             engine: Arc::new(engine),
             node: Arc::new(node),
         }
+    }
+
+    /// Adds variables to the node's environment; the engine's side never sees them.
+    pub fn with_node_environment(mut self, variables: &[(OsString, OsString)]) -> Self {
+        if !variables.is_empty() {
+            let mut node = Program::clone(&self.node);
+            node.environment.extend_from_slice(variables);
+            self.node = Arc::new(node);
+        }
+        self
     }
 
     /// The helper of an engine that shall run as `spec` says, and need not wait for its node.

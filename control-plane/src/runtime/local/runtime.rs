@@ -15,6 +15,7 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, RunState, TlsIdentity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,9 @@ pub struct LocalConfig {
     pub pool_size: usize,
     /// Host of the region: a database's own name is `db-….<host>`.
     pub host: String,
+    /// Variables of every node: how it logs in to an object store whose credentials its spec does
+    /// not hold.
+    pub node_environment: Vec<(OsString, OsString)>,
 }
 
 /// Keeps processes and folders of the databases of one machine.
@@ -176,7 +180,8 @@ impl LocalRuntime {
             &data.parent_socket(),
             database,
             &database.to_string(),
-        );
+        )
+        .with_node_environment(&self.config.node_environment);
         let parts = InstanceParts {
             database,
             folder: folder.clone(),

@@ -1,0 +1,155 @@
+//! Restores: databases made from the archive of another.
+
+use super::{RegionTx, StoreError, TenantTx};
+use crate::app::state::RestorePhase;
+use lumadb_contract::archive::{RestoreStatus, RestoreTarget};
+use lumadb_contract::id::{ArchiveId, DatabaseId};
+use serde::Deserialize;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A row, read as PostgreSQL's `to_jsonb` gives it: it hangs on the row of its database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RestoreRow {
+    source_database_id: Uuid,
+    source_archive_id: Uuid,
+    pub target: RestoreTarget,
+    pub phase: RestorePhase,
+    pub bytes_done: i64,
+    pub bytes_total: i64,
+    pub replayed_lsn: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub reached: Option<OffsetDateTime>,
+    pub refusal: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+impl RestoreRow {
+    pub const fn source_database(&self) -> DatabaseId {
+        DatabaseId::from_uuid(self.source_database_id)
+    }
+
+    pub const fn source_archive(&self) -> ArchiveId {
+        ArchiveId::from_uuid(self.source_archive_id)
+    }
+}
+
+#[derive(Debug)]
+pub struct NewRestore<'a> {
+    pub database: DatabaseId,
+    pub source_database: DatabaseId,
+    pub source_archive: ArchiveId,
+    pub target: &'a RestoreTarget,
+    pub now: OffsetDateTime,
+}
+
+pub async fn insert(tx: &mut TenantTx, new: &NewRestore<'_>) -> Result<(), StoreError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "insert into restores (database_id, organization_id, source_database_id, source_archive_id,
+             target, created_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        new.database.uuid(),
+        organization.uuid(),
+        new.source_database.uuid(),
+        new.source_archive.uuid(),
+        Json(new.target) as _,
+        new.now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// How a database came to be, for the loop.
+pub async fn of_database(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+) -> Result<Option<RestoreRow>, StoreError> {
+    let row = sqlx::query!(
+        r#"select to_jsonb(r) as "restore!: Json<RestoreRow>" from restores r
+           where database_id = $1"#,
+        database.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| row.restore.0))
+}
+
+/// Since when something is being restored from an archive: the oldest restore that has not ended.
+pub async fn open_since(
+    tx: &mut RegionTx,
+    archive: ArchiveId,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    let row = sqlx::query!(
+        "select min(created_at) as since from restores
+         where source_archive_id = $1 and ended_at is null",
+        archive.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.since)
+}
+
+/// Writes how far a restore is; one that has ended stays as it is. At its end the source is looked
+/// at, which holds fast until then what is restored from.
+pub async fn record(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+    phase: RestorePhase,
+    status: Option<&RestoreStatus>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let ended = matches!(phase, RestorePhase::Done | RestorePhase::Refused).then_some(now);
+    sqlx::query!(
+        "with told as (
+             update restores
+             set phase = $2, bytes_done = coalesce($3, bytes_done),
+                 bytes_total = coalesce($4, bytes_total),
+                 replayed_lsn = coalesce($5::text::pg_lsn, replayed_lsn),
+                 reached = coalesce($6, reached), refusal = $7, ended_at = $8
+             where database_id = $1 and ended_at is null
+             returning source_database_id, ended_at)
+         update databases d set look_at = $9
+         from told where told.ended_at is not null and d.id = told.source_database_id
+           and d.deleted_at is null",
+        database.uuid(),
+        phase.as_str(),
+        status.map(|status| bytes(status.bytes_done)),
+        status.map(|status| bytes(status.bytes_total)),
+        status
+            .and_then(|status| status.replayed_lsn)
+            .map(|lsn| lsn.to_string()),
+        status.and_then(|status| status.reached),
+        status.and_then(|status| status.refusal.as_deref()),
+        ended,
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// A database that goes away restores nothing.
+pub async fn abandon(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+    why: &str,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update restores set phase = 'refused', refusal = $2, ended_at = $3
+         where database_id = $1 and ended_at is null",
+        database.uuid(),
+        why,
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! What a node is told of its archive, and what of its answer is kept.
+//!
+//! The schedule is here: a database that runs is backed up soon after its creation, then as often as
+//! its plan says, and at once where its archive has a hole. What is being restored from is held
+//! fast: nothing of it expires until every restore has ended.
+
+use super::decide::restore_status;
+use crate::app::Platform;
+use crate::app::archive::{self, ArchiveKeyError, Archives, Rights, window};
+use crate::app::state::{BackupKind, BackupOrigin, Desired, Observed, RestorePhase};
+use crate::runtime::Observation;
+use crate::store::archive::{self as store, ArchiveRow};
+use crate::store::backup::{self, NewBackup, OpenBackup};
+use crate::store::desired::{ClaimedDatabase, Record};
+use crate::store::restore::{self, RestoreRow};
+use crate::store::{EitherTx, RegionTx, StoreError, restore_point};
+use lumadb_contract::archive::{
+    ArchiveSpec, BackupRequest, Durability, RestorePointRequest, RestoreSpec,
+};
+use lumadb_contract::id::BackupId;
+use time::{Duration, OffsetDateTime};
+
+/// A backup keeps its database from falling asleep for at most this long.
+pub(super) const AWAKE_FOR_BACKUP: Duration = Duration::hours(1);
+
+/// A scheduled backup that failed is tried again after this.
+const BACKUP_RETRY: Duration = Duration::minutes(10);
+
+/// `expire_before` moves in steps, so that a node is not told something new all the time.
+const EXPIRY_STEP_SECONDS: i64 = 3600;
+
+/// What the tables know of a database's archive and of the restore that made it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    row: ArchiveRow,
+    open: Vec<OpenBackup>,
+    pinned: Vec<BackupId>,
+    restoring_since: Option<OffsetDateTime>,
+    restore_points: Vec<RestorePointRequest>,
+    /// How the database came to be, and the archive that it came from.
+    restore: Option<(RestoreRow, ArchiveRow)>,
+}
+
+/// Reads it, and asks for a backup if one is due. `None`: nothing is archived here.
+pub(super) async fn load(
+    platform: &Platform,
+    tx: &mut RegionTx,
+    row: &mut ClaimedDatabase,
+) -> Result<Option<Loaded>, ArchiveKeyError> {
+    let Some(archives) = &platform.archives else {
+        row.backup_due_at = None;
+        return Ok(None);
+    };
+    if row.desired == Desired::Deleted {
+        return Ok(None);
+    }
+    let Some(archive) = find_or_make(platform, archives, tx, row).await? else {
+        return Ok(None);
+    };
+    let mut open = backup::open(tx, archive.id).await?;
+    let now = platform.clock.now();
+    if is_due(row, &archive, &open, now) {
+        open.push(schedule(platform, tx, &archive, now).await?);
+        row.backup_due_at = None;
+    }
+    let restoring_since = restore::open_since(tx, archive.id).await?;
+    let pinned = match restoring_since {
+        Some(_) => backup::complete(tx, archive.id).await?,
+        None => Vec::new(),
+    };
+    let restore = match restore::of_database(tx, row.id).await? {
+        Some(made) if made.phase != RestorePhase::Done => {
+            let id = made.source_archive();
+            let source = store::find(&mut EitherTx::Region(tx), row.organization_id, id).await?;
+            source.map(|source| (made, source))
+        }
+        _ => None,
+    };
+    Ok(Some(Loaded {
+        restore_points: restore_point::open(tx, archive.id).await?,
+        row: archive,
+        open,
+        pinned,
+        restoring_since,
+        restore,
+    }))
+}
+
+/// A database that is older than archives gets one now.
+async fn find_or_make(
+    platform: &Platform,
+    archives: &Archives,
+    tx: &mut RegionTx,
+    row: &ClaimedDatabase,
+) -> Result<Option<ArchiveRow>, ArchiveKeyError> {
+    let (organization, database) = (row.organization_id, row.id);
+    let found = store::of_database(&mut EitherTx::Region(tx), organization, database).await?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let either = EitherTx::Region(tx);
+    archive::make(archives, &platform.clock, either, organization, database).await?;
+    Ok(store::of_database(&mut EitherTx::Region(tx), organization, database).await?)
+}
+
+/// Whether the schedule asks for a backup now.
+fn is_due(
+    row: &ClaimedDatabase,
+    archive: &ArchiveRow,
+    open: &[OpenBackup],
+    now: OffsetDateTime,
+) -> bool {
+    let runs = row.desired == Desired::Running && row.observed == Observed::Running;
+    let has_hole = archive
+        .windows
+        .last()
+        .is_some_and(|window| window.until.is_some());
+    runs && open.is_empty() && (has_hole || now >= archive.backup_due_at)
+}
+
+async fn schedule(
+    platform: &Platform,
+    tx: &mut RegionTx,
+    archive: &ArchiveRow,
+    now: OffsetDateTime,
+) -> Result<OpenBackup, StoreError> {
+    let kind = BackupKind::Full;
+    let new = NewBackup {
+        id: BackupId::from_uuid(platform.clock.new_uuid()),
+        organization: archive.organization_id,
+        archive: archive.id,
+        database: archive.database_id,
+        name: None,
+        origin: BackupOrigin::Scheduled,
+        kind,
+        now,
+    };
+    backup::schedule(tx, &new).await?;
+    let next = now + Duration::hours(i64::from(archive.backup_interval_hours));
+    store::backup_due_set(tx, archive.id, next).await?;
+    Ok(OpenBackup {
+        id: new.id,
+        kind,
+        requested_at: now,
+    })
+}
+
+impl Loaded {
+    /// What the node is told. The keys are opened here, for it alone.
+    pub(super) fn specs(
+        &self,
+        archives: &Archives,
+        now: OffsetDateTime,
+    ) -> Result<(ArchiveSpec, Option<RestoreSpec>), ArchiveKeyError> {
+        let chain = Archives::key_chain(&self.row);
+        let archive = ArchiveSpec {
+            access: archives.access(&self.row, Rights::Write)?,
+            wrapped_key: serde_json::to_value(chain).unwrap_or_default(),
+            durability: Durability::Lag {
+                lag_ms: u32::try_from(self.row.archive_lag_ms).unwrap_or_default(),
+            },
+            backups: self.open.iter().map(request).collect(),
+            expire_before: Some(self.expire_before(now)),
+            pinned: self.pinned.clone(),
+            restore_points: self.restore_points.clone(),
+        };
+        let restore = match &self.restore {
+            Some((made, source)) => Some(RestoreSpec {
+                source: archives.access(source, Rights::Read)?,
+                target: made.target.clone(),
+            }),
+            None => None,
+        };
+        Ok((archive, restore))
+    }
+
+    /// The window's beginning, at a full hour; it stands still while something is being restored.
+    fn expire_before(&self, now: OffsetDateTime) -> OffsetDateTime {
+        let until = self.restoring_since.map_or(now, |since| since.min(now));
+        let cutoff = window::cutoff(&self.row, until);
+        let into = cutoff.unix_timestamp().rem_euclid(EXPIRY_STEP_SECONDS);
+        let hour = cutoff - Duration::seconds(into);
+        hour.replace_nanosecond(0).unwrap_or(hour)
+    }
+
+    /// Keeps what the node said.
+    pub(super) async fn record(
+        &self,
+        tx: &mut RegionTx,
+        observation: &Observation,
+        record: &Record,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let Observation::Attached { status, .. } = observation else {
+            return Ok(());
+        };
+        if let Some(told) = &status.archive
+            && told.archive_id == Some(self.row.id)
+        {
+            store::record(tx, self.row.id, told, now).await?;
+            let failed = backup::record(tx, self.row.id, &told.backups, now).await?;
+            if failed && self.row.backup_due_at > now + BACKUP_RETRY {
+                store::backup_due_set(tx, self.row.id, now + BACKUP_RETRY).await?;
+            }
+            restore_point::record(tx, self.row.id, &told.restore_points).await?;
+            let before = self.expire_before(now);
+            if !told.backups.is_empty() {
+                backup::expire(tx, self.row.id, &told.backups, before).await?;
+            }
+            restore_point::expire(tx, self.row.id, before).await?;
+        }
+        if self.restore.is_some() {
+            let told = restore_status(observation);
+            // An engine that serves as asked has been restored, whatever was last said on the way.
+            let phase = if record.observed == Observed::Running {
+                Some(RestorePhase::Done)
+            } else {
+                told.map(|told| told.phase.into())
+                    .filter(|phase| *phase != RestorePhase::Done)
+            };
+            if let Some(phase) = phase {
+                restore::record(tx, self.row.database_id, phase, told, now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn request(open: &OpenBackup) -> BackupRequest {
+    BackupRequest {
+        backup_id: open.id,
+        kind: open.kind.into(),
+    }
+}

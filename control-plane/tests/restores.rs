@@ -1,0 +1,302 @@
+//! Restoring a database into a new one.
+
+use crate::support::{Answer, FakeRuntime, Loop, Person, TestCloud};
+use lumadb_contract::archive::{Lsn, RestorePhase, RestoreStatus, RestoreTarget};
+use lumadb_contract::id::DatabaseId;
+use lumadb_contract::instance::InstancePhase;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use time::Duration;
+use time::format_description::well_known::Rfc3339;
+
+struct Past {
+    cloud: TestCloud,
+    ada: Person,
+    runtime: Arc<FakeRuntime>,
+    source: DatabaseId,
+}
+
+impl Past {
+    /// A database that was backed up an hour ago and is archived since.
+    async fn new() -> (Self, Loop) {
+        let cloud = TestCloud::new().await;
+        let ada = cloud.person("ada@example.com").await;
+        cloud.set_plan(&ada, "pro-starter").await;
+        let runtime = FakeRuntime::new();
+        let running = cloud.start_loop(&runtime);
+        let source = cloud.running(&ada, "shop").await;
+        cloud.archived(&ada, &runtime, source).await;
+        let past = Self {
+            cloud,
+            ada,
+            runtime,
+            source,
+        };
+        (past, running)
+    }
+
+    async fn restore(&self, body: &Value) -> Answer {
+        let path = format!("/v1/databases/{}/restore", self.source);
+        let call = self.cloud.post(&path).cookie(&self.ada.cookie);
+        call.json(body).send().await
+    }
+
+    async fn refused(&self, body: &Value, status: u16, problem: &str, field: &str) {
+        let answer = self.restore(body).await;
+        answer.expect_problem(status, problem);
+        let mut faults = answer.body["errors"].as_array().into_iter().flatten();
+        assert!(
+            faults.any(|fault| fault["field"] == field),
+            "{}",
+            answer.raw
+        );
+    }
+
+    fn ago(&self, by: Duration) -> String {
+        let moment = self.cloud.clock.now() - by;
+        moment.format(&Rfc3339).expect("a time")
+    }
+
+    async fn connection(&self, id: DatabaseId) -> Value {
+        let path = format!("/v1/databases/{id}/connection");
+        let answer = self.cloud.get(&path).cookie(&self.ada.cookie).send().await;
+        answer.expect(200);
+        answer.body
+    }
+}
+
+#[tokio::test]
+async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
+    let (past, _loop) = Past::new().await;
+    let roles = format!("/v1/databases/{}/roles", past.source);
+    let made = past.cloud.post(&roles).cookie(&past.ada.cookie);
+    let made = made.json(&json!({ "name": "app" })).send().await;
+    made.expect(201);
+    past.runtime.stick(true);
+    let at = past.cloud.clock.now() - Duration::minutes(30);
+    let text = at.format(&Rfc3339).expect("a time");
+    let restored = past
+        .restore(&json!({ "name": "shop yesterday", "time": text }))
+        .await;
+    restored.expect(201);
+    assert_eq!(restored.body["operation"]["kind"], "database_restore");
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    assert_eq!(
+        restored.text("/database/project_id"),
+        past.ada.project.to_string()
+    );
+    assert_eq!(
+        restored.text("/database/restore/source_database_id"),
+        past.source.to_string()
+    );
+    let spec = past
+        .cloud
+        .until(|| async { Some(past.runtime.instance(id)?.spec) })
+        .await;
+    let restore = spec.restore.expect("from the archive");
+    assert_eq!(restore.target, RestoreTarget::Time(at));
+    let source = past.runtime.instance(past.source).expect("there").spec;
+    let source = source.archive.expect("archived");
+    assert_eq!(restore.source.archive_id, source.access.archive_id);
+    let credentials = restore.source.store.credentials.expect("given");
+    assert_eq!(
+        credentials.access_key_id,
+        format!("{}.ro", source.access.archive_id)
+    );
+    let own = spec.archive.expect("of its own");
+    assert_ne!(own.access.archive_id, source.access.archive_id);
+    let names: Vec<_> = spec.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["owner", "app"]);
+    let source_spec = past.runtime.instance(past.source).expect("there").spec;
+    assert_eq!(spec.roles, source_spec.roles, "the same verifiers");
+    assert_eq!(spec.logical_databases, source_spec.logical_databases);
+    let password = |connection: &Value| {
+        let uri = connection["strings"][0]["text"].as_str().expect("a text");
+        let (_, rest) = uri.split_once("://").expect("a URI");
+        let (_, rest) = rest.split_once(':').expect("a password");
+        rest.split('@').next().expect("a password").to_owned()
+    };
+    let (here, there) = (
+        past.connection(id).await,
+        past.connection(past.source).await,
+    );
+    assert_eq!(password(&here), password(&there));
+}
+
+#[tokio::test]
+async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends() {
+    let (past, _loop) = Past::new().await;
+    let pinned = || async {
+        let archive = past.runtime.instance(past.source)?.spec.archive?;
+        Some(archive.pinned.len())
+    };
+    assert_eq!(pinned().await, Some(0));
+    past.runtime.stick(true);
+    let restored = past
+        .restore(&json!({ "name": "again", "latest": true }))
+        .await;
+    restored.expect(201);
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    past.cloud
+        .until(|| async { pinned().await.filter(|pinned| *pinned == 1).map(drop) })
+        .await;
+    let before = past.runtime.instance(past.source).expect("there").spec;
+    let before = before.archive.expect("archived").expire_before;
+    past.cloud
+        .until(|| async { past.runtime.instance(id).map(drop) })
+        .await;
+    let reached = past.cloud.clock.now() - Duration::minutes(5);
+    past.runtime.report(id, |status| {
+        status.restore = Some(RestoreStatus {
+            phase: RestorePhase::Replaying,
+            bytes_done: 1000,
+            bytes_total: 1000,
+            replayed_lsn: Some(Lsn(0x0210_0000)),
+            reached: Some(reached),
+            refusal: None,
+        });
+    });
+    let restore = past
+        .cloud
+        .until(|| async {
+            let database = past.cloud.database(&past.ada, id).await;
+            (database["restore"]["phase"] == "replaying").then(|| database["restore"].clone())
+        })
+        .await;
+    assert_eq!(restore["bytes_total"], 1000);
+    assert_eq!(restore["replayed_lsn"], "0/2100000");
+    assert!(restore["reached"].is_string());
+    let operation = restored.text("/operation/id");
+    let path = format!("/v1/operations/{operation}");
+    let running = past.cloud.get(&path).cookie(&past.ada.cookie).send().await;
+    assert_eq!(
+        running.body["steps"][1]["state"], "succeeded",
+        "{}",
+        running.raw
+    );
+    assert_eq!(running.body["steps"][2]["state"], "running");
+    // Hours later nothing of the source has expired.
+    past.cloud.clock.advance(Duration::hours(6));
+    past.cloud.in_state(&past.ada, past.source, "running").await;
+    let after = past.runtime.instance(past.source).expect("there").spec;
+    assert_eq!(after.archive.expect("archived").expire_before, before);
+
+    past.runtime.stick(false);
+    past.runtime.report(id, |status| {
+        status.phase = InstancePhase::Ready;
+        status.engine_version = Some("18.6".into());
+        status.observed_generation = u64::MAX;
+        if let Some(restore) = &mut status.restore {
+            restore.phase = RestorePhase::Done;
+        }
+    });
+    let ended = past.cloud.ended(&past.ada, &operation).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    past.cloud
+        .until(|| async { pinned().await.filter(|pinned| *pinned == 0).map(drop) })
+        .await;
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["restore"]["phase"], "done");
+    // The keys of the source are taken away again.
+    past.cloud
+        .until(|| async {
+            past.runtime
+                .instance(id)?
+                .spec
+                .restore
+                .is_none()
+                .then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_node_is_told_to_whoever_asked() {
+    let (past, _loop) = Past::new().await;
+    past.runtime.stick(true);
+    let restored = past
+        .restore(&json!({ "name": "again", "transaction": 4_000_000_000_u32 }))
+        .await;
+    restored.expect(201);
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    past.cloud
+        .until(|| async { past.runtime.instance(id).map(drop) })
+        .await;
+    past.runtime.report(id, |status| {
+        status.restore = Some(RestoreStatus {
+            phase: RestorePhase::Refused,
+            bytes_done: 0,
+            bytes_total: 0,
+            replayed_lsn: None,
+            reached: None,
+            refusal: Some("The transaction 4000000000 is not in the archive.".into()),
+        });
+    });
+    let ended = past
+        .cloud
+        .ended(&past.ada, &restored.text("/operation/id"))
+        .await;
+    assert_eq!(ended["state"], "failed");
+    assert_eq!(
+        ended["error"],
+        "The transaction 4000000000 is not in the archive."
+    );
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["state"], "failed");
+    assert_eq!(database["restore"]["phase"], "refused");
+    // It must not begin empty instead.
+    let spec = past.runtime.instance(id).expect("there").spec;
+    assert!(spec.restore.is_some());
+}
+
+#[tokio::test]
+async fn targets_outside_of_the_window_are_refused_with_the_field_at_fault() {
+    let (past, _loop) = Past::new().await;
+    let outside = async |field: &str, value: Value| {
+        let body = json!({ "name": "again", field: value });
+        past.refused(&body, 422, "restore_target", field).await;
+    };
+    outside("time", json!(past.ago(Duration::hours(2)))).await;
+    outside("time", json!(past.ago(Duration::hours(-1)))).await;
+    outside("lsn", json!("0/1000000")).await;
+    outside("lsn", json!("FF/0")).await;
+    outside("restore_point", json!("no such")).await;
+    let invalid = async |body: Value, field: &str| {
+        past.refused(&body, 400, "invalid_request", field).await;
+    };
+    invalid(json!({ "name": "again" }), "time").await;
+    invalid(json!({ "name": "again", "time": "yesterday" }), "time").await;
+    invalid(json!({ "name": "again", "lsn": "16-1" }), "lsn").await;
+    invalid(json!({ "name": "", "latest": true }), "name").await;
+    let both = json!({ "name": "again", "latest": true, "lsn": "0/2000000" });
+    invalid(both, "lsn").await;
+    let taken = past
+        .restore(&json!({ "name": "shop", "latest": true }))
+        .await;
+    taken.expect_problem(409, "conflict");
+    let inside = json!({ "name": "again", "lsn": "0/2800000" });
+    past.restore(&inside).await.expect(201);
+}
+
+#[tokio::test]
+async fn nothing_is_restored_where_there_is_no_backup_or_no_room() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    let runtime = FakeRuntime::new();
+    let _loop = cloud.start_loop(&runtime);
+    let id = cloud.running(&ada, "one").await;
+    let path = format!("/v1/databases/{id}/restore");
+    let restore = async |name: &str| {
+        let call = cloud.post(&path).cookie(&ada.cookie);
+        call.json(&json!({ "name": name, "latest": true }))
+            .send()
+            .await
+    };
+    let answer = restore("again").await;
+    answer.expect_problem(422, "restore_target");
+    cloud.archived(&ada, &runtime, id).await;
+    restore("two").await.expect(201);
+    restore("three").await.expect(201);
+    // A free organization has three.
+    restore("four").await.expect_problem(409, "quota_exceeded");
+}
