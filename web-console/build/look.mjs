@@ -54,6 +54,24 @@ const PAGES = [
       await page.getByRole("dialog", { name: /Password of/ }).waitFor();
     },
   ],
+  ["backups", `${here}/backups`],
+  [
+    "restore",
+    `${here}/backups`,
+    async (page) => {
+      await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
+    "restoring",
+    `${here}/backups`,
+    async (page) => {
+      await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+      await page.getByRole("button", { name: "Restore into a new database" }).click();
+      await page.getByRole("progressbar").waitFor();
+    },
+  ],
   ["settings", `${here}/settings`],
   [
     "delete",

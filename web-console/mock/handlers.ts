@@ -1,5 +1,14 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
-import type { Database, Operation, QueryAnswer, Role } from "../src/api/types";
+import type {
+  Backup,
+  Database,
+  DatabaseRestore,
+  Operation,
+  QueryAnswer,
+  RestorePoint,
+  RestoreWindow,
+  Role,
+} from "../src/api/types";
 import * as data from "./data.ts";
 
 /** An API that remembers what it was told, for as long as it lives. */
@@ -7,6 +16,9 @@ export type Cloud = {
   signedIn: boolean;
   databases: Database[];
   roles: Role[];
+  backups: Backup[];
+  restorePoints: RestorePoint[];
+  restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
 };
 
@@ -32,6 +44,9 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
         password_changed_at: data.ago(95),
       }),
     ],
+    backups: data.backups(),
+    restorePoints: [data.restorePoint()],
+    restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
     ...given,
   };
@@ -54,7 +69,12 @@ const page = <Item>(items: readonly Item[]) => HttpResponse.json({ items, next_c
 const nothing = () => new HttpResponse(null, { status: 204 });
 
 export function handlers(state: Cloud): RequestHandler[] {
-  return [...accountHandlers(state), ...databaseHandlers(state), ...insideHandlers(state)];
+  return [
+    ...accountHandlers(state),
+    ...databaseHandlers(state),
+    ...backupHandlers(state),
+    ...insideHandlers(state),
+  ];
 }
 
 function accountHandlers(state: Cloud): RequestHandler[] {
@@ -185,6 +205,91 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
     ),
     http.get("*/v1/databases/:id/usage", () => HttpResponse.json(data.usage())),
   ];
+}
+
+function backupHandlers(state: Cloud): RequestHandler[] {
+  return [
+    http.get("*/v1/databases/:id/restore-window", () => HttpResponse.json(state.restoreWindow)),
+    http.get("*/v1/databases/:id/backups", () => page(state.backups)),
+    http.post("*/v1/databases/:id/backups", async ({ request }) => {
+      const { name } = (await request.json()) as { name?: string };
+      const backup = data.backup({
+        id: `bak_${state.backups.length}`,
+        name: name ?? null,
+        origin: "manual",
+        state: "pending",
+        requested_at: data.ago(0),
+        started_at: null,
+        ended_at: null,
+        bytes_read: 0,
+        bytes_stored: 0,
+      });
+      state.backups.unshift(backup);
+      return HttpResponse.json(backup, { status: 201 });
+    }),
+    http.get("*/v1/databases/:id/restore-points", () => page(state.restorePoints)),
+    http.post("*/v1/databases/:id/restore-points", async ({ request }) => {
+      const { name } = (await request.json()) as { name: string };
+      if (state.restorePoints.some((each) => each.name === name)) {
+        return problem(409, "conflict", "A restore point of this name exists already.");
+      }
+      const point = data.restorePoint({ id: `rpt_${name}`, name, made_at: null, lsn: null });
+      state.restorePoints.unshift(point);
+      return HttpResponse.json(point, { status: 201 });
+    }),
+    http.post("*/v1/databases/:id/restore", async ({ request }) => {
+      const body = (await request.json()) as DatabaseRestore;
+      const { earliest } = state.restoreWindow;
+      if (body.time && earliest && body.time < earliest) {
+        return problem(422, "restore_target", `time: is before ${earliest}`, "time");
+      }
+      return HttpResponse.json(restored(state, body), { status: 201 });
+    }),
+  ];
+}
+
+function restored(state: Cloud, body: DatabaseRestore) {
+  const database = data.database({
+    id: "db_01jdk3x5v9e8rb6w4q2n7m0c4z",
+    name: body.name,
+    state: "pending",
+    connections: 0,
+    restore: {
+      source_database_id: data.DATABASE,
+      target: {
+        latest: body.latest ?? false,
+        time: body.time ?? null,
+        lsn: body.lsn ?? null,
+        transaction: body.transaction ?? null,
+        restore_point: body.restore_point ?? null,
+      },
+      phase: "fetching",
+      bytes_done: 31_457_280,
+      bytes_total: 48_234_496,
+      replayed_lsn: null,
+      reached: null,
+      refusal: null,
+      created_at: data.ago(0),
+      ended_at: null,
+    },
+  });
+  state.databases.push(database);
+  const operation = data.operation({
+    id: "op_01jdk3x5v9e8rb6w4q2n7m0c4y",
+    kind: "database_restore",
+    database_id: database.id,
+    state: "pending",
+    created_at: new Date().toISOString(),
+    ended_at: null,
+    steps: data.RESTORE_STEPS.map((name) => ({
+      name,
+      state: "pending",
+      started_at: null,
+      ended_at: null,
+    })),
+  });
+  state.operations.set(operation.id, operation);
+  return { database, operation };
 }
 
 /** Each look takes an operation one step further. */

@@ -25,6 +25,7 @@ import { Route as AppDatabasesIndexRouteImport } from "./routes/_app/databases/i
 import { Route as AppDatabasesDatabaseIdRouteRouteImport } from "./routes/_app/databases/$databaseId/route";
 import { Route as AppDatabasesNewRouteImport } from "./routes/_app/databases/new";
 import { Route as AppDatabasesDatabaseIdIndexRouteImport } from "./routes/_app/databases/$databaseId/index";
+import { Route as AppDatabasesDatabaseIdBackupsRouteImport } from "./routes/_app/databases/$databaseId/backups";
 import { Route as AppDatabasesDatabaseIdRolesRouteImport } from "./routes/_app/databases/$databaseId/roles";
 import { Route as AppDatabasesDatabaseIdSettingsRouteImport } from "./routes/_app/databases/$databaseId/settings";
 import { Route as AppDatabasesDatabaseIdSqlRouteImport } from "./routes/_app/databases/$databaseId/sql";
@@ -110,6 +111,12 @@ const AppDatabasesDatabaseIdIndexRoute =
     path: "/",
     getParentRoute: () => AppDatabasesDatabaseIdRouteRoute,
   } as any);
+const AppDatabasesDatabaseIdBackupsRoute =
+  AppDatabasesDatabaseIdBackupsRouteImport.update({
+    id: "/backups",
+    path: "/backups",
+    getParentRoute: () => AppDatabasesDatabaseIdRouteRoute,
+  } as any);
 const AppDatabasesDatabaseIdRolesRoute =
   AppDatabasesDatabaseIdRolesRouteImport.update({
     id: "/roles",
@@ -149,6 +156,7 @@ export interface FileRoutesByFullPath {
   "/databases/new": typeof AppDatabasesNewRoute;
   "/account/": typeof AppAccountIndexRoute;
   "/databases/": typeof AppDatabasesIndexRoute;
+  "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -168,6 +176,7 @@ export interface FileRoutesByTo {
   "/databases/new": typeof AppDatabasesNewRoute;
   "/account": typeof AppAccountIndexRoute;
   "/databases": typeof AppDatabasesIndexRoute;
+  "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -191,6 +200,7 @@ export interface FileRoutesById {
   "/_app/databases/new": typeof AppDatabasesNewRoute;
   "/_app/account/": typeof AppAccountIndexRoute;
   "/_app/databases/": typeof AppDatabasesIndexRoute;
+  "/_app/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/_app/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/_app/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/_app/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -213,6 +223,7 @@ export interface FileRouteTypes {
     | "/databases/new"
     | "/account/"
     | "/databases/"
+    | "/databases/$databaseId/backups"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
     | "/databases/$databaseId/sql"
@@ -232,6 +243,7 @@ export interface FileRouteTypes {
     | "/databases/new"
     | "/account"
     | "/databases"
+    | "/databases/$databaseId/backups"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
     | "/databases/$databaseId/sql"
@@ -254,6 +266,7 @@ export interface FileRouteTypes {
     | "/_app/databases/new"
     | "/_app/account/"
     | "/_app/databases/"
+    | "/_app/databases/$databaseId/backups"
     | "/_app/databases/$databaseId/roles"
     | "/_app/databases/$databaseId/settings"
     | "/_app/databases/$databaseId/sql"
@@ -381,6 +394,13 @@ declare module "@tanstack/react-router" {
       preLoaderRoute: typeof AppDatabasesDatabaseIdIndexRouteImport;
       parentRoute: typeof AppDatabasesDatabaseIdRouteRoute;
     };
+    "/_app/databases/$databaseId/backups": {
+      id: "/_app/databases/$databaseId/backups";
+      path: "/backups";
+      fullPath: "/databases/$databaseId/backups";
+      preLoaderRoute: typeof AppDatabasesDatabaseIdBackupsRouteImport;
+      parentRoute: typeof AppDatabasesDatabaseIdRouteRoute;
+    };
     "/_app/databases/$databaseId/roles": {
       id: "/_app/databases/$databaseId/roles";
       path: "/roles";
@@ -413,6 +433,7 @@ declare module "@tanstack/react-router" {
 }
 
 interface AppDatabasesDatabaseIdRouteRouteChildren {
+  AppDatabasesDatabaseIdBackupsRoute: typeof AppDatabasesDatabaseIdBackupsRoute;
   AppDatabasesDatabaseIdRolesRoute: typeof AppDatabasesDatabaseIdRolesRoute;
   AppDatabasesDatabaseIdSettingsRoute: typeof AppDatabasesDatabaseIdSettingsRoute;
   AppDatabasesDatabaseIdSqlRoute: typeof AppDatabasesDatabaseIdSqlRoute;
@@ -421,6 +442,7 @@ interface AppDatabasesDatabaseIdRouteRouteChildren {
 
 const AppDatabasesDatabaseIdRouteRouteChildren: AppDatabasesDatabaseIdRouteRouteChildren =
   {
+    AppDatabasesDatabaseIdBackupsRoute: AppDatabasesDatabaseIdBackupsRoute,
     AppDatabasesDatabaseIdRolesRoute: AppDatabasesDatabaseIdRolesRoute,
     AppDatabasesDatabaseIdSettingsRoute: AppDatabasesDatabaseIdSettingsRoute,
     AppDatabasesDatabaseIdSqlRoute: AppDatabasesDatabaseIdSqlRoute,

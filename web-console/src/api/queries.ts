@@ -2,7 +2,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { $api, api } from "./client";
 
-/** Databases on one page of the list. */
+/** Databases, backups or restore points on one page of their list. */
 const PAGE_ITEMS = 100;
 
 /** Events on one page of the activity. */
@@ -66,6 +66,18 @@ export const queries = {
   logicalDatabases: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/logical-databases", {
       params: { path: { database_id: databaseId } },
+    }),
+  restoreWindow: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/restore-window", {
+      params: { path: { database_id: databaseId } },
+    }),
+  backups: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/backups", {
+      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
+    }),
+  restorePoints: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/restore-points", {
+      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
     }),
   operations: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/operations", {

@@ -176,6 +176,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/backups/{backup_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a backup */
+        get: operations["backup_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/databases/{database_id}": {
         parameters: {
             query?: never;
@@ -199,6 +216,30 @@ export interface paths {
          * @description Its name, its size, its deletion protection, when it falls asleep. Another size is an operation.
          */
         patch: operations["database_update"];
+        trace?: never;
+    };
+    "/v1/databases/{database_id}/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List backups of a database
+         * @description Newest first; those that failed or have expired too.
+         */
+        get: operations["backup_list"];
+        put?: never;
+        /**
+         * Back a database up now
+         * @description A database that sleeps wakes up for it. Follow it with `backup_get`.
+         */
+        post: operations["backup_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/databases/{database_id}/connection": {
@@ -337,6 +378,68 @@ export interface paths {
          * @description Of the SQL editor, by the name that its client gave it. One that has ended is no error.
          */
         post: operations["sql_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/databases/{database_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a database into a new one
+         * @description As it was at a moment of its window. The new database is in the same project and has the same
+         *     roles with the same passwords; its field `restore` says how far it is.
+         */
+        post: operations["database_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/databases/{database_id}/restore-points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List restore points of a database
+         * @description Newest first; those that fell out of the window are not there any more.
+         */
+        get: operations["restore_point_list"];
+        put?: never;
+        /**
+         * Name the present moment
+         * @description A database that sleeps wakes up for it. The moment is made soon after: `made_at` says when.
+         */
+        post: operations["restore_point_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/databases/{database_id}/restore-window": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what a database can be restored to */
+        get: operations["restore_window_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -840,6 +943,65 @@ export interface components {
         };
         /** @example evt_01jdk3x5v9e8rb6w4q2n7m0c1a */
         AuditEventId: string;
+        /** @description A backup of a whole database, from which the moments since can be restored. */
+        Backup: {
+            /**
+             * Format: int64
+             * @description What is expected to be read in all; 0: not known.
+             */
+            bytes_expected: number;
+            /**
+             * Format: int64
+             * @description Read from the database so far.
+             */
+            bytes_read: number;
+            /**
+             * Format: int64
+             * @description In the archive: compressed and encrypted.
+             */
+            bytes_stored: number;
+            database_id: components["schemas"]["DatabaseId"];
+            end_lsn: string | null;
+            /**
+             * Format: date-time
+             * @description Once complete: the first moment that it restores.
+             */
+            ended_at: string | null;
+            id: components["schemas"]["BackupId"];
+            kind: components["schemas"]["BackupKind"];
+            /** @description As whoever asked for it called it. */
+            name: string | null;
+            origin: components["schemas"]["BackupOrigin"];
+            parent_id: components["schemas"]["BackupId"] | null;
+            /** Format: date-time */
+            requested_at: string;
+            /** @description WAL positions between which it was made. */
+            start_lsn: string | null;
+            /** Format: date-time */
+            started_at: string | null;
+            state: components["schemas"]["BackupState"];
+        };
+        BackupCreate: {
+            /** @description To recognize it by. */
+            name?: string | null;
+        };
+        /** @example bak_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        BackupId: string;
+        /**
+         * @description What a backup holds.
+         * @enum {string}
+         */
+        BackupKind: "full" | "incremental";
+        /**
+         * @description Who asked for a backup.
+         * @enum {string}
+         */
+        BackupOrigin: "scheduled" | "manual";
+        /**
+         * @description How far a backup is.
+         * @enum {string}
+         */
+        BackupState: "pending" | "running" | "complete" | "failed" | "expired";
         /** @description A size of compute on offer. */
         ComputeSize: {
             /** Format: int32 */
@@ -925,6 +1087,7 @@ export interface components {
             port: number;
             project_id: components["schemas"]["ProjectId"];
             region: string;
+            restore: components["schemas"]["Restore"] | null;
             /**
              * Format: int64
              * @description Counts the changes that callers made; also the `ETag`.
@@ -979,6 +1142,32 @@ export interface components {
         };
         /** @example db_01jdk3x5v9e8rb6w4q2n7m0c1a */
         DatabaseId: string;
+        /** @description What to restore: a name for the new database, and exactly one of the others. */
+        DatabaseRestore: {
+            /** @description Everything that is archived. */
+            latest?: boolean | null;
+            /** @description Up to and including the record at this WAL position, such as `16/B374D848`. */
+            lsn?: string | null;
+            /** @description Of the new database, unique in its project. */
+            name: string;
+            /** @description Name of a restore point. */
+            restore_point?: string | null;
+            /**
+             * Format: date-time
+             * @description The last transaction that ended at or before this moment.
+             */
+            time?: string | null;
+            /**
+             * Format: int32
+             * @description Up to and including this transaction: the lower 32 bits of its ID.
+             */
+            transaction?: number | null;
+        };
+        /** @description The new database and its operation. Its roles and their passwords are those of the source. */
+        DatabaseRestored: {
+            database: components["schemas"]["Database"];
+            operation: components["schemas"]["Operation"];
+        };
         /**
          * @description What a database is to its owner.
          * @enum {string}
@@ -1095,7 +1284,7 @@ export interface components {
          * @description What was asked for.
          * @enum {string}
          */
-        OperationKind: "database_create" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
+        OperationKind: "database_create" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
         /**
          * @description How far a change is. Moves: pending → running → one of the three last, which are final.
          * @enum {string}
@@ -1167,6 +1356,48 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list. */
+        Page_Backup: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description What is expected to be read in all; 0: not known.
+                 */
+                bytes_expected: number;
+                /**
+                 * Format: int64
+                 * @description Read from the database so far.
+                 */
+                bytes_read: number;
+                /**
+                 * Format: int64
+                 * @description In the archive: compressed and encrypted.
+                 */
+                bytes_stored: number;
+                database_id: components["schemas"]["DatabaseId"];
+                end_lsn: string | null;
+                /**
+                 * Format: date-time
+                 * @description Once complete: the first moment that it restores.
+                 */
+                ended_at: string | null;
+                id: components["schemas"]["BackupId"];
+                kind: components["schemas"]["BackupKind"];
+                /** @description As whoever asked for it called it. */
+                name: string | null;
+                origin: components["schemas"]["BackupOrigin"];
+                parent_id: components["schemas"]["BackupId"] | null;
+                /** Format: date-time */
+                requested_at: string;
+                /** @description WAL positions between which it was made. */
+                start_lsn: string | null;
+                /** Format: date-time */
+                started_at: string | null;
+                state: components["schemas"]["BackupState"];
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
         Page_Database: {
             items: {
                 /**
@@ -1215,6 +1446,7 @@ export interface components {
                 port: number;
                 project_id: components["schemas"]["ProjectId"];
                 region: string;
+                restore: components["schemas"]["Restore"] | null;
                 /**
                  * Format: int64
                  * @description Counts the changes that callers made; also the `ETag`.
@@ -1293,6 +1525,25 @@ export interface components {
                 name: string;
                 /** Format: int32 */
                 port: number;
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page_RestorePoint: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                id: components["schemas"]["RestorePointId"];
+                /** @description Its WAL position. */
+                lsn: string | null;
+                /**
+                 * Format: date-time
+                 * @description The moment itself; null until the database has made it.
+                 */
+                made_at: string | null;
+                /** @description Unique in its database. */
+                name: string;
             }[];
             /** @description Ask with it for the next page; null on the last one. */
             next_cursor: string | null;
@@ -1470,6 +1721,114 @@ export interface components {
             name: string;
             /** Format: int32 */
             port: number;
+        };
+        /** @description Where a restored database came from, and how far its restore is. */
+        Restore: {
+            /**
+             * Format: int64
+             * @description Bytes of the backup fetched and written.
+             */
+            bytes_done: number;
+            /**
+             * Format: int64
+             * @description 0: not known yet.
+             */
+            bytes_total: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            phase: components["schemas"]["RestorePhase"];
+            /**
+             * Format: date-time
+             * @description The last transaction that was replayed ended at this moment.
+             */
+            reached: string | null;
+            /** @description Why it cannot be done as asked. */
+            refusal: string | null;
+            /** @description Changes are replayed up to this WAL position. */
+            replayed_lsn: string | null;
+            source_database_id: components["schemas"]["DatabaseId"];
+            target: components["schemas"]["RestoredTo"];
+        };
+        /** @description Moments that cannot be restored to. */
+        RestoreGap: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            until: string;
+        };
+        /**
+         * @description How far a restore is. Moves forward only; the two last are final.
+         * @enum {string}
+         */
+        RestorePhase: "pending" | "fetching" | "replaying" | "done" | "refused";
+        /** @description A moment of a database that has a name. */
+        RestorePoint: {
+            /** Format: date-time */
+            created_at: string;
+            id: components["schemas"]["RestorePointId"];
+            /** @description Its WAL position. */
+            lsn: string | null;
+            /**
+             * Format: date-time
+             * @description The moment itself; null until the database has made it.
+             */
+            made_at: string | null;
+            /** @description Unique in its database. */
+            name: string;
+        };
+        RestorePointCreate: {
+            name: string;
+        };
+        /** @example rpt_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        RestorePointId: string;
+        /** @description The moments that a database can be restored to, and how far its archive is. */
+        RestoreWindow: {
+            /**
+             * Format: date-time
+             * @description Null until the first backup is complete.
+             */
+            earliest: string | null;
+            /** @description WAL positions that can be restored to. */
+            earliest_lsn: string | null;
+            /** @description Moments between the two that cannot be restored to, oldest first. */
+            gaps: components["schemas"]["RestoreGap"][];
+            /** @description Whether something keeps the archive from going on; the platform works on it. */
+            is_stuck: boolean;
+            /**
+             * Format: int64
+             * @description WAL that was not archived yet when last looked at, bytes; null: not known.
+             */
+            lag_bytes: number | null;
+            /**
+             * Format: int64
+             * @description How old what is not archived yet was when last looked at, milliseconds; null: not known.
+             */
+            lag_ms: number | null;
+            /**
+             * Format: int32
+             * @description How old what is not archived yet may be at most by the plan, milliseconds.
+             */
+            lag_ms_max: number;
+            /** Format: date-time */
+            latest: string | null;
+            latest_lsn: string | null;
+            /**
+             * Format: int32
+             * @description How far back the plan reaches, days.
+             */
+            window_days: number;
+        };
+        /** @description What was asked for: one of them. */
+        RestoredTo: {
+            latest: boolean;
+            lsn: string | null;
+            restore_point: string | null;
+            /** Format: date-time */
+            time: string | null;
+            /** Format: int32 */
+            transaction: number | null;
         };
         /** @description A login of a database. */
         Role: {
@@ -1924,6 +2283,37 @@ export interface operations {
             };
         };
     };
+    backup_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backup_id: components["schemas"]["BackupId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     database_get: {
         parameters: {
             query?: never;
@@ -2022,6 +2412,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatabaseChanged"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    backup_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Backup"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    backup_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupCreate"];
+            };
+        };
+        responses: {
+            /** @description Asked for. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
                 };
             };
             /** @description What went wrong, as a problem document. */
@@ -2299,6 +2763,151 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    database_restore: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+                /** @description `wait=N` holds the answer until the operation ends, at most N ≤ 60 seconds. */
+                Prefer?: string | null;
+            };
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatabaseRestore"];
+            };
+        };
+        responses: {
+            /** @description Being restored. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatabaseRestored"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_point_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RestorePoint"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_point_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestorePointCreate"];
+            };
+        };
+        responses: {
+            /** @description Asked for. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestorePoint"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_window_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The moments, and how far the archive is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreWindow"];
+                };
             };
             /** @description What went wrong, as a problem document. */
             default: {

@@ -10,16 +10,25 @@ import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
+import { RestoreProgress } from "../backups/RestoreProgress";
 import { Steps } from "./Steps";
 
 /** Milliseconds for which the finished steps stay to be seen before the next page. */
 const SEEN_MS = 700;
 
+/** Milliseconds between looks at a restore. */
+const RESTORE_POLL_MS = 1_000;
+
 /** A database as it comes into being; then its page, with the Connect dialog open. */
 export function Creation({ databaseId, operationId }: { databaseId: string; operationId: string }) {
   const { t } = useTranslation();
   const query = useOperation(operationId);
-  const { data: database } = useQuery(queries.database(databaseId));
+  const isWaiting = query.data === undefined || !hasEnded(query.data);
+  const { data: database } = useQuery({
+    ...queries.database(databaseId),
+    // A restore tells there how far it is.
+    refetchInterval: ({ state }) => (isWaiting && state.data?.restore ? RESTORE_POLL_MS : false),
+  });
   const client = useQueryClient();
   const navigate = useNavigate();
   const succeeded = query.data?.state === "succeeded";
@@ -43,11 +52,12 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
       : succeeded
         ? t("creation.ready")
         : database
-          ? t("creation.titleNamed", { name: database.name })
+          ? t(database.restore ? "restore.titleNamed" : "creation.titleNamed", {
+              name: database.name,
+            })
           : t("creation.title");
-  const isGoingOn = query.data === undefined || !hasEnded(query.data);
   return (
-    <Page title={title} lead={isGoingOn ? t("creation.lead") : undefined} narrow>
+    <Page title={title} lead={isWaiting ? t("creation.lead") : undefined} narrow>
       <Loaded query={query} skeleton={<Bone height={220} panel />}>
         {(operation) => (
           <div className="stack">
@@ -55,6 +65,7 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
             <Panel>
               <Steps operation={operation} />
             </Panel>
+            {database?.restore ? <RestoreProgress restore={database.restore} /> : null}
           </div>
         )}
       </Loaded>

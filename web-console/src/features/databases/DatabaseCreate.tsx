@@ -1,14 +1,14 @@
 import { Button, Select, TextInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { useForm } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
 import type { Region } from "#/api/types";
 import { spreadProblem } from "#/lib/problem-fields";
-import { uuid } from "#/lib/uuid";
+import { useSubmissionKey } from "#/lib/submission-key";
 import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
@@ -115,18 +115,6 @@ function Form({ regions }: { regions: readonly Region[] }) {
       </div>
     </form>
   );
-}
-
-/**
- * The same key for the same content: pressing the button again after an answer was lost creates
- * nothing twice, and changed content is a new request.
- */
-function useSubmissionKey(): (content: string) => string {
-  const last = useRef({ content: "", key: "" });
-  return (content) => {
-    if (last.current.content !== content) last.current = { content, key: uuid() };
-    return last.current.key;
-  };
 }
 
 function FormSkeleton() {

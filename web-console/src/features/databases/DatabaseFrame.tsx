@@ -94,6 +94,9 @@ function Tabs({ databaseId }: { databaseId: string }) {
       <Link to="/databases/$databaseId/roles" params={params}>
         {t("nav.roles")}
       </Link>
+      <Link to="/databases/$databaseId/backups" params={params}>
+        {t("nav.backups")}
+      </Link>
       <Link to="/databases/$databaseId/settings" params={params}>
         {t("nav.settings")}
       </Link>

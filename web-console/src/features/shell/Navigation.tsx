@@ -3,6 +3,7 @@ import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
 import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
 import IconHistory from "@tabler/icons-react/dist/esm/icons/IconHistory.mjs";
 import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
+import IconRestore from "@tabler/icons-react/dist/esm/icons/IconRestore.mjs";
 import IconSearch from "@tabler/icons-react/dist/esm/icons/IconSearch.mjs";
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs";
 import IconTerminal2 from "@tabler/icons-react/dist/esm/icons/IconTerminal2.mjs";
@@ -96,6 +97,10 @@ function DatabaseLinks({ databaseId }: { databaseId: string }) {
       <Link to="/databases/$databaseId/roles" params={params} className={css.link}>
         <IconUsers {...ICON} />
         {t("nav.roles")}
+      </Link>
+      <Link to="/databases/$databaseId/backups" params={params} className={css.link}>
+        <IconRestore {...ICON} />
+        {t("nav.backups")}
       </Link>
       <Link to="/databases/$databaseId/settings" params={params} className={css.link}>
         <IconSettings {...ICON} />

@@ -66,6 +66,11 @@ function useCommands(): Command[] {
       },
       {
         group,
+        label: t("nav.backups"),
+        run: () => void navigate({ to: "/databases/$databaseId/backups", params }),
+      },
+      {
+        group,
         label: t("nav.settings"),
         run: () => void navigate({ to: "/databases/$databaseId/settings", params }),
       },

@@ -1,0 +1,131 @@
+import { screen, waitFor, within } from "@testing-library/react";
+import { http } from "msw";
+import { expect, it } from "vitest";
+import { DATABASE, restoreWindow } from "#mock/data";
+import { problem } from "#mock/handlers";
+import { open } from "../../test/render";
+import { server, useCloud } from "../../test/server";
+
+const cloud = useCloud();
+const here = `/databases/${DATABASE}/backups`;
+
+/** What the console asked for when it restored. */
+function listen(): { body: Record<string, unknown> | undefined } {
+  const heard: { body: Record<string, unknown> | undefined } = { body: undefined };
+  server.use(
+    http.post("*/v1/databases/:id/restore", async ({ request }) => {
+      heard.body = (await request.clone().json()) as Record<string, unknown>;
+      return undefined;
+    }),
+  );
+  return heard;
+}
+
+it("shows the window, the backups with what they weigh, and the restore points", async () => {
+  open(here);
+  expect(await screen.findByRole("img", { name: /any moment from/ })).toBeVisible();
+  expect(await screen.findByText("before the migration")).toBeVisible();
+  expect(screen.getAllByText("7.00 MiB")).toHaveLength(2);
+  expect(screen.getByText("Failed")).toBeVisible();
+  expect(screen.getByRole("progressbar", { name: /before the migration/ })).toHaveAttribute(
+    "aria-valuenow",
+    "62",
+  );
+  expect(await screen.findByText("release 7")).toBeVisible();
+});
+
+it("offers nothing to restore before there is a backup", async () => {
+  cloud.current.backups = [];
+  cloud.current.restoreWindow = restoreWindow({ earliest: null, latest: null, lag_ms: null });
+  open(here);
+  expect(await screen.findByText("The first backup is on its way")).toBeVisible();
+  expect(screen.getByRole("button", { name: "Restore" })).toBeDisabled();
+});
+
+it("says so when the archive does not go on", async () => {
+  cloud.current.restoreWindow = restoreWindow({ is_stuck: true, lag_ms: 93_000 });
+  open(here);
+  expect(await screen.findByText(/does not go on/)).toBeVisible();
+  expect(screen.getByText("1 min 33 s")).toBeVisible();
+});
+
+it("asks for a backup with a name, and for one without", async () => {
+  const { user } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Back up now" }));
+  let dialog = await screen.findByRole("dialog");
+  await user.type(within(dialog).getByRole("textbox"), "release 8");
+  await user.click(within(dialog).getByRole("button", { name: "Back up now" }));
+  expect(await screen.findByText("The backup is asked for.")).toBeVisible();
+  expect(cloud.current.backups[0]).toMatchObject({ name: "release 8", state: "pending" });
+  await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  await user.click(screen.getByRole("button", { name: "Back up now" }));
+  dialog = await screen.findByRole("dialog");
+  await user.click(within(dialog).getByRole("button", { name: "Back up now" }));
+  await waitFor(() => expect(cloud.current.backups[0]?.name).toBeNull());
+});
+
+it("restores to a moment of the reader's own time zone, into a database that it then follows", async () => {
+  const heard = listen();
+  const { user, router } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Restore" }));
+  const dialog = await screen.findByRole("dialog");
+  const field = within(dialog).getByLabelText("A moment");
+  const at = new Date(Date.now() - 3_600_000);
+  at.setMilliseconds(0);
+  const two = (part: number) => String(part).padStart(2, "0");
+  const local = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  await user.clear(field);
+  await user.type(field, local);
+  expect(within(dialog).getByText(/\d UTC$/)).toHaveTextContent(
+    at.toISOString().slice(0, 19).replace("T", " "),
+  );
+  await user.click(within(dialog).getByRole("button", { name: "Restore into a new database" }));
+  await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
+  expect(heard.body).toEqual({ name: "shop restored", time: at.toISOString() });
+  expect(await screen.findByText("Restoring shop restored")).toBeVisible();
+  expect(await screen.findByText("30.0 MiB of 46.0 MiB")).toBeVisible();
+});
+
+it("restores to a restore point, a position or everything", async () => {
+  const heard = listen();
+  const { user } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Restore" }));
+  const dialog = await screen.findByRole("dialog");
+  const kind = within(dialog).getByLabelText("Restore to");
+  const submit = within(dialog).getByRole("button", { name: "Restore into a new database" });
+  await user.selectOptions(kind, "A WAL position");
+  const field = within(dialog).getByLabelText("A WAL position");
+  await user.clear(field);
+  await user.type(field, "nowhere");
+  await user.click(submit);
+  expect(await within(dialog).findByText("Has the form 16/B374D848")).toBeVisible();
+  expect(heard.body).toBeUndefined();
+  await user.selectOptions(kind, "A restore point");
+  await user.click(submit);
+  await waitFor(() =>
+    expect(heard.body).toEqual({ name: "shop restored", restore_point: "release 7" }),
+  );
+});
+
+it("shows the server's refusal at the field that is at fault", async () => {
+  server.use(
+    http.post("*/v1/databases/:id/restore", () =>
+      problem(422, "restore_target", "is after the latest moment to restore to", "time"),
+    ),
+  );
+  const { user, router } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Restore" }));
+  const dialog = await screen.findByRole("dialog");
+  await user.click(within(dialog).getByRole("button", { name: "Restore into a new database" }));
+  expect(await within(dialog).findByText(/after the latest moment/)).toBeVisible();
+  expect(router.state.location.pathname).toBe(here);
+});
+
+it("makes a restore point and shows that it is on its way", async () => {
+  const { user } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Make restore point" }));
+  const dialog = await screen.findByRole("dialog");
+  await user.type(within(dialog).getByRole("textbox"), "release 8");
+  await user.click(within(dialog).getByRole("button", { name: "Make restore point" }));
+  expect(await screen.findByText("Being made")).toBeVisible();
+});
