@@ -11,4 +11,5 @@ mod killed;
 mod logs;
 mod mail;
 mod readme;
+mod restoring;
 mod starting;
