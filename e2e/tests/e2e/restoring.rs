@@ -3,6 +3,7 @@
 
 use lumadb_e2e::account::{Account, Database};
 use lumadb_e2e::cloud::Cloud;
+use lumadb_e2e::process::Process;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::json;
@@ -33,10 +34,8 @@ async fn restore(ada: &Account, source: &Database, body: serde_json::Value) -> O
         .await
 }
 
-#[tokio::test]
-async fn a_database_comes_back_as_it_was_at_a_moment_and_at_a_named_one() -> Outcome<()> {
-    let cloud = Cloud::start().await?;
-    let ada = Account::sign_up(&cloud, "ada").await?;
+/// A database with a complete backup and an empty table.
+async fn shop_with_backup(ada: &Account) -> Outcome<Database> {
     let shop = ada.create_database("shop").await?;
     tools::psql(&shop.uri, "create table orders (id int)").await?;
     let backups = format!("/v1/databases/{}/backups", shop.id);
@@ -50,10 +49,24 @@ async fn a_database_comes_back_as_it_was_at_a_moment_and_at_a_named_one() -> Out
         Err(backup.to_string().into())
     })
     .await?;
+    Ok(shop)
+}
+
+#[tokio::test]
+async fn a_database_comes_back_as_it_was_at_each_kind_of_moment() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    // More databases than a free organization may have.
+    cloud
+        .control_sql("update organizations set plan_id = 'enterprise'")
+        .await?;
+    let shop = shop_with_backup(&ada).await?;
 
     tools::psql(&shop.uri, "insert into orders values (1)").await?;
     let at = tools::psql(&shop.uri, MOMENT).await?;
     tools::psql(&shop.uri, "insert into orders values (2)").await?;
+    let position = tools::psql(&shop.uri, "select pg_current_wal_lsn()").await?;
+    tools::psql(&shop.uri, "insert into orders values (3)").await?;
     let points = format!("/v1/databases/{}/restore-points", shop.id);
     let named = json!({ "name": "before the mistake" });
     ada.api.post(&points, &named).await?.expect(201)?;
@@ -62,22 +75,66 @@ async fn a_database_comes_back_as_it_was_at_a_moment_and_at_a_named_one() -> Out
         Ok(points["items"][0]["made_at"].is_string().then_some(()))
     })
     .await?;
-    tools::psql(&shop.uri, "delete from orders").await?;
+    tools::psql(&shop.uri, "delete from orders where id > 1").await?;
+    is_archived(&ada, &shop).await?;
 
     let ids = "select string_agg(id::text, ' ' order by id) from orders";
-    let earlier = json!({ "name": "shop earlier", "time": at });
-    let earlier = restore(&ada, &shop, earlier).await?;
-    assert_eq!(tools::psql(&earlier.uri, ids).await?, "1");
-    let point = json!({ "name": "shop again", "restore_point": "before the mistake" });
-    let again = restore(&ada, &shop, point).await?;
-    assert_eq!(tools::psql(&again.uri, ids).await?, "1 2");
-    // It is a database like any other, and the source is as it was.
-    tools::psql(&again.uri, "insert into orders values (3)").await?;
-    assert_eq!(
-        tools::psql(&shop.uri, "select count(*) from orders").await?,
-        "0"
-    );
-    let restored = ada.api.read(&format!("/v1/databases/{}", again.id)).await?;
-    assert_eq!(restored["restore"]["phase"], "done", "{restored}");
+    for (body, expected) in [
+        (json!({ "name": "time", "time": at }), "1"),
+        (json!({ "name": "position", "lsn": position }), "1 2"),
+        (
+            json!({ "name": "named", "restore_point": "before the mistake" }),
+            "1 2 3",
+        ),
+        (json!({ "name": "end", "latest": true }), "1"),
+    ] {
+        let restored = restore(&ada, &shop, body).await?;
+        assert_eq!(tools::psql(&restored.uri, ids).await?, expected);
+        // It is a database like any other.
+        tools::psql(&restored.uri, "insert into orders values (4)").await?;
+        let path = format!("/v1/databases/{}", restored.id);
+        let read = ada.api.read(&path).await?;
+        assert_eq!(read["restore"]["phase"], "done", "{read}");
+    }
+    assert_eq!(tools::psql(&shop.uri, ids).await?, "1", "the source");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_database_whose_folder_is_lost_comes_back_from_its_archive() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = shop_with_backup(&ada).await?;
+    let fill = "insert into orders select generate_series(1, 1000)";
+    tools::psql(&shop.uri, fill).await?;
+    is_archived(&ada, &shop).await?;
+    let folder = cloud.data_dir().join("instances").join(&shop.id);
+    let of_shop = |process: &Process| process.instance_dir().as_deref() == Some(folder.as_path());
+    cloud.kill(of_shop).await?;
+    std::fs::remove_dir_all(folder.join("data"))?;
+    let body = json!({ "name": "again", "latest": true });
+    let restored = restore(&ada, &shop, body).await?;
+    let count = "select count(*) from orders";
+    assert_eq!(tools::psql(&restored.uri, count).await?, "1000");
+    Ok(())
+}
+
+/// Waits until everything that is committed now is in the archive.
+async fn is_archived(ada: &Account, database: &Database) -> Outcome<()> {
+    let flushed = "select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')";
+    let committed: u64 = tools::psql(&database.uri, flushed).await?.parse()?;
+    let window = format!("/v1/databases/{}/restore-window", database.id);
+    until("the WAL to be archived", ARCHIVE_LIMIT, || async {
+        let window = ada.api.read(&window).await?;
+        let latest = window["latest_lsn"].as_str().and_then(number);
+        Ok((latest >= Some(committed)).then_some(()))
+    })
+    .await
+}
+
+/// `16/B374D848` as a number.
+fn number(position: &str) -> Option<u64> {
+    let (high, low) = position.split_once('/')?;
+    let half = |digits| u64::from_str_radix(digits, 16).ok();
+    Some(half(high)? << 32 | half(low)?)
 }
