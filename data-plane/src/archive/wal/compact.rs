@@ -6,7 +6,7 @@
 
 use super::WalError;
 use super::format::{Header, Kind, sha256};
-use super::item::Items;
+use super::item::{Items, aside};
 use super::reader::piece_read;
 use super::scan::{Piece, Scan};
 use super::writer::Progress;
@@ -111,13 +111,15 @@ impl Compactor {
         };
         let name = self.items.layout.segment(timeline, first.start, last.end);
         let content = self.content(stretch).await?;
+        let hashed = content.clone();
+        let hash = aside(&name, content.len(), move || Ok(sha256(&hashed))).await?;
         let header = Header {
             kind: Kind::Run,
             first: first.sequence,
             start: first.start,
             previous: first.previous,
             continues: last.hash(),
-            content: sha256(&content),
+            content: hash,
             ..last
         };
         let body = self.items.seal(&name, header, content).await?;
@@ -141,7 +143,9 @@ impl Compactor {
             .map(|piece| piece_read(&self.items, piece))
             .collect();
         let mut reads = stream::iter(reads).buffered(FETCHES_AT_ONCE);
-        let mut content = Vec::new();
+        let bytes = |piece: &Piece| usize::try_from(piece.end.0.saturating_sub(piece.start.0));
+        let whole = stretch.iter().filter_map(|piece| bytes(piece).ok()).sum();
+        let mut content = Vec::with_capacity(whole);
         while let Some(read) = reads.next().await {
             content.extend_from_slice(&read?.1);
         }

@@ -69,7 +69,8 @@ impl Items {
     }
 }
 
-async fn aside<T: Send + 'static>(
+/// Does `work` on `bytes` beside the thread that serves clients, unless it is little.
+pub(super) async fn aside<T: Send + 'static>(
     name: &str,
     bytes: usize,
     work: impl FnOnce() -> Result<T, WalError> + Send + 'static,
