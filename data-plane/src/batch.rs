@@ -3,9 +3,9 @@
 //! A relay is woken by each message, mostly by the process that it has work from: a client's, or
 //! the engine's. Running at once in its place, on a busy machine, costs two switches of context for
 //! one message; running when that process has sent what it has to say costs two for several. An
-//! idle machine runs it at once in either case. On two busy cores this is a third more throughput
-//! at two thirds of the CPU; the price is that beside programs that compute without a pause, a
-//! message may wait for the rest of their time slice, a few milliseconds.
+//! idle machine runs it at once in either case. The price is that beside programs that compute
+//! without a pause, a message may wait for the rest of their time slice, a few milliseconds.
+//! [`crate::sending`] is the same thought for those whom a relay wakes.
 
 /// Puts the calling thread, and those that it starts from now on, into `SCHED_BATCH` (sched(7)).
 /// Where the system refuses, everything works as before.
