@@ -1,8 +1,9 @@
 """A mail server for tests: asks for a log-in, prints each mail that it takes as a line of JSON.
 
-    smtp_server.py HOST PORT USER PASSWORD     ends when its standard input does
+    smtp_server.py HOST PORT USER PASSWORD [TLS CERTIFICATE KEY]     ends when its standard input does
 
-Its first line is the port. What a recipient is called decides what becomes of a mail: `gone@…` does
+TLS is `implicit` (from the first byte) or `starttls` (asked for before anything else); without it there
+is none. Its first line is the port. What a recipient is called decides what becomes of a mail: `gone@…` does
 not exist (550); `busy@…` is asked to come again (451) the first time, and taken the second.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import email
 import json
 import logging
+import ssl
 import sys
 import warnings
 from email import policy
@@ -35,6 +37,7 @@ class Mailboxes:
         message = email.message_from_bytes(envelope.content, policy=policy.default)
         mail = {
             "user": session.auth_data.login.decode(),
+            "tls": server.transport.get_extra_info("cipher") is not None,
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "headers": {name.lower(): str(value) for name, value in message.items()},
@@ -45,8 +48,12 @@ class Mailboxes:
         return "250 2.0.0 Taken"
 
 
-async def serve(host, port, user, password):
+async def serve(host, port, user, password, tls=None, certificate=None, key=None):
     mailboxes = Mailboxes()
+    context = None
+    if tls:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
 
     def authenticate(server, session, envelope, mechanism, data):
         good = (data.login, data.password) == (user.encode(), password.encode())
@@ -60,10 +67,13 @@ async def serve(host, port, user, password):
             authenticator=authenticate,
             auth_required=True,
             auth_require_tls=False,
+            tls_context=context if tls == "starttls" else None,
+            require_starttls=tls == "starttls",
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connection, host, int(port))
+    implicit = context if tls == "implicit" else None
+    server = await loop.create_server(connection, host, int(port), ssl=implicit)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

@@ -12,7 +12,6 @@ mod time_limit;
 use crate::app::{AppError, ProblemType};
 use crate::http::state::ApiState;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
@@ -22,7 +21,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub(super) fn wrap(router: Router, state: &ApiState) -> Router {
     router
         .layer(from_fn(idempotency::tie_key))
-        .layer(DefaultBodyLimit::max(crate::http::BODY_BYTES_MAX))
         .layer(from_fn(time_limit::limit))
         .layer(from_fn_with_state(state.clone(), quota::limit))
         .layer(from_fn_with_state(state.clone(), cross_site::refuse))
