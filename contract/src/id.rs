@@ -138,6 +138,8 @@ typed_id!(/** A row of the outbox. */ OutboxId, "out");
 typed_id!(/** An invoice. */ InvoiceId, "inv");
 typed_id!(/** A credit note: what takes back a part of an invoice. */ CreditNoteId, "crn");
 typed_id!(/** Money that an organization was granted for its invoices. */ CreditId, "crd");
+typed_id!(/** A change of plan that was asked for. */ PlanChangeId, "pch");
+typed_id!(/** A plan of an organization from one moment to another. */ SubscriptionId, "sub");
 
 impl DatabaseId {
     /// The form used in host names, where an underscore is not allowed: `db-01jd…`.

@@ -3,6 +3,7 @@
 mod accounts;
 mod archives;
 mod bad_input;
+mod billing;
 mod databases;
 mod edges;
 mod golden;

@@ -6,7 +6,9 @@
 use crate::app::{Action, Actor, AppError, Caller, Member, Platform, ProblemType};
 use crate::store::membership::{self, Located};
 use crate::store::{IdentityTx, StoreError};
-use lumadb_contract::id::{BackupId, DatabaseId, OperationId, OrganizationId, ProjectId};
+use lumadb_contract::id::{
+    BackupId, DatabaseId, InvoiceId, OperationId, OrganizationId, ProjectId,
+};
 
 /// What a path names; each belongs to one organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub enum Resource {
     Database(DatabaseId),
     Operation(OperationId),
     Backup(BackupId),
+    Invoice(InvoiceId),
 }
 
 macro_rules! from_id {
@@ -33,6 +36,7 @@ from_id!(ProjectId, Project);
 from_id!(DatabaseId, Database);
 from_id!(OperationId, Operation);
 from_id!(BackupId, Backup);
+from_id!(InvoiceId, Invoice);
 
 impl Resource {
     async fn locate(self, tx: &mut IdentityTx) -> Result<Option<Located>, StoreError> {
@@ -42,6 +46,7 @@ impl Resource {
             Self::Database(id) => membership::database_locate(tx, id).await,
             Self::Operation(id) => membership::operation_locate(tx, id).await,
             Self::Backup(id) => membership::backup_locate(tx, id).await,
+            Self::Invoice(id) => membership::invoice_locate(tx, id).await,
         }
     }
 
@@ -52,6 +57,7 @@ impl Resource {
             Self::Database(id) => AppError::not_found("database", id),
             Self::Operation(id) => AppError::not_found("operation", id),
             Self::Backup(id) => AppError::not_found("backup", id),
+            Self::Invoice(id) => AppError::not_found("invoice", id),
         }
     }
 }

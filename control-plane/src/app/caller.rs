@@ -81,6 +81,10 @@ pub enum Action {
     DatabaseConnect,
     RoleWrite,
     UsageRead,
+    /// Invoices, the running one, and what the organization pays as.
+    BillingRead,
+    /// The plan, the address, the spend cap and budgets.
+    BillingWrite,
 }
 
 impl OrganizationRole {
@@ -136,6 +140,7 @@ impl Member {
             ) => {
                 matches!(role, Admin)
             }
+            (Action::BillingRead | Action::BillingWrite, role) => matches!(role, Admin | Billing),
             (
                 Action::OrganizationRead
                 | Action::UsageRead
@@ -168,6 +173,7 @@ impl Action {
                 | Self::AuditRead
                 | Self::DatabaseRead
                 | Self::UsageRead
+                | Self::BillingRead
         )
     }
 }

@@ -1,7 +1,8 @@
-//! Forgets what nobody asks for any more.
+//! What is done every hour: forgetting what nobody asks for any more, and bringing plans in line
+//! with the price book that is in force.
 
-use crate::app::{AppError, Platform};
-use crate::store::{idempotency, outbox, throttle, usage};
+use crate::app::{AppError, Platform, billing, catalog};
+use crate::store::{EitherTx, idempotency, outbox, throttle, usage};
 use std::future::Future;
 use std::pin::pin;
 use time::{Duration, OffsetDateTime, UtcOffset};
@@ -32,6 +33,9 @@ pub async fn run(platform: Platform, shutdown: impl Future<Output = ()>) {
         if let Err(error) = sweep_samples(&platform).await {
             tracing::warn!(%error, "old samples were not swept");
         }
+        if let Err(error) = catalog::plans_derive(&platform).await {
+            tracing::error!(%error, "plans were not derived from the price book");
+        }
         tokio::select! {
             () = &mut shutdown => return,
             () = tokio::time::sleep(INTERVAL) => {}
@@ -52,9 +56,9 @@ pub async fn sweep(platform: &Platform) -> Result<(), AppError> {
 
 /// Forgets the samples of days that are past, and makes room for those to come.
 pub async fn sweep_samples(platform: &Platform) -> Result<(), AppError> {
-    let now = platform.clock.now();
     let day = |moment: OffsetDateTime| moment.to_offset(UtcOffset::UTC).date();
     let mut tx = platform.store.region().await?;
+    let now = billing::now(platform, &mut EitherTx::Region(&mut tx)).await?;
     let dropped =
         usage::samples_keep(&mut tx, day(now - SAMPLE_LIFE), day(now + SAMPLE_ROOM)).await?;
     tx.commit().await?;

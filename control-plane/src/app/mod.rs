@@ -8,6 +8,7 @@ pub mod account;
 pub mod archive;
 pub mod audit;
 pub mod authorize;
+pub mod billing;
 mod caller;
 pub mod catalog;
 pub mod change;
@@ -29,4 +30,4 @@ pub mod validate;
 
 pub use caller::{Action, Actor, Caller, Member, OrganizationRole};
 pub use error::{AppError, FieldError, ProblemType};
-pub use platform::{Keys, Limits, Links, Platform, Settings};
+pub use platform::{Keys, Limits, Links, Platform, PlatformError, Settings};

@@ -1,9 +1,11 @@
 //! What every call of the product needs.
 
 use crate::app::archive::Archives;
+use crate::app::billing::Collection;
 use crate::clock::Clock;
 use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
 use crate::store::Store;
+use lumadb_billing::price_book::{InvalidBook, PriceBooks};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +29,10 @@ pub struct Platform {
     pub edge_verifier: ServiceVerifier,
     /// Where databases are archived; `None`: nowhere.
     pub archives: Option<Arc<Archives>>,
+    /// What is sold.
+    pub books: Arc<PriceBooks>,
+    /// Who collects what customers owe; `None`: the platform's owner, by hand.
+    pub collection: Option<Arc<dyn Collection>>,
 }
 
 /// The control plane's secret keys.
@@ -38,6 +44,15 @@ pub struct Keys {
     pub archives: Option<Archives>,
 }
 
+/// Why a platform cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Book(#[from] InvalidBook),
+}
+
 impl Platform {
     pub fn new(
         store: Store,
@@ -45,7 +60,7 @@ impl Platform {
         links: Links,
         keys: Keys,
         settings: Settings,
-    ) -> Result<Self, PasswordError> {
+    ) -> Result<Self, PlatformError> {
         Ok(Self {
             store,
             clock,
@@ -56,6 +71,8 @@ impl Platform {
             service_signer: keys.service_signer,
             edge_verifier: keys.edge_verifier,
             archives: keys.archives.map(Arc::new),
+            books: Arc::new(PriceBooks::committed()?),
+            collection: None,
         })
     }
 }
@@ -92,6 +109,8 @@ pub struct Settings {
     /// Proxies whose `X-Forwarded-For` is believed; nobody's by default.
     pub trusted_proxies: Vec<IpAddr>,
     pub limits: Limits,
+    /// For developers: whether billing's clock may be moved ahead.
+    pub billing_clock_moves: bool,
 }
 
 impl Default for Settings {
@@ -104,6 +123,7 @@ impl Default for Settings {
             default_plan: "free".into(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            billing_clock_moves: false,
         }
     }
 }

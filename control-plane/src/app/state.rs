@@ -29,6 +29,8 @@ macro_rules! text_enum {
     };
 }
 
+pub(in crate::app) use text_enum;
+
 text_enum! {
     /// What a database shall be.
     Desired {

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod auth;
 pub mod backups;
+pub mod billing;
 pub mod catalog;
 pub mod databases;
 mod document;
@@ -63,6 +64,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(logical_databases::router())
         .merge(operations::router())
         .merge(usage::router())
+        .merge(billing::router())
         .merge(sql::router())
         .merge(catalog::router())
         .merge(health::router())

@@ -96,6 +96,45 @@ pub fn password_replaced(to: &str, name: &str, console_url: &str) -> Mail {
     )
 }
 
+/// What a mail of an invoice says.
+#[derive(Debug)]
+pub struct InvoiceMail<'a> {
+    pub number: &'a str,
+    /// Dollars.
+    pub total: &'a str,
+    /// The day on which it is due; `None`: nothing is to be paid.
+    pub due: Option<&'a str>,
+    /// It is charged to a card.
+    pub by_card: bool,
+    pub url: &'a str,
+}
+
+/// Tells that an invoice is there.
+pub fn invoice_final(to: &str, name: &str, invoice: &InvoiceMail<'_>) -> Mail {
+    let InvoiceMail { number, total, .. } = invoice;
+    let lead = match (invoice.due, invoice.by_card) {
+        (None, _) => format!("Your invoice {number} is there. Nothing is to be paid for it."),
+        (Some(_), true) => {
+            format!("Your invoice {number} over ${total} is there. We charge your card for it.")
+        }
+        (Some(due), false) => format!(
+            "Your invoice {number} over ${total} is there. Please transfer the amount by {due} \
+             and name the invoice."
+        ),
+    };
+    mail(
+        to,
+        &format!("Invoice {number}"),
+        &Layout {
+            name,
+            lead: &lead,
+            button: "Open the invoice",
+            url: invoice.url,
+            note: "Every line of it opens into the hours that it is made of.",
+        },
+    )
+}
+
 fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
     let (text, html) = render(subject, layout);
     Mail {

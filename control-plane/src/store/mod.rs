@@ -11,6 +11,7 @@ pub mod api_token;
 pub mod archive;
 pub mod audit;
 pub mod backup;
+pub mod billing;
 pub mod catalog;
 pub mod database;
 pub mod desired;

@@ -1,6 +1,6 @@
 //! Effects that leave after commit: written with the change that causes them.
 
-use crate::store::{IdentityTx, RegionTx, StoreError, TenantTx};
+use crate::store::{EitherTx, IdentityTx, RegionTx, StoreError};
 use lumadb_contract::id::OutboxId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -18,9 +18,9 @@ pub async fn insert_mail(
     write(tx.connection(), id, payload, now).await
 }
 
-/// Adds a mail in the transaction of a tenant.
-pub async fn insert_mail_as_tenant(
-    tx: &mut TenantTx,
+/// Adds a mail in the transaction of a tenant or of the platform itself.
+pub async fn insert_mail_of(
+    tx: &mut EitherTx<'_>,
     id: OutboxId,
     payload: &serde_json::Value,
     now: OffsetDateTime,

@@ -5,23 +5,23 @@ use crate::app::usage::{Folded, Front, LOOK_BACK, Mark};
 use crate::runtime::ComputeSpan;
 use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageCounters;
-use time::{Date, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime};
 
-/// Who pays for a database. Usage of one database is taken in one transaction after the other: an
-/// advisory lock, for which nothing else waits.
+/// Who pays for a database, and how far billing's time is ahead of the clock. Usage of one database
+/// is taken in one transaction after the other: an advisory lock, for which nothing else waits.
 pub async fn owner_lock(
     tx: &mut RegionTx,
     database: DatabaseId,
-) -> Result<Option<OrganizationId>, StoreError> {
+) -> Result<Option<(OrganizationId, Duration)>, StoreError> {
     let row = sqlx::query!(
-        r#"select organization_id as "organization: OrganizationId",
+        r#"select organization_id as "organization: OrganizationId", ahead_us,
                   pg_advisory_xact_lock(hashtextextended($1::text, 0))::text as lock
-           from databases where id = $1::text::uuid"#,
+           from databases, billing_clock where id = $1::text::uuid"#,
         database.uuid().to_string()
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(row.map(|row| row.organization))
+    Ok(row.map(|row| (row.organization, Duration::microseconds(row.ahead_us))))
 }
 
 /// The database of an incarnation and the last sample of it that is stored.
@@ -263,17 +263,21 @@ async fn store_hours(
     Ok(())
 }
 
-/// Writes a span or moves its end; an end that is written stays. False: no such database.
+/// Writes a span or moves its end; an end that is written stays. It is known again by its start as
+/// the runtime says it, and kept in billing's time. False: no such database.
 pub async fn record_span(
     tx: &mut RegionTx,
     span: ComputeSpan,
     milli_vcpu: i32,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "insert into compute_spans (database_id, organization_id, incarnation_id, started_at,
-                                    ended_at, seen_at, milli_vcpu)
-         select id, organization_id, $2, $3, $4, $5, $6 from databases where id = $1
-         on conflict (incarnation_id, started_at) do update
+        "insert into compute_spans (database_id, organization_id, incarnation_id, reported_at,
+                                    started_at, ended_at, seen_at, milli_vcpu)
+         select id, organization_id, $2, $3, $3::timestamptz + ahead, $4::timestamptz + ahead,
+                $5::timestamptz + ahead, $6
+         from databases, (select ahead_us * interval '1 microsecond' as ahead from billing_clock) b
+         where id = $1
+         on conflict (incarnation_id, reported_at) do update
          set ended_at = coalesce(compute_spans.ended_at, excluded.ended_at),
              seen_at = greatest(compute_spans.seen_at, excluded.seen_at)",
         span.database_id.uuid(),

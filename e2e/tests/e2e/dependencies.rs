@@ -12,7 +12,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-web-console", &[]),
     ("lumadb-s3-server", &["lumadb-contract"]),
     ("lumadb-data-plane", &["lumadb-contract"]),
-    ("lumadb-control-plane", &["lumadb-contract"]),
+    (
+        "lumadb-control-plane",
+        &["lumadb-billing", "lumadb-contract"],
+    ),
     ("lumadb-node", &["lumadb-contract", "lumadb-data-plane"]),
     (
         "lumadb-cloud",

@@ -89,6 +89,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("object_store", "server_side_encryption", Kind::Text),
     ("mail", "from", Kind::Text),
     ("mail", "smtp_url_file", Kind::Text),
+    ("billing", "clock_moves", Kind::Flag),
     ("limits", "requests_per_minute", Kind::Number),
     ("limits", "log_in_failures_per_account", Kind::Number),
     ("limits", "log_in_failures_per_address", Kind::Number),

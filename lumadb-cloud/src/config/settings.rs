@@ -17,9 +17,18 @@ pub(crate) struct Config {
     pub(crate) pool: Pool,
     pub(crate) object_store: ObjectStore,
     pub(crate) mail: Mail,
+    pub(crate) billing: Billing,
     pub(crate) limits: LimitsConfig,
     pub(crate) log: Log,
     pub(crate) telemetry: Telemetry,
+}
+
+/// What customers pay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Billing {
+    /// For developers: billing's clock may be moved ahead, to see a month end.
+    pub(crate) clock_moves: bool,
 }
 
 /// The console and the API.

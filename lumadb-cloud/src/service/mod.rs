@@ -40,7 +40,7 @@ pub(crate) enum ServiceError {
     #[error(transparent)]
     Seal(#[from] lumadb_control_plane::identity::SealError),
     #[error(transparent)]
-    Password(#[from] lumadb_control_plane::identity::PasswordError),
+    Platform(#[from] lumadb_control_plane::app::PlatformError),
     #[error(transparent)]
     Authority(#[from] lumadb_control_plane::runtime::local::authority::AuthorityError),
     #[error(transparent)]
@@ -98,6 +98,7 @@ fn platform(
         default_region: config.region.name.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
         limits: config.limits.limits(),
+        billing_clock_moves: config.billing.clock_moves,
         ..Settings::default()
     };
     let links = Links {

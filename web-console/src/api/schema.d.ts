@@ -193,6 +193,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/billing-clock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get billing's time */
+        get: operations["billing_clock_get"];
+        put?: never;
+        /**
+         * Move billing's time ahead
+         * @description For developers, where `billing.clock_moves` is on: to see a month end without waiting for it.
+         *     What is counted from then on is counted in that time. There is no way back.
+         */
+        post: operations["billing_clock_advance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/databases/{database_id}": {
         parameters: {
             query?: never;
@@ -567,6 +589,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invoices/{invoice_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an invoice */
+        get: operations["invoice_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -739,6 +778,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/billing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what an organization pays as */
+        get: operations["billing_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change what an organization pays as
+         * @description Name and address on invoices, where they are sent, the spend cap and budgets.
+         */
+        patch: operations["billing_update"];
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List invoices
+         * @description Newest first.
+         */
+        get: operations["invoice_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/projects": {
         parameters: {
             query?: never;
@@ -886,6 +966,29 @@ export interface components {
     schemas: {
         /** @description Nothing more is said. */
         Accepted: Record<string, never>;
+        /** @description A postal address; what is not known is empty. */
+        Address: {
+            /** @default  */
+            city: string;
+            /**
+             * @description ISO 3166-1: two letters, or empty.
+             * @default
+             */
+            country: string;
+            /** @default  */
+            line1: string;
+            /** @default  */
+            line2: string;
+            /** @default  */
+            postal_code: string;
+            /** @default  */
+            state: string;
+        };
+        /**
+         * @description Over which time an amount may be used.
+         * @enum {string}
+         */
+        AmountPer: "moment" | "day" | "month";
         /** @description A token, without its secret. */
         ApiToken: {
             /** Format: date-time */
@@ -1002,6 +1105,74 @@ export interface components {
          * @enum {string}
          */
         BackupState: "pending" | "running" | "complete" | "failed" | "expired";
+        /** @description An organization as one who pays. */
+        BillingAccount: {
+            address: components["schemas"]["Address"];
+            /** @description Amounts of a month at which a mail is sent, once each; the smallest first. */
+            budgets_cents: components["schemas"]["Cents"][];
+            collection: components["schemas"]["CollectionMode"];
+            /** @description Where invoices are sent; null: to its owners. */
+            email: string | null;
+            /** @description As invoices name it; null: as the organization is called. */
+            name: string | null;
+            organization_id: components["schemas"]["OrganizationId"];
+            plan_id: string;
+            /**
+             * Format: int64
+             * @description Counts every change; as `ETag`.
+             */
+            revision: number;
+            spend_cap_cents: components["schemas"]["Cents"] | null;
+            standing: components["schemas"]["Standing"];
+            /** Format: date-time */
+            standing_since: string;
+            tax: components["schemas"]["TaxView"];
+            tax_id: string | null;
+        };
+        /** @description What time it is for billing. */
+        BillingClock: {
+            /**
+             * Format: int64
+             * @description How far it is ahead of the clock.
+             */
+            ahead_seconds: number;
+            /** @description Whether it can be moved: a setting for developers. */
+            is_movable: boolean;
+            /** Format: date-time */
+            now: string;
+        };
+        /** @description How far to move it. */
+        BillingClockAdvance: {
+            /** Format: int32 */
+            seconds: number;
+        };
+        /** @description What to change; what is left out stays. */
+        BillingUpdate: {
+            address?: components["schemas"]["Address"] | null;
+            /** @description At most ten. */
+            budgets_cents?: components["schemas"]["Cents"][] | null;
+            /** @description Null: invoices are sent to the owners. */
+            email?: string | null;
+            /** @description Null: as the organization is called. */
+            name?: string | null;
+            /**
+             * Format: int64
+             * @description Null: no cap.
+             */
+            spend_cap_cents?: number | null;
+            tax_id?: string | null;
+        };
+        /**
+         * Format: int64
+         * @description Whole cents.
+         * @example 2900
+         */
+        Cents: number;
+        /**
+         * @description How an organization's invoices are paid.
+         * @enum {string}
+         */
+        CollectionMode: "manual" | "stripe";
         /** @description A size of compute on offer. */
         ComputeSize: {
             /** Format: int32 */
@@ -1039,6 +1210,8 @@ export interface components {
             language: string;
             text: string;
         };
+        /** @example crd_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        CreditId: string;
         /** @description One PostgreSQL cluster with its own address. */
         Database: {
             /**
@@ -1195,6 +1368,133 @@ export interface components {
             /** @example ok */
             status: string;
         };
+        /** @description An invoice. */
+        Invoice: components["schemas"]["InvoiceSummary"] & {
+            credits: components["schemas"]["InvoiceCredit"][];
+            customer_address: components["schemas"]["Address"];
+            /** @description To whom it is addressed. */
+            customer_name: string;
+            customer_tax_id: string | null;
+            lines: components["schemas"]["InvoiceLine"][];
+            tax: components["schemas"]["TaxView"];
+        };
+        /** @description What an invoice took of a credit. */
+        InvoiceCredit: {
+            amount_cents: components["schemas"]["Cents"];
+            credit_id: components["schemas"]["CreditId"];
+        };
+        /** @example inv_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        InvoiceId: string;
+        /**
+         * @description What an invoice is for.
+         * @enum {string}
+         */
+        InvoiceKind: "period" | "change";
+        /** @description A line of an invoice. */
+        InvoiceLine: {
+            amount_cents: components["schemas"]["Cents"];
+            /** @description Version of the price book that it was rated with. */
+            book: string;
+            /** @description The closed month that it corrects. */
+            corrects: string | null;
+            /**
+             * Format: date-time
+             * @description The time that it is for.
+             */
+            from: string;
+            kind: components["schemas"]["InvoiceLineKind"];
+            plan_id: string;
+            /**
+             * Format: int32
+             * @description From 0 on.
+             */
+            position: number;
+            /**
+             * Format: date-time
+             * @description Not included.
+             */
+            to: string;
+            usage: components["schemas"]["InvoiceUsage"] | null;
+        };
+        /**
+         * @description What a line is for.
+         * @enum {string}
+         */
+        InvoiceLineKind: "fee" | "fee_unused" | "usage" | "covered" | "discount" | "above_cap" | "minimum";
+        /** @description One database's part of a line. */
+        InvoiceShare: {
+            amount_cents: components["schemas"]["Cents"];
+            billed: string;
+            database_id: components["schemas"]["DatabaseId"];
+            used: string;
+        };
+        /**
+         * @description Where an invoice stands.
+         * @enum {string}
+         */
+        InvoiceState: "draft" | "final" | "paid" | "overdue" | "void";
+        /** @description An invoice without its lines. */
+        InvoiceSummary: {
+            collection: components["schemas"]["CollectionMode"];
+            /** @description What credits paid of it. */
+            credits_cents: components["schemas"]["Cents"];
+            /** @example USD */
+            currency: string;
+            /** Format: date-time */
+            due_at: string;
+            id: components["schemas"]["InvoiceId"];
+            /** Format: date-time */
+            issued_at: string;
+            kind: components["schemas"]["InvoiceKind"];
+            /** @description The sum of the lines. */
+            lines_cents: components["schemas"]["Cents"];
+            /** @description Lines less credits; what tax is on. */
+            net_cents: components["schemas"]["Cents"];
+            number: string;
+            organization_id: components["schemas"]["OrganizationId"];
+            /** @description What is still to be paid; below zero, what is kept for later invoices. */
+            outstanding_cents: components["schemas"]["Cents"];
+            /** @description The month (UTC) that it closes, or in which the plan changed, such as `2026-11`. */
+            period: string;
+            state: components["schemas"]["InvoiceState"];
+            /**
+             * Format: date-time
+             * @description When its state changed last.
+             */
+            state_since: string;
+            tax_cents: components["schemas"]["Cents"];
+            total_cents: components["schemas"]["Cents"];
+        };
+        /**
+         * @description How a line for usage comes to its amount. Quantities are whole numbers of what the meter counts,
+         *     written as text because they may be larger than 2^53.
+         */
+        InvoiceUsage: {
+            billed: string;
+            /**
+             * @description What quantities count.
+             * @example byte-microseconds
+             */
+            counted_in: string;
+            /** @description How much is counted for one of those. */
+            counted_per_sold: string;
+            included: string;
+            meter: components["schemas"]["Meter"];
+            /** @description By database; they add up to the line. */
+            shares: components["schemas"]["InvoiceShare"][];
+            /**
+             * @description What the price is for.
+             * @example GB-month
+             */
+            sold_in: string;
+            /**
+             * @description Dollars.
+             * @example 0.10
+             */
+            unit_price: string;
+            /** @description `included` and `billed` together. */
+            used: string;
+        };
         /** @description What a person types to be known again. */
         LogIn: {
             /** Format: email */
@@ -1241,6 +1541,11 @@ export interface components {
             plan_id: string;
             role: components["schemas"]["OrganizationRole"];
         };
+        /**
+         * @description Something that is counted and has a price.
+         * @enum {string}
+         */
+        Meter: "storage" | "compute" | "requests" | "transfer_out" | "vector_operations";
         /** @description Figures at even distances, the oldest first. */
         Metrics: {
             /** Format: int32 */
@@ -1467,6 +1772,42 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list. */
+        Page_InvoiceSummary: {
+            items: {
+                collection: components["schemas"]["CollectionMode"];
+                /** @description What credits paid of it. */
+                credits_cents: components["schemas"]["Cents"];
+                /** @example USD */
+                currency: string;
+                /** Format: date-time */
+                due_at: string;
+                id: components["schemas"]["InvoiceId"];
+                /** Format: date-time */
+                issued_at: string;
+                kind: components["schemas"]["InvoiceKind"];
+                /** @description The sum of the lines. */
+                lines_cents: components["schemas"]["Cents"];
+                /** @description Lines less credits; what tax is on. */
+                net_cents: components["schemas"]["Cents"];
+                number: string;
+                organization_id: components["schemas"]["OrganizationId"];
+                /** @description What is still to be paid; below zero, what is kept for later invoices. */
+                outstanding_cents: components["schemas"]["Cents"];
+                /** @description The month (UTC) that it closes, or in which the plan changed, such as `2026-11`. */
+                period: string;
+                state: components["schemas"]["InvoiceState"];
+                /**
+                 * Format: date-time
+                 * @description When its state changed last.
+                 */
+                state_since: string;
+                tax_cents: components["schemas"]["Cents"];
+                total_cents: components["schemas"]["Cents"];
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
         Page_LogicalDatabase: {
             items: {
                 /** Format: date-time */
@@ -1620,22 +1961,66 @@ export interface components {
              */
             databases_max?: number | null;
             display_name: string;
+            /** @description Names of what it has beyond amounts. */
+            features: string[];
+            fee_cents: components["schemas"]["Cents"] | null;
             id: string;
             /**
              * Format: int32
              * @description Seconds without a client after which a database falls asleep; null: never.
              */
             idle_timeout_seconds?: number | null;
+            /** @description Of each meter without an amount, nothing. */
+            included: components["schemas"]["PlanAmount"][];
+            /** @description Where usage ends. */
+            limits: components["schemas"]["PlanAmount"][];
             /**
              * Format: int32
              * @description Null: as many as you like.
              */
             members_max?: number | null;
+            /**
+             * Format: int32
+             * @description How far back a database can be restored at most.
+             */
+            restore_window_days_max: number;
+            /** @example email */
+            support: string;
+            usage: components["schemas"]["PlanUsage"];
         };
+        /** @description An amount of a meter. */
+        PlanAmount: {
+            /**
+             * Format: int64
+             * @description Bytes for storage and transfer, thousandths of a vCPU for compute, else a count.
+             */
+            amount: number;
+            meter: components["schemas"]["Meter"];
+            per: components["schemas"]["AmountPer"];
+        };
+        /**
+         * @description What usage costs under a plan.
+         * @enum {string}
+         */
+        PlanUsage: "limit" | "fee_covers" | "included";
         /** @description Plans, and the sizes that they can use. */
         Plans: {
+            /** @description Version of the price book. */
+            book: string;
             compute_sizes: components["schemas"]["ComputeSize"][];
             items: components["schemas"]["Plan"][];
+            prices: components["schemas"]["Price"][];
+        };
+        /** @description What a unit of a meter costs. */
+        Price: {
+            meter: components["schemas"]["Meter"];
+            /**
+             * @description Dollars for one of those.
+             * @example 0.10
+             */
+            price: string;
+            /** @example GB-month */
+            sold_in: string;
         };
         /** @description What went wrong (RFC 9457). */
         Problem: {
@@ -1946,6 +2331,11 @@ export interface components {
             /** @description Whether rows were left out. */
             truncated: boolean;
         };
+        /**
+         * @description How an organization stands with what it owes.
+         * @enum {string}
+         */
+        Standing: "good" | "overdue" | "suspended";
         /** @description A step of an operation, as the console shows it. */
         Step: {
             /** Format: date-time */
@@ -1960,6 +2350,24 @@ export interface components {
          * @enum {string}
          */
         StepState: "pending" | "running" | "succeeded" | "failed";
+        /** @description How an organization is taxed. */
+        TaxView: {
+            /** @enum {string} */
+            kind: "none";
+        } | {
+            /** @enum {string} */
+            kind: "rate";
+            /** @description As invoices call it. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Parts per million: 8.875 % are 88,750.
+             */
+            rate_ppm: number;
+        } | {
+            /** @enum {string} */
+            kind: "reverse_charge";
+        };
         /** @description Usage of one database. */
         Usage: {
             /** Format: date-time */
@@ -2301,6 +2709,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Backup"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    billing_clock_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What time it is for billing. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingClock"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    billing_clock_advance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BillingClockAdvance"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingClock"];
                 };
             };
             /** @description What went wrong, as a problem document. */
@@ -3172,6 +3642,37 @@ export interface operations {
             };
         };
     };
+    invoice_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: components["schemas"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invoice with its lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invoice"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     me_get: {
         parameters: {
             query?: never;
@@ -3521,6 +4022,115 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditEvent"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    billing_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it pays as. */
+            200: {
+                headers: {
+                    /** @description Its revision. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingAccount"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    billing_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what you mean to change. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BillingUpdate"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    /** @description Its revision. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingAccount"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invoice_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_InvoiceSummary"];
                 };
             };
             /** @description What went wrong, as a problem document. */

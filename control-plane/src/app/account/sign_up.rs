@@ -6,6 +6,7 @@ use crate::app::account::{
     mailed::{self, Wish},
     session,
 };
+use crate::app::billing;
 use crate::app::change::new_audit_event;
 use crate::app::validate::FieldErrors;
 use crate::app::{Actor, AppError, Caller, OrganizationRole, Platform, ProblemType};
@@ -135,6 +136,7 @@ async fn first_organization(
         actor: Actor::Session(SessionId::from_uuid(Uuid::nil())),
         client_address: visitor.client_address,
     };
+    billing::start(platform, tx, &organization, &caller.name()).await?;
     let details = json!({ "name": organization.name, "plan_id": organization.plan_id });
     let event = new_audit_event(
         platform,

@@ -41,15 +41,20 @@ pub async fn ingest(
     now: OffsetDateTime,
 ) -> Result<Vec<(IncarnationId, u64)>, IngestError> {
     let refused = |refusal| IngestError::Refused { database, refusal };
-    let Some(organization) = usage::owner_lock(tx, database).await? else {
+    let Some((organization, ahead)) = usage::owner_lock(tx, database).await? else {
         return Err(refused(Refusal::Invalid("no such database".into())));
     };
+    // Usage is kept in billing's time.
+    let now = now + ahead;
     let mut by_incarnation: BTreeMap<IncarnationId, Vec<UsageSample>> = BTreeMap::new();
     for sample in samples {
         by_incarnation
             .entry(sample.incarnation_id)
             .or_default()
-            .push(sample.clone());
+            .push(UsageSample {
+                taken_at: sample.taken_at + ahead,
+                ..sample.clone()
+            });
     }
     let mut stored = Vec::new();
     for (incarnation, batch) in by_incarnation {
@@ -82,9 +87,10 @@ pub async fn close(
     database: DatabaseId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let Some(organization) = usage::owner_lock(tx, database).await? else {
+    let Some((organization, ahead)) = usage::owner_lock(tx, database).await? else {
         return Ok(());
     };
+    let now = now + ahead;
     let front = usage::front(tx, database).await?;
     let Some(front) = front.filter(|front| front.held && front.at < now) else {
         return Ok(());

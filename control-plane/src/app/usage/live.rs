@@ -1,7 +1,9 @@
 //! Live figures of a database, for charts.
 
 use crate::app::authorize::authorize;
+use crate::app::billing;
 use crate::app::{Action, AppError, Caller, Platform};
+use crate::store::EitherTx;
 use crate::store::usage::{self, PointRow};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Serialize};
@@ -55,10 +57,11 @@ pub async fn metrics_get(
     }
     let interval_seconds = (minutes * 60 / POINTS).max(INTERVAL_SECONDS_MIN);
     let interval = i64::from(interval_seconds);
-    let now = platform.clock.now().unix_timestamp();
+    let mut tx = platform.store.tenant(member.organization).await?;
+    let now = billing::now(platform, &mut EitherTx::Tenant(&mut tx)).await?;
+    let now = now.unix_timestamp();
     let last = now - now.rem_euclid(interval);
     let first = last - i64::from(minutes) * 60;
-    let mut tx = platform.store.tenant(member.organization).await?;
     let rows = usage::points(&mut tx, id, first, interval_seconds).await?;
     tx.commit().await?;
     Ok(Metrics {

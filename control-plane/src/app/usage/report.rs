@@ -2,7 +2,9 @@
 
 use super::fold::{Front, hour_start, split_by_hour};
 use crate::app::authorize::authorize;
+use crate::app::billing;
 use crate::app::{Action, AppError, Caller, Platform};
+use crate::store::EitherTx;
 use crate::store::usage::{self, HourRow, SpanRow};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Serialize};
@@ -122,9 +124,9 @@ pub async fn usage_get(
     query: UsageQuery,
 ) -> Result<Usage, AppError> {
     let member = authorize(platform, caller, id, Action::UsageRead).await?;
-    let now = platform.clock.now();
-    let (from, to) = range(&query, now)?;
     let mut tx = platform.store.tenant(member.organization).await?;
+    let now = billing::now(platform, &mut EitherTx::Tenant(&mut tx)).await?;
+    let (from, to) = range(&query, now)?;
     let hours = usage::hours(&mut tx, id, from, to).await?;
     let spans = usage::spans(&mut tx, id, from, to).await?;
     let front = usage::tenant_front(&mut tx, id).await?;

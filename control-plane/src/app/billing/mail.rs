@@ -1,0 +1,58 @@
+//! Mails of billing, written with what they tell.
+
+use crate::app::{AppError, Platform};
+use crate::notify::{Mail, content};
+use crate::store::billing::customer::{self, CustomerRow};
+use crate::store::billing::invoice::InvoiceRow;
+use crate::store::{EitherTx, outbox};
+use lumadb_contract::id::OutboxId;
+
+/// An invoice is there.
+pub(super) async fn invoice_final(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    invoice: &InvoiceRow,
+) -> Result<(), AppError> {
+    let url = invoice_url(platform, invoice);
+    send(platform, tx, customer, |to, name| {
+        let due = (invoice.outstanding_cents.get() > 0).then(|| invoice.due_at.date().to_string());
+        content::invoice_final(
+            to,
+            name,
+            &content::InvoiceMail {
+                number: &invoice.number,
+                total: &invoice.total_cents.to_string(),
+                due: due.as_deref(),
+                by_card: invoice.collection == super::CollectionMode::Stripe,
+                url: &url,
+            },
+        )
+    })
+    .await
+}
+
+fn invoice_url(platform: &Platform, invoice: &InvoiceRow) -> String {
+    let console = &platform.links.console_url;
+    format!("{console}/billing/invoices/{}", invoice.id)
+}
+
+/// To the address for invoices, else to every owner.
+async fn send(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    content: impl Fn(&str, &str) -> Mail,
+) -> Result<(), AppError> {
+    let mut receivers = Vec::new();
+    match &customer.email {
+        Some(email) => receivers.push((email.clone(), customer.organization_name.clone())),
+        None => receivers = customer::owners(tx, customer.organization_id).await?,
+    }
+    for (email, name) in receivers {
+        let id = OutboxId::from_uuid(platform.clock.new_uuid());
+        let payload = serde_json::to_value(content(&email, &name)).map_err(AppError::internal)?;
+        outbox::insert_mail_of(tx, id, &payload, platform.clock.now()).await?;
+    }
+    Ok(())
+}

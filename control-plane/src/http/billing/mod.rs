@@ -1,0 +1,23 @@
+//! What organizations pay as, what they are on, invoices, and billing's clock.
+
+mod clock_advance;
+mod clock_get;
+mod get;
+mod invoice_get;
+mod invoice_list;
+mod update;
+
+use crate::http::ApiState;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(get::billing_get, update::billing_update))
+        .routes(routes!(invoice_list::invoice_list))
+        .routes(routes!(invoice_get::invoice_get))
+        .routes(routes!(
+            clock_get::billing_clock_get,
+            clock_advance::billing_clock_advance
+        ))
+}

@@ -1,0 +1,12 @@
+//! Tables of billing: who pays and how, plans by spans of time, invoices, and the books.
+//!
+//! What is final is only added to: the application has no right to change a line, a credit note or
+//! an entry of the ledger.
+
+pub mod clock;
+pub mod credit;
+pub mod customer;
+pub mod invoice;
+pub mod ledger;
+pub mod number;
+pub mod subscription;
