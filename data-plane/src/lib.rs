@@ -2,6 +2,7 @@
 //!
 //! - [`archive`] keeps WAL and backups in an object store;
 //! - [`engine`] owns the PostgreSQL server process and applies desired state inside it;
+//! - [`gate`] holds back what could still be lost, where a database asks for that;
 //! - [`protocol`] speaks the tenants' protocols and counts what they do;
 //! - [`metering`] holds the counters and the spool that keeps them until they are acknowledged;
 //! - [`recovery`] brings a database back: what the archive holds, replayed by an engine;
@@ -22,6 +23,7 @@ pub mod edge;
 pub mod engine;
 pub(crate) mod errors;
 pub(crate) mod files;
+pub mod gate;
 pub mod log;
 pub mod metering;
 pub mod protocol;

@@ -27,10 +27,10 @@ const ROOT_SECRET: &str = "of the root";
 const SEGMENT: u64 = 16 << 20;
 
 /// An object store behind a proxy that can fail.
-struct Store {
+pub(crate) struct Store {
     _folder: TempDir,
     serving: AbortHandle,
-    proxy: Proxy,
+    pub(crate) proxy: Proxy,
     access: ArchiveAccess,
 }
 
@@ -41,7 +41,7 @@ impl Drop for Store {
 }
 
 impl Store {
-    async fn begin() -> Self {
+    pub(crate) async fn begin() -> Self {
         let folder = TempDir::new().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// A small instance that is archived here.
-    fn spec(&self, generation: u64) -> InstanceSpec {
+    pub(crate) fn spec(&self, generation: u64) -> InstanceSpec {
         InstanceSpec {
             archive: Some(ArchiveSpec {
                 access: self.access.clone(),
@@ -96,15 +96,15 @@ impl Store {
         }
     }
 
-    fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         Layout::new(self.access.archive_id)
     }
 
-    async fn client(&self) -> ObjectStore {
+    pub(crate) async fn client(&self) -> ObjectStore {
         ObjectStore::open(&self.access.store).await
     }
 
-    async fn reader(&self) -> WalReader {
+    pub(crate) async fn reader(&self) -> WalReader {
         let key = Arc::new(ArchiveKey::parse(&self.access.key).expect("a key"));
         let reader = WalReader::open(self.client().await, self.layout(), key).await;
         reader.expect("opens")
@@ -133,7 +133,7 @@ impl Store {
     }
 }
 
-async fn archive_told(
+pub(crate) async fn archive_told(
     world: &World,
     what: &str,
     mut told: impl FnMut(&ArchiveStatus) -> bool,
@@ -154,7 +154,7 @@ async fn flushed(world: &World) -> Lsn {
     text.parse().expect("a position")
 }
 
-async fn caught_up(world: &World) -> Lsn {
+pub(crate) async fn caught_up(world: &World) -> Lsn {
     let end = flushed(world).await;
     archive_told(world, "all WAL archived", |it| it.archived_lsn >= end).await;
     end

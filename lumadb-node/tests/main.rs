@@ -3,6 +3,7 @@
 mod archive;
 mod backup_node;
 mod bucket;
+mod gate;
 mod life;
 mod parent;
 mod restore_node;

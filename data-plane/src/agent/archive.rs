@@ -15,7 +15,7 @@ use crate::archive::store::{ObjectStore, StoreError};
 use crate::archive::wal::{Compactor, Pace, Progress, WalSource, WalWriter, WriterError};
 use crate::engine::InstanceDir;
 use crate::errors::chain;
-use lumadb_contract::archive::{ArchiveAccess, Durability};
+use lumadb_contract::archive::{ArchiveAccess, Durability, Lsn};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstanceSpec;
 use lumadb_contract::name::PLATFORM_ROLE;
@@ -115,6 +115,7 @@ impl Archiver {
                 () = self.keep(&wanted, &mut reporter) => {}
                 ended = self.other_than(&wanted) => if ended { return },
             }
+            self.state.gate().archive_covers(Lsn(0));
             reporter.end();
         }
     }
@@ -137,6 +138,7 @@ impl Archiver {
                 Ok(never) => match never {},
                 Err(error) => error,
             };
+            self.state.gate().archive_covers(Lsn(0));
             let text = chain(&error);
             tracing::error!(error = text, "the archive");
             reporter.fails(text);
@@ -200,6 +202,7 @@ impl Archiver {
                 compactor.follow(progress.clone()),
                 self.pace_follow(pace_end),
                 reporter.follow(progress.clone()),
+                self.gate_follow(progress.clone()),
                 backups.run(progress.clone()),
             )
         };
@@ -218,6 +221,29 @@ impl Archiver {
             }
             if status.changed().await.is_err() {
                 return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Tells the gate how far the archive is. What nothing can be restored from covers nothing: that
+    /// is before the first backup, and behind a hole.
+    async fn gate_follow(&self, mut progress: watch::Receiver<Progress>) {
+        let mut status = self.status.subscribe();
+        loop {
+            let restorable = status
+                .borrow_and_update()
+                .archive
+                .as_ref()
+                .is_some_and(|told| {
+                    let last = told.windows.last();
+                    last.is_some_and(|window| window.until.is_none())
+                });
+            let archived = progress.borrow_and_update().archived;
+            let covered = if restorable { archived } else { Lsn(0) };
+            self.state.gate().archive_covers(covered);
+            tokio::select! {
+                changed = progress.changed() => if changed.is_err() { return },
+                changed = status.changed() => if changed.is_err() { return },
             }
         }
     }

@@ -8,7 +8,9 @@
 //! - a spec that ends the engine is acted on only when the parent has said so in this life of the
 //!   node: one found on disk may be older than the wish to wake;
 //! - the observed generation moves when a spec is wholly in force and on disk, and not before;
-//! - the engine sleeps only while no client is connected.
+//! - the engine sleeps only while no client is connected;
+//! - a spec that says that nothing acknowledged is lost is in force only when no session is left
+//!   that began before.
 //!
 //! Everything runs on one thread, beside the connections; what blocks on the disk goes elsewhere.
 //! This folder knows nothing of the messages of a tenant's protocol.
@@ -17,6 +19,7 @@ mod archive;
 mod archive_status;
 mod backups;
 mod engine_link;
+mod gate;
 mod health;
 mod meter;
 mod node;

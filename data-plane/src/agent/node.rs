@@ -2,6 +2,7 @@
 
 use super::archive::Archiver;
 use super::engine_link::EngineLink;
+use super::gate::GateKeeper;
 use super::health::{Health, health_serve};
 use super::meter::{Meter, MeterError};
 use super::parent::ParentLink;
@@ -131,6 +132,11 @@ pub async fn node_run(
         status: status.clone(),
         now: config.now,
     };
+    let keeper = GateKeeper {
+        instance: config.instance.clone(),
+        gate: state.gate().clone(),
+        serving: state.subscribe(),
+    };
     let health = Arc::new(Health {
         state: state.clone(),
         status: status.clone(),
@@ -152,6 +158,7 @@ pub async fn node_run(
         metered = metering => Ended::Meter(metered.unwrap_or(Err(MeterError::Ended))),
         () = status.follow_connections(state.clone()) => Ended::Told,
         () = Box::pin(archiver.run()) => Ended::Told,
+        () = Box::pin(keeper.run()) => Ended::Told,
         () = storage_follow(&config.instance, &state, &status) => Ended::Told,
         () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
     };

@@ -1,6 +1,8 @@
 //! What the protocol servers of a node share: whom they admit, and where the engine is.
 
+use crate::gate::Gate;
 use crate::metering::Counters;
+use lumadb_contract::archive::Durability;
 use lumadb_contract::instance::{InstanceSpec, TlsIdentity};
 use lumadb_contract::name::PgName;
 use lumadb_contract::scram::ScramVerifier;
@@ -22,7 +24,7 @@ pub enum Sessions {
     Awaited,
     /// New ones are taken.
     Accepted,
-    /// The engine is about to restart, or does: new ones wait, open ones end between transactions.
+    /// The engine is about to restart, or does, or sessions are to begin anew: new ones wait, open ones end between transactions.
     Restarting,
     /// The database is about to be stopped: new ones are refused, open ones end between
     /// transactions.
@@ -42,6 +44,8 @@ pub struct Serving {
     /// than when it was admitted, ends.
     pub roles: BTreeMap<PgName, ScramVerifier>,
     pub tls: Option<TlsIdentity>,
+    /// New sessions hear of nothing before it is archived.
+    pub gated: bool,
 }
 
 impl Serving {
@@ -57,6 +61,10 @@ impl Serving {
                 .map(|role| (role.name.clone(), role.verifier.clone()))
                 .collect(),
             tls: spec.tls.clone(),
+            gated: spec
+                .archive
+                .as_ref()
+                .is_some_and(|archive| archive.durability == Durability::S3),
         }
     }
 }
@@ -75,6 +83,7 @@ pub enum Refusal {
 pub struct NodeState {
     engine_socket: PathBuf,
     counters: Counters,
+    gate: Arc<Gate>,
     serving: watch::Sender<Arc<Serving>>,
     connections: watch::Sender<u32>,
 }
@@ -85,6 +94,7 @@ impl NodeState {
         Arc::new(Self {
             engine_socket,
             counters: Counters::default(),
+            gate: Arc::default(),
             serving: watch::Sender::new(Arc::new(Serving::default())),
             connections: watch::Sender::new(0),
         })
@@ -96,6 +106,10 @@ impl NodeState {
 
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Who is served now.

@@ -165,8 +165,14 @@ impl Supervisor {
             return look;
         }
         let config = ConfigFiles::new(Settings::from(spec), self.machine);
-        if self.takes_restart(&config) && !self.sessions_leave(Sessions::Restarting).await {
+        let begins_gated = self.begins_gated(spec);
+        if (begins_gated || self.takes_restart(&config))
+            && !self.sessions_leave(Sessions::Restarting).await
+        {
             return Look::Settled;
+        }
+        if begins_gated && !self.is_empty_at_last().await {
+            return Look::Retry;
         }
         let config = Box::new(config);
         self.link.order(Command::Run { config });
@@ -216,6 +222,20 @@ impl Supervisor {
             .is_some_and(|report| report.pid == Some(*pid) && report.phase == EnginePhase::Ready);
         let started = ConfigFiles::new(Settings::from(applied), self.machine);
         serves && config.change_from(&started) == Change::Restart
+    }
+
+    /// Whether sessions are open that hear of commits before they are archived, and none shall be.
+    fn begins_gated(&self, spec: &InstanceSpec) -> bool {
+        let open = self.state.counters().connections() > 0;
+        open && !self.state.serving().gated && Serving::of_spec(spec).gated
+    }
+
+    /// Ends the sessions that did not end by themselves; answers whether none is left.
+    async fn is_empty_at_last(&self) -> bool {
+        if self.state.counters().connections() > 0 {
+            self.end_sessions().await;
+        }
+        self.state.counters().connections() == 0
     }
 
     /// Has open sessions end between two transactions, and waits a bounded time for it. Answers

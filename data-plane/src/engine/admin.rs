@@ -33,6 +33,8 @@ pub enum AdminError {
     Unreachable(#[from] std::io::Error),
     #[error("the engine did not answer within {CONNECT_TIMEOUT_SECONDS} s")]
     Timeout,
+    #[error("the engine ended the session")]
+    Ended,
     #[error("{doing}")]
     Sql {
         doing: String,
@@ -147,14 +149,35 @@ impl AdminSession {
         self.number("asking how far the WAL is", sql).await.map(Lsn)
     }
 
+    /// Up to where WAL has been inserted, and then up to where it is on the engine's disk.
+    pub(crate) async fn wal_positions(&self) -> Result<(Lsn, Lsn), AdminError> {
+        let doing = "asking up to where WAL has been inserted";
+        let sql = "select pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()";
+        let rows = self.rows(doing, sql).await?;
+        Ok((position(&rows, 0)?, position(&rows, 1)?))
+    }
+
+    /// Has WAL flushed past `end` unless it is; answers up to where it is.
+    pub(crate) async fn flush_past(&self, end: Lsn) -> Result<Lsn, AdminError> {
+        let doing = "flushing WAL";
+        let sql = format!(
+            "select case when pg_current_wal_flush_lsn() < '{end}'::pg_lsn \
+             then pg_logical_emit_message(false, 'lumadb', '', true) end, \
+             pg_current_wal_flush_lsn()"
+        );
+        position(&self.rows(doing, &sql).await?, 1)
+    }
+
+    /// Completes when the engine has ended the session.
+    pub(crate) async fn ended(&mut self) {
+        let _ = (&mut self.connection).await;
+    }
+
     /// Names this moment in the WAL; answers where it is.
     pub(crate) async fn restore_point(&self, name: &str) -> Result<Lsn, AdminError> {
         let doing = "making a restore point";
         let sql = format!("select pg_create_restore_point({})", escape_literal(name));
-        let rows = self.rows(doing, &sql).await?;
-        let text = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
-        text.parse()
-            .map_err(|_| AdminError::Unexpected(text.to_owned()))
+        position(&self.rows(doing, &sql).await?, 0)
     }
 
     /// Size of everything stored without WAL, bytes: tables, indexes, catalogs, temporary files of
@@ -166,6 +189,13 @@ impl AdminSession {
         )
         .await
     }
+}
+
+fn position(rows: &[SimpleQueryRow], column: usize) -> Result<Lsn, AdminError> {
+    let text = rows.first().and_then(|row| row.get(column));
+    let text = text.unwrap_or_default();
+    text.parse()
+        .map_err(|_| AdminError::Unexpected(text.to_owned()))
 }
 
 fn sql_fault(doing: impl FnOnce() -> String) -> impl FnOnce(tokio_postgres::Error) -> AdminError {

@@ -316,6 +316,7 @@ fn serving(tls: Option<TlsIdentity>, accepting: bool) -> Serving {
         route_number: ROUTE_NUMBER,
         roles: [(app(), verifier(PASSWORD))].into(),
         tls,
+        gated: false,
     }
 }
 

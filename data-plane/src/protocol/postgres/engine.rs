@@ -4,6 +4,7 @@ use super::cancel::EngineKey;
 use super::quiet::QuietStream;
 use super::startup::Startup;
 use super::wire;
+use crate::gate::NotCovered;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +21,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub enum EngineError {
     #[error("the engine does not take connections: {0}")]
     NotReady(io::Error),
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
     #[error("the engine is starting up, shutting down or recovering")]
     CannotConnectNow,
     #[error("the engine did not answer in time")]

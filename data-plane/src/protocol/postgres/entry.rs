@@ -5,6 +5,7 @@ use super::client::{
     self, ClientStream, HANDSHAKE_TIMEOUT, HandshakeError, Next, Opened, Request, first_contact,
 };
 use super::engine::{Answer, EngineError, open_session};
+use super::gated::Gated;
 use super::handover::{self, HandoverError};
 use super::quiet::QuietStream;
 use super::relay::Relay;
@@ -14,7 +15,8 @@ use super::startup::Startup;
 use super::target::{Target, target};
 use super::tls::TlsServer;
 use super::wire::{self, Fatal, sqlstate};
-use crate::agent::{Admission, Refusal, Sessions};
+use crate::agent::{Admission, Refusal, Serving, Sessions};
+use crate::gate::{NotCovered, Pass};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lumadb_contract::handoff::{self, Opening, SocketStage, Verdict};
@@ -26,7 +28,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
-/// Longest wait of an authenticated client for an engine that is on its way or restarts.
+/// Longest wait of an authenticated client for an engine that is on its way or restarts, and then
+/// for the archive, where it has to cover what the engine holds.
 const READY_WAIT: Duration = Duration::from_secs(30);
 
 impl Server {
@@ -284,6 +287,10 @@ impl Server {
         if let Some((order, fatal)) = changed {
             session.control().end(order, &fatal);
         }
+        let pass = match self.pass(&serving).await {
+            Ok(pass) => pass,
+            Err(error) => return Err((client, error.into())),
+        };
         let startup = login.startup();
         let (engine, engine_key) = match open_session(self.state.engine_socket(), &startup).await {
             Ok(Answer::Session {
@@ -311,8 +318,18 @@ impl Server {
             Err(error) => return Err((client, error)),
         };
         let counters = Some(self.state.counters());
-        let relay = Relay::new(client, engine, greeting, counters, session.control());
-        let end = relay.run().await;
+        let control = session.control();
+        let end = match pass {
+            None => {
+                let relay = Relay::new(client, engine, greeting, counters, control);
+                relay.run().await
+            }
+            Some(pass) => {
+                let engine = Gated::new(engine, pass);
+                let relay = Relay::new(client, engine, greeting, counters, control);
+                relay.run().await
+            }
+        };
         let (engine_key, _given) = engine_key;
         if end.abandoned {
             // What the session was running must not run on for nobody.
@@ -320,6 +337,14 @@ impl Server {
         }
         drop(admission);
         Ok(())
+    }
+
+    /// What a session needs that may hear of nothing before it is archived.
+    async fn pass(&self, serving: &Serving) -> Result<Option<Pass>, NotCovered> {
+        if !serving.gated {
+            return Ok(None);
+        }
+        self.state.gate().enter(READY_WAIT).await.map(Some)
     }
 }
 

@@ -1,7 +1,7 @@
 //! PostgreSQL: bytes pass between client and engine, and only the headers of messages are read.
 //!
 //! [`server`] is the node's own server ([`relay`] passes the bytes); the edge uses the same parts in front of it. Pure:
-//! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`].
+//! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`], `withhold`.
 //!
 //! Invariants:
 //! - A connection costs no memory that grows with what passes over it: one buffer is shared by all
@@ -10,6 +10,8 @@
 //! - Nobody reaches the engine without having authenticated, here or at the edge; the engine trusts
 //!   this process and no other.
 //! - Clients never see a cancel key of the engine, only keys of ours.
+//! - Where commits are acknowledged only once they are archived, whatever an engine says after its
+//!   start-up goes through `gated`; elsewhere that layer is not there.
 
 pub mod authenticate;
 pub mod cancel;
@@ -17,6 +19,7 @@ pub mod client;
 pub mod engine;
 mod entry;
 pub mod frame;
+mod gated;
 pub mod handover;
 pub mod quiet;
 pub mod relay;
@@ -29,5 +32,6 @@ pub mod startup;
 pub mod target;
 pub mod tls;
 pub mod wire;
+mod withhold;
 
 pub use server::{Listeners, serve};

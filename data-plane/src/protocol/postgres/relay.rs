@@ -241,11 +241,23 @@ where
     lane.flush(writer, cx).map_err(|_| Broken::Writing)
 }
 
+/// The engine, or the node in front of it.
+pub trait EngineSide: AsyncRead + AsyncWrite + Unpin {
+    /// Sends what the engine did not take before. Ready when nothing of that is left.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl EngineSide for QuietStream {
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        QuietStream::poll_held(self, cx)
+    }
+}
+
 /// One connection between its start-up and its end.
 #[derive(Debug)]
-pub struct Relay<'a> {
+pub struct Relay<'a, Engine = QuietStream> {
     client: ClientStream,
-    engine: QuietStream,
+    engine: Engine,
     up: Lane,
     down: Lane,
     from_client: Scanner,
@@ -255,11 +267,11 @@ pub struct Relay<'a> {
     control: &'a SessionControl,
 }
 
-impl<'a> Relay<'a> {
+impl<'a, Engine: EngineSide> Relay<'a, Engine> {
     /// `greeting` goes to the client before anything that the engine sends; it ends a message.
     pub fn new(
         client: ClientStream,
-        engine: QuietStream,
+        engine: Engine,
         greeting: Vec<u8>,
         counters: Option<&'a Counters>,
         control: &'a SessionControl,

@@ -160,7 +160,7 @@ pub(super) fn farewell(serving: &Serving) -> Option<(Order, Fatal)> {
         Sessions::NotReady | Sessions::Awaited | Sessions::Accepted => return None,
         Sessions::Restarting => (
             Order::WhenIdle,
-            "terminating connection: the database restarts with another size, connect again",
+            "terminating connection: the database changes as its owner asked, connect again",
         ),
         Sessions::Leaving => (Order::WhenIdle, STOPPED),
         Sessions::Ended => (Order::Now, STOPPED),

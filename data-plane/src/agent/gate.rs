@@ -1,0 +1,101 @@
+//! Asks the engine up to where WAL has been inserted, for all whose words wait at the gate, and lets
+//! them go when the archive covers it.
+
+use super::state::Serving;
+use crate::engine::{AdminError, AdminSession, InstanceDir};
+use crate::errors::chain;
+use crate::gate::{Gate, Need, Questions};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Pauses between tries to ask an engine that does not answer, milliseconds: the first, and the
+/// longest.
+const PAUSE_MS: (u64, u64) = (20, 500);
+
+#[derive(Debug)]
+pub(crate) struct GateKeeper {
+    pub(crate) instance: InstanceDir,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) serving: watch::Receiver<Arc<Serving>>,
+}
+
+impl GateKeeper {
+    /// Works for as long as it is polled and specs come.
+    pub(crate) async fn run(self) {
+        let mut serving = self.serving.clone();
+        loop {
+            if serving.wait_for(|serving| serving.gated).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                () = self.keep() => {}
+                off = serving.wait_for(|serving| !serving.gated) => if off.is_err() { return },
+            }
+            self.gate.off();
+        }
+    }
+
+    async fn keep(&self) {
+        let mut pause_ms = PAUSE_MS.0;
+        loop {
+            self.gate.shut();
+            let mut opened = false;
+            let error = match self.life(&mut opened).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            tracing::debug!(
+                error = chain(&error),
+                "the engine cannot be asked for its WAL"
+            );
+            if opened {
+                pause_ms = PAUSE_MS.0;
+            }
+            self.gate.shut();
+            sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = (pause_ms * 2).min(PAUSE_MS.1);
+        }
+    }
+
+    /// One life of the engine, from our session's beginning to its end. The gate opens when the
+    /// archive covers what there was at the beginning: after a crash, all that was recovered.
+    async fn life(&self, opened: &mut bool) -> Result<Infallible, AdminError> {
+        let mut session = AdminSession::open(&self.instance).await?;
+        let mut questions = Questions::default();
+        let mut covered = self.gate.covered();
+        let mut asks = true;
+        loop {
+            if asks || self.gate.is_wanted() {
+                asks = false;
+                let number = self.gate.ask();
+                let (inserted, flushed) = session.wal_positions().await?;
+                questions.answered(number, inserted, flushed, Instant::now());
+            }
+            let archived = *covered.borrow_and_update();
+            if let Some(number) = questions.release(archived) {
+                self.gate.release(number);
+                if !*opened {
+                    *opened = true;
+                    self.gate.open();
+                }
+            }
+            let later = match questions.need(archived, Instant::now()) {
+                Need::Nothing => None,
+                Need::At(at) => Some(at),
+                Need::FlushPast(end) => {
+                    questions.flushed(session.flush_past(end).await?);
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = session.ended() => return Err(AdminError::Ended),
+                () = self.gate.wanted() => {}
+                _ = covered.changed() => {}
+                () = sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
+            }
+        }
+    }
+}
