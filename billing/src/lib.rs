@@ -3,16 +3,19 @@
 //! - [`price_book`]: what is sold, for how much, with what limits, since when. Data, in versions.
 //! - [`rating`]: usage and a price book to lines; drafts, forecasts, corrections, quotes.
 //! - [`invoice`]: lines to an invoice with credits and tax, its states and its number; credit notes.
+//! - [`document`]: invoices and credit notes as HTML and PDF.
 //! - [`ledger`]: what invoices, payments and notes mean for the books.
 //!
 //! Invariants:
-//! - No I/O, no clock, no random number, no float. The same values give the same cents, always.
+//! - No I/O, no clock, no random number, no float for what is counted or paid. The same values give
+//!   the same cents, always.
 //! - Every amount is multiplied out first, divided once and rounded once ([`exact`]). A total is the
 //!   sum of rounded lines, and what is split up adds up again.
 //! - Nothing here decides by a plan's name: a plan is data.
 //!
 //! It must not know tables, HTTP, nodes, or who collects the money.
 
+pub mod document;
 pub mod exact;
 pub mod invoice;
 pub mod ledger;

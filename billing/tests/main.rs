@@ -1,6 +1,7 @@
 //! Tests of billing as a whole: one binary, a module for each way to look at it.
 
 mod catalogue;
+mod documents;
 mod estimates;
 mod golden;
 mod independent;

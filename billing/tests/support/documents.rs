@@ -3,7 +3,7 @@
 
 use super::books;
 use super::scenario::Scenario;
-use lumadb_billing::invoice::Invoice;
+use lumadb_billing::invoice::{Invoice, Tax};
 use lumadb_billing::rating::{
     Account, Line, Rated, corrections, fees_at_change, fees_in_advance, rate,
 };
@@ -69,6 +69,19 @@ fn invoice(
         &credits,
         scenario.tax(),
         at,
+    )
+    .expect("invoice")
+}
+
+/// A draft of these lines, without credits and tax.
+pub(crate) fn drafted(lines: Vec<Line>) -> Invoice {
+    Invoice::draft(
+        InvoiceId::from_uuid(Uuid::from_u128(1)),
+        OrganizationId::from_uuid(Uuid::from_u128(1)),
+        lines,
+        &[],
+        Tax::None,
+        OffsetDateTime::UNIX_EPOCH,
     )
     .expect("invoice")
 }

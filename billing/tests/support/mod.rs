@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod documents;
+pub(crate) mod pdf_text;
 pub(crate) mod render;
 pub(crate) mod scenario;
 
