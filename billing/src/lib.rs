@@ -4,6 +4,7 @@
 //! - [`rating`]: usage and a price book to lines; drafts, forecasts, corrections, quotes.
 //! - [`invoice`]: lines to an invoice with credits and tax, its states and its number; credit notes.
 //! - [`document`]: invoices and credit notes as HTML and PDF.
+//! - [`export`]: costs by FOCUS and usage, as CSV.
 //! - [`ledger`]: what invoices, payments and notes mean for the books.
 //!
 //! Invariants:
@@ -17,6 +18,7 @@
 
 pub mod document;
 pub mod exact;
+pub mod export;
 pub mod invoice;
 pub mod ledger;
 pub mod period;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod documents;
 mod estimates;
+mod exports;
 mod golden;
 mod independent;
 mod ledger;
