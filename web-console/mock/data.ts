@@ -261,6 +261,16 @@ export const plans: Plan[] = [
     databases_max: 3,
     idle_timeout_seconds: 300,
     members_max: 1,
+    fee_cents: 0,
+    usage: "limit",
+    included: [],
+    limits: [
+      { meter: "storage", amount: 1_000_000_000, per: "moment" },
+      { meter: "requests", amount: 100_000, per: "day" },
+    ],
+    restore_window_days_max: 1,
+    features: [],
+    support: "community",
   },
 ];
 

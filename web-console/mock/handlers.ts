@@ -121,7 +121,12 @@ function accountHandlers(state: Cloud): RequestHandler[] {
     http.delete("*/v1/organizations/:id/tokens/:token", nothing),
     http.get("*/v1/regions", () => page(data.regions)),
     http.get("*/v1/plans", () =>
-      HttpResponse.json({ items: data.plans, compute_sizes: data.computeSizes }),
+      HttpResponse.json({
+        book: "2026-11",
+        prices: [],
+        items: data.plans,
+        compute_sizes: data.computeSizes,
+      }),
     ),
   ];
 }

@@ -135,6 +135,24 @@ pub fn invoice_final(to: &str, name: &str, invoice: &InvoiceMail<'_>) -> Mail {
     )
 }
 
+/// Tells that a change of plan was not made.
+pub fn plan_kept(to: &str, name: &str, plan: &str, excess: &str, url: &str) -> Mail {
+    let lead = format!(
+        "Your change to the plan {plan} was due, and we did not make it: you have {excess}"
+    );
+    mail(
+        to,
+        "Your plan was not changed",
+        &Layout {
+            name,
+            lead: &lead,
+            button: "Open billing",
+            url,
+            note: "Your plan goes on as it is. Make room, then change it again.",
+        },
+    )
+}
+
 fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
     let (text, html) = render(subject, layout);
     Mail {

@@ -799,6 +799,26 @@ export interface paths {
         patch: operations["billing_update"];
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the forecast of the running month
+         * @description What it will have cost at its end, if databases go on as in the last seven days.
+         */
+        get: operations["forecast_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/invoices": {
         parameters: {
             query?: never;
@@ -814,6 +834,72 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/invoices/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the running invoice
+         * @description What was used so far, by meter and database, and the fee of the next month.
+         */
+        get: operations["invoice_draft_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/plan-changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List changes of plan
+         * @description Newest first. One that has not ended is the first of them.
+         */
+        get: operations["plan_change_list"];
+        put?: never;
+        /**
+         * Change the plan
+         * @description A larger plan begins at once, for the rest of the month's fee; where a card is needed and there
+         *     is none, once there is one. A smaller plan begins at the month's end. Either is refused while
+         *     more is held than it allows.
+         */
+        post: operations["plan_change_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/plan-changes/{plan_change_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a change of plan
+         * @description One that waits for the month's end or for a card.
+         */
+        delete: operations["plan_change_cancel"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1105,6 +1191,13 @@ export interface components {
          * @enum {string}
          */
         BackupState: "pending" | "running" | "complete" | "failed" | "expired";
+        /** @description A database on an invoice, also one that was deleted. */
+        BilledDatabase: {
+            id: components["schemas"]["DatabaseId"];
+            is_deleted: boolean;
+            name: string;
+            project_id: components["schemas"]["ProjectId"];
+        };
         /** @description An organization as one who pays. */
         BillingAccount: {
             address: components["schemas"]["Address"];
@@ -1168,6 +1261,17 @@ export interface components {
          * @example 2900
          */
         Cents: number;
+        /** @description What a change would cost a month, before credits and tax, and the plan's limits after it. */
+        ChangeQuote: {
+            /** @description Whether no limit stands in the way. */
+            is_possible: boolean;
+            monthly_after_cents: components["schemas"]["Cents"];
+            monthly_before_cents: components["schemas"]["Cents"];
+            /** @description Below zero if it becomes cheaper. */
+            monthly_difference_cents: components["schemas"]["Cents"];
+            plan_id: string;
+            quotas: components["schemas"]["QuotaStanding"][];
+        };
         /**
          * @description How an organization's invoices are paid.
          * @enum {string}
@@ -1281,6 +1385,7 @@ export interface components {
         DatabaseChanged: {
             database: components["schemas"]["Database"];
             operation: components["schemas"]["Operation"] | null;
+            quote: components["schemas"]["ChangeQuote"] | null;
         };
         /** @description What a new database shall be. */
         DatabaseCreate: {
@@ -1361,6 +1466,21 @@ export interface components {
             milli_vcpu?: number | null;
             name?: string | null;
         };
+        /** @description What the running month will have cost at its end, if databases go on as in the last days. */
+        Forecast: {
+            /** Format: date-time */
+            as_of: string;
+            /** @description Both, before credits and tax. */
+            cost_cents: components["schemas"]["Cents"];
+            /** @description What the month's fees come to. */
+            fees_cents: components["schemas"]["Cents"];
+            /** @description By meter, and in each by database. */
+            lines: components["schemas"]["InvoiceLine"][];
+            /** @description The month (UTC). */
+            period: string;
+            /** @description The sum of the lines. */
+            usage_cents: components["schemas"]["Cents"];
+        };
         /** @enum {string} */
         Granularity: "hour" | "day";
         /** @description How the process is. */
@@ -1382,6 +1502,33 @@ export interface components {
         InvoiceCredit: {
             amount_cents: components["schemas"]["Cents"];
             credit_id: components["schemas"]["CreditId"];
+        };
+        /** @description The invoice of a month that is not closed, as far as it is known. */
+        InvoiceDraft: {
+            /**
+             * Format: date-time
+             * @description Up to when usage is in it.
+             */
+            as_of: string;
+            credits: components["schemas"]["InvoiceCredit"][];
+            /** @description What credits would pay of it. */
+            credits_cents: components["schemas"]["Cents"];
+            currency: string;
+            /** @description What the lines' shares are of. */
+            databases: components["schemas"]["BilledDatabase"][];
+            /** @description Usage so far, and the fee of the next month. */
+            lines: components["schemas"]["InvoiceLine"][];
+            lines_cents: components["schemas"]["Cents"];
+            net_cents: components["schemas"]["Cents"];
+            organization_id: components["schemas"]["OrganizationId"];
+            /** @description The month (UTC). */
+            period: string;
+            spend_cap: components["schemas"]["SpendCap"] | null;
+            /** @description `draft`. */
+            state: components["schemas"]["InvoiceState"];
+            tax: components["schemas"]["TaxView"];
+            tax_cents: components["schemas"]["Cents"];
+            total_cents: components["schemas"]["Cents"];
         };
         /** @example inv_01jdk3x5v9e8rb6w4q2n7m0c1a */
         InvoiceId: string;
@@ -1841,6 +1988,24 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list. */
+        Page_PlanChange: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it comes, or came, into force; null: once there is a way to pay, or never.
+                 */
+                effective_at: string | null;
+                from_plan_id: string;
+                id: components["schemas"]["PlanChangeId"];
+                plan_id: string;
+                state: components["schemas"]["PlanChangeState"];
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
         Page_Project: {
             items: {
                 /** Format: date-time */
@@ -1998,6 +2163,37 @@ export interface components {
             meter: components["schemas"]["Meter"];
             per: components["schemas"]["AmountPer"];
         };
+        /** @description A change of plan. */
+        PlanChange: {
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it comes, or came, into force; null: once there is a way to pay, or never.
+             */
+            effective_at: string | null;
+            from_plan_id: string;
+            id: components["schemas"]["PlanChangeId"];
+            plan_id: string;
+            state: components["schemas"]["PlanChangeState"];
+        };
+        /** @description The plan that an organization shall be on. */
+        PlanChangeCreate: {
+            /** @example pro-starter */
+            plan_id: string;
+        };
+        /** @example pch_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        PlanChangeId: string;
+        /**
+         * @description How far a change of plan is. Moves: to `done` or `cancelled`, which are final.
+         * @enum {string}
+         */
+        PlanChangeState: "waiting" | "scheduled" | "done" | "cancelled";
+        /** @description A change of plan, and the invoice of its fees if there are any. */
+        PlanChanged: {
+            invoice: components["schemas"]["InvoiceSummary"] | null;
+            plan_change: components["schemas"]["PlanChange"];
+        };
         /**
          * @description What usage costs under a plan.
          * @enum {string}
@@ -2097,6 +2293,24 @@ export interface components {
             transfer_out_bytes: number;
             /** Format: int64 */
             vector_operations: number;
+        };
+        /**
+         * @description Something of which a plan allows so much.
+         * @enum {string}
+         */
+        QuotaName: "databases" | "database_milli_vcpu" | "regions" | "members" | "point_in_time_days";
+        /** @description What would be held of something that the plan limits. */
+        QuotaStanding: {
+            /**
+             * Format: int32
+             * @description Null: as much as you like.
+             */
+            allowed: number | null;
+            /** Format: int32 */
+            held: number;
+            /** @description It would be more than the plan allows. */
+            is_exceeded: boolean;
+            quota: components["schemas"]["QuotaName"];
         };
         /** @description Where databases can be. */
         Region: {
@@ -2266,6 +2480,13 @@ export interface components {
             email: string;
             /** Format: password */
             password: string;
+        };
+        /** @description How far a spend cap is used. */
+        SpendCap: {
+            cap_cents: components["schemas"]["Cents"];
+            /** @description Fees, usage so far, and today's storage until the month's end. */
+            committed_cents: components["schemas"]["Cents"];
+            left_cents: components["schemas"]["Cents"];
         };
         /** @description What came back. */
         SqlAnswer: {
@@ -2855,7 +3076,10 @@ export interface operations {
     };
     database_update: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answers what the change would cost and which limits it meets, and changes nothing. */
+                dry_run?: boolean;
+            };
             header?: {
                 /** @description The ETag of what you mean to change. */
                 "If-Match"?: string | null;
@@ -4108,6 +4332,37 @@ export interface operations {
             };
         };
     };
+    forecast_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The forecast. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Forecast"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     invoice_list: {
         parameters: {
             query?: {
@@ -4131,6 +4386,158 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_InvoiceSummary"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invoice_draft_get: {
+        parameters: {
+            query?: {
+                /** @description A month that is not closed, such as `2026-11`; the running one if left out. */
+                period?: string;
+            };
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invoice as far as it is known. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceDraft"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_change_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PlanChange"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_change_create: {
+        parameters: {
+            query?: {
+                /** @description Answers what the change would cost and which limits it meets, and changes nothing. */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanChangeCreate"];
+            };
+        };
+        responses: {
+            /** @description What it would cost, if only that was asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeQuote"];
+                };
+            };
+            /** @description Made, scheduled, or waiting for a card. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanChanged"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_change_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+                plan_change_id: components["schemas"]["PlanChangeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is cancelled. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanChange"];
                 };
             };
             /** @description What went wrong, as a problem document. */
@@ -4462,7 +4869,10 @@ export interface operations {
     };
     database_create: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answers what the change would cost and which limits it meets, and changes nothing. */
+                dry_run?: boolean;
+            };
             header?: {
                 /** @description Names this request, so that it may be sent again. */
                 "Idempotency-Key"?: string | null;
@@ -4480,6 +4890,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would cost, if only that was asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeQuote"];
+                };
+            };
             /** @description Created. */
             201: {
                 headers: {

@@ -32,6 +32,21 @@ pub(super) async fn invoice_final(
     .await
 }
 
+/// A change of plan was not made, because what is held does not fit.
+pub(super) async fn plan_kept(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    plan: &str,
+    excess: &str,
+) -> Result<(), AppError> {
+    let url = format!("{}/billing", platform.links.console_url);
+    send(platform, tx, customer, |to, name| {
+        content::plan_kept(to, name, plan, excess, &url)
+    })
+    .await
+}
+
 fn invoice_url(platform: &Platform, invoice: &InvoiceRow) -> String {
     let console = &platform.links.console_url;
     format!("{console}/billing/invoices/{}", invoice.id)

@@ -12,9 +12,13 @@
 mod account;
 mod clock;
 mod collection;
+mod draft;
 mod invoice;
 mod issue;
 mod mail;
+mod plan_change;
+pub(super) mod quote;
+pub(super) mod reckon;
 mod settle;
 mod start;
 mod state;
@@ -22,11 +26,20 @@ mod state;
 pub use account::{Address, BillingAccount, BillingUpdate, TaxView, billing_get, billing_update};
 pub use clock::{BillingClock, BillingClockAdvance, clock_advance, clock_get, now};
 pub use collection::Collection;
+pub use draft::{
+    BilledDatabase, DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get,
+};
 pub use invoice::{
     Invoice, InvoiceCredit, InvoiceLine, InvoiceLineKind, InvoiceShare, InvoiceSummary,
     InvoiceUsage, invoice_get, invoice_list, invoice_read,
 };
 pub use issue::{NewInvoice, issue};
+pub use plan_change::{
+    PlanChange, PlanChangeCreate, PlanChanged, plan_activate, plan_change_cancel,
+    plan_change_create, plan_change_list,
+};
+pub use quote::{Asked, ChangeQuote, DryRun, QuotaName, QuotaStanding};
+pub use reckon::cap_standing;
 pub use settle::{payment, refund, void};
 pub(super) use start::start;
 pub use state::{CollectionMode, InvoiceKind, InvoiceState, PlanChangeState, Standing};

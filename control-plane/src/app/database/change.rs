@@ -1,8 +1,9 @@
 //! Changing, suspending, resuming and deleting a database.
 
-use super::create::{check_compute_quota, check_idle_timeout, check_size, name_taken};
+use super::create::{check_compute_quota, check_idle_timeout, check_size, name_taken, quote_of};
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
 use crate::app::authorize::authorize;
+use crate::app::billing::quote::Proposal;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::operation::{self, Operation};
 use crate::app::state::{Desired, Observed, OperationKind, Undo};
@@ -51,6 +52,7 @@ pub async fn database_update(
     caller: &Caller,
     id: DatabaseId,
     check_revision: impl FnOnce(i64) -> Result<(), AppError>,
+    dry_run: bool,
     input: DatabaseUpdate,
 ) -> Result<DatabaseChanged, AppError> {
     let mut change = begin(platform, caller, id, Action::DatabaseWrite).await?;
@@ -76,10 +78,23 @@ pub async fn database_update(
         to.milli_vcpu = milli_vcpu;
     }
     fields.finish()?;
+    if dry_run {
+        let proposal = Proposal::Resize {
+            database: id,
+            milli_vcpu: to.milli_vcpu,
+        };
+        let quote = quote_of(platform, &mut change, proposal).await?;
+        return Ok(DatabaseChanged {
+            database: row.into(),
+            operation: None,
+            quote: Some(quote),
+        });
+    }
     if to == unchanged(&row) {
         return Ok(DatabaseChanged {
             database: row.into(),
             operation: None,
+            quote: None,
         });
     }
     let resized = to.milli_vcpu != row.milli_vcpu;
@@ -116,6 +131,7 @@ pub async fn database_update(
         .commit(DatabaseChanged {
             database,
             operation,
+            quote: None,
         })
         .await
 }
@@ -152,6 +168,7 @@ pub async fn database_run_change(
         .commit(DatabaseChanged {
             database,
             operation: Some(operation),
+            quote: None,
         })
         .await
 }
@@ -198,6 +215,7 @@ pub async fn database_delete(
         .commit(DatabaseChanged {
             database,
             operation: Some(operation),
+            quote: None,
         })
         .await
 }

@@ -4,12 +4,13 @@ use super::connection::{Connection, Target};
 use super::{Database, NAME_CHARACTERS_MAX, find};
 use crate::app::archive;
 use crate::app::authorize::authorize;
+use crate::app::billing::quote::{self, Asked, ChangeQuote, Proposal};
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::operation::{self, Operation};
 use crate::app::role::{self, Role};
 use crate::app::state::{Desired, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
-use crate::app::{Action, AppError, Caller, Platform, ProblemType};
+use crate::app::{Action, AppError, Caller, Platform, ProblemType, billing};
 use crate::store::database::{self, NewDatabase, PlanLimits};
 use crate::store::{EitherTx, StoreError, logical_database};
 use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, ProjectId};
@@ -75,15 +76,27 @@ pub async fn database_create(
     caller: &Caller,
     project: ProjectId,
     request: Option<&IdempotentRequest>,
+    dry_run: bool,
     input: DatabaseCreate,
-) -> Result<DatabaseCreated, AppError> {
+) -> Result<Asked<DatabaseCreated>, AppError> {
     let member = authorize(platform, caller, project, Action::DatabaseWrite).await?;
+    let request = request.filter(|_| !dry_run);
     let mut change = match Change::begin(platform, caller, member, request).await? {
-        Begun::Replayed(answer) => return Ok(answer),
+        Begun::Replayed(answer) => return Ok(Asked::Done(answer)),
         Begun::Fresh(change) => change,
     };
     let limits = database::plan_limits(&mut change).await?;
     let checked = check(platform, &mut change, &limits, &input).await?;
+    if dry_run {
+        let proposal = Proposal::Create {
+            region: &checked.region,
+            milli_vcpu: checked.milli_vcpu,
+        };
+        return quote_of(platform, &mut change, proposal)
+            .await
+            .map(Asked::Quoted);
+    }
+    check_room(&limits, checked.milli_vcpu)?;
     let id = DatabaseId::from_uuid(platform.clock.new_uuid());
     let now = platform.clock.now();
     database::insert(
@@ -143,6 +156,19 @@ pub async fn database_create(
             connection,
         })
         .await
+        .map(Asked::Done)
+}
+
+/// What a change would cost, instead of making it.
+pub(super) async fn quote_of(
+    platform: &Platform,
+    change: &mut Change,
+    proposal: Proposal<'_>,
+) -> Result<ChangeQuote, AppError> {
+    let organization = change.organization();
+    let tx = &mut EitherTx::Tenant(change);
+    let now = billing::now(platform, tx).await?;
+    quote::quote(platform, tx, organization, proposal, now).await
 }
 
 /// Every database has its archive from the first moment, where there are archives at all.
@@ -208,7 +234,6 @@ async fn check(
             .unwrap_or_else(|| AppError::field("owner_role", "is not a name")));
     };
     fields.finish()?;
-    check_room(limits, milli_vcpu)?;
     Ok(Checked {
         name,
         owner_role,

@@ -1,6 +1,7 @@
 //! A database as the API shows it.
 
 use crate::app::archive::restore::Restore;
+use crate::app::billing::ChangeQuote;
 use crate::app::operation::Operation;
 use crate::app::state::DatabaseState;
 use crate::store::database::DatabaseRow;
@@ -64,6 +65,9 @@ pub struct DatabaseChanged {
     /// Null when the change is in force already.
     #[schema(required = true)]
     pub operation: Option<Operation>,
+    /// What the change would cost, if only that was asked.
+    #[schema(required = true)]
+    pub quote: Option<ChangeQuote>,
 }
 
 impl From<DatabaseRow> for Database {

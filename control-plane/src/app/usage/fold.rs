@@ -205,7 +205,7 @@ pub(super) fn hour_start(at: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// The hours that `from..to` touches, each with how many microseconds of it lie inside.
-pub(super) fn split_by_hour(
+pub(in crate::app) fn split_by_hour(
     from: OffsetDateTime,
     to: OffsetDateTime,
 ) -> Vec<(OffsetDateTime, u128)> {

@@ -9,6 +9,7 @@ mod intake;
 mod live;
 mod report;
 
+pub(super) use fold::split_by_hour;
 pub use fold::{Folded, Front, Hour, Mark, Refusal};
 pub use intake::{IngestError, close, ingest, record_span};
 pub use live::{LOOK_BACK, Metrics, MetricsPoint, MetricsQuery, metrics_get};

@@ -2,9 +2,14 @@
 
 mod clock_advance;
 mod clock_get;
+mod draft_get;
+mod forecast_get;
 mod get;
 mod invoice_get;
 mod invoice_list;
+mod plan_change_cancel;
+mod plan_change_create;
+mod plan_change_list;
 mod update;
 
 use crate::http::ApiState;
@@ -14,8 +19,15 @@ use utoipa_axum::routes;
 pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
         .routes(routes!(get::billing_get, update::billing_update))
+        .routes(routes!(draft_get::invoice_draft_get))
+        .routes(routes!(forecast_get::forecast_get))
         .routes(routes!(invoice_list::invoice_list))
         .routes(routes!(invoice_get::invoice_get))
+        .routes(routes!(
+            plan_change_list::plan_change_list,
+            plan_change_create::plan_change_create
+        ))
+        .routes(routes!(plan_change_cancel::plan_change_cancel))
         .routes(routes!(
             clock_get::billing_clock_get,
             clock_advance::billing_clock_advance

@@ -9,4 +9,6 @@ pub mod customer;
 pub mod invoice;
 pub mod ledger;
 pub mod number;
+pub mod plan_change;
 pub mod subscription;
+pub mod usage;

@@ -4,7 +4,7 @@ use crate::app::usage::Front;
 use crate::store::{EitherTx, StoreError};
 use lumadb_billing::rating::{ComputeSpan, UsageHour};
 use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId, ProjectId};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
 /// Which databases: all of the organization, those of a project, or one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,9 +19,17 @@ pub struct KnownDatabase {
     pub id: DatabaseId,
     pub project_id: ProjectId,
     pub name: String,
+    pub region: String,
     pub milli_vcpu: i32,
     pub storage_bytes: i64,
     pub is_deleted: bool,
+}
+
+/// An hour, and how many of its requests ended in an error.
+#[derive(Debug, Clone, Copy)]
+pub struct HourOf {
+    pub hour: UsageHour,
+    pub errors: u64,
 }
 
 /// Hours that start in `from..to`.
@@ -31,10 +39,10 @@ pub async fn hours(
     which: Which,
     from: OffsetDateTime,
     to: OffsetDateTime,
-) -> Result<Vec<UsageHour>, StoreError> {
+) -> Result<Vec<HourOf>, StoreError> {
     let rows = sqlx::query!(
         r#"select h.database_id as "database: DatabaseId", h.starts_at, h.requests,
-                  h.transfer_out_bytes, h.vector_operations,
+                  h.errors, h.transfer_out_bytes, h.vector_operations,
                   h.storage_byte_us::text as "storage_byte_us!"
            from usage_hours h
            where h.organization_id = $1 and h.starts_at >= $2 and h.starts_at < $3
@@ -51,7 +59,7 @@ pub async fn hours(
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(UsageHour {
+            let hour = UsageHour {
                 database: row.database,
                 starts_at: row.starts_at,
                 storage_byte_us: row
@@ -61,6 +69,10 @@ pub async fn hours(
                 requests: unsigned(row.requests)?,
                 transfer_out_bytes: unsigned(row.transfer_out_bytes)?,
                 vector_operations: unsigned(row.vector_operations)?,
+            };
+            Ok(HourOf {
+                hour,
+                errors: unsigned(row.errors)?,
             })
         })
         .collect()
@@ -145,23 +157,9 @@ pub async fn databases(
 ) -> Result<Vec<KnownDatabase>, StoreError> {
     let rows = sqlx::query_as!(
         KnownDatabase,
-        r#"select id as "id: DatabaseId", project_id as "project_id: ProjectId", name, milli_vcpu,
+        r#"select id as "id: DatabaseId", project_id as "project_id: ProjectId", name, region, milli_vcpu,
                   storage_bytes, (deleted_at is not null) as "is_deleted!"
            from databases where organization_id = $1 order by id"#,
-        organization.uuid()
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows)
-}
-
-/// Closed periods for which usage came after they were closed.
-pub async fn late_periods(
-    tx: &mut EitherTx<'_>,
-    organization: OrganizationId,
-) -> Result<Vec<Date>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        "select period from late_usage where organization_id = $1 order by period",
         organization.uuid()
     )
     .fetch_all(tx.connection())

@@ -47,7 +47,10 @@ function Form({ regions }: { regions: readonly Region[] }) {
   const milliVcpu = form.watch("milli_vcpu") ?? plan.data?.plan?.compute_milli_vcpu_default;
   const keyFor = useSubmissionKey();
   const create = $api.useMutation("post", "/v1/projects/{project_id}/databases", {
-    onSuccess: ({ database, operation }) => {
+    onSuccess: (made) => {
+      // A quote is answered only where one was asked for.
+      if (!("database" in made)) return;
+      const { database, operation } = made;
       client.setQueryData(queries.database(database.id).queryKey, database);
       void databasesChanged(client);
       void navigate({
