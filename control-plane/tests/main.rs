@@ -4,6 +4,7 @@ mod accounts;
 mod archives;
 mod bad_input;
 mod billing;
+mod billing_close;
 mod billing_plans;
 mod databases;
 mod edges;

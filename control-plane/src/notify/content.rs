@@ -135,6 +135,51 @@ pub fn invoice_final(to: &str, name: &str, invoice: &InvoiceMail<'_>) -> Mail {
     )
 }
 
+/// Tells that an invoice was not paid when it was due.
+pub fn invoice_overdue(
+    to: &str,
+    name: &str,
+    number: &str,
+    outstanding: &str,
+    suspension: &str,
+    url: &str,
+) -> Mail {
+    let lead = format!(
+        "Your invoice {number} is overdue: ${outstanding} of it are not paid. Unless they are by \
+         {suspension}, we suspend your databases."
+    );
+    mail(
+        to,
+        &format!("Invoice {number} is overdue"),
+        &Layout {
+            name,
+            lead: &lead,
+            button: "Open the invoice",
+            url,
+            note: "If you have paid in the last days, there is nothing to do.",
+        },
+    )
+}
+
+/// Tells that databases stand still because an invoice is not paid.
+pub fn suspended(to: &str, name: &str, number: &str, url: &str) -> Mail {
+    let lead = format!(
+        "Your invoice {number} was not paid, so that we had to suspend your databases. Nothing of \
+         them is deleted: once the invoice is paid, they go on by themselves."
+    );
+    mail(
+        to,
+        "Your databases are suspended",
+        &Layout {
+            name,
+            lead: &lead,
+            button: "Open the invoice",
+            url,
+            note: "If something is wrong with the invoice, answer this mail.",
+        },
+    )
+}
+
 /// Tells that a change of plan was not made.
 pub fn plan_kept(to: &str, name: &str, plan: &str, excess: &str, url: &str) -> Mail {
     let lead = format!(

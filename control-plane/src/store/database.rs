@@ -243,6 +243,8 @@ pub struct PlanLimits {
     pub idle_timeout_seconds: Option<i32>,
     /// Databases that exist now.
     pub databases: i64,
+    /// It does not pay: nothing is added.
+    pub is_suspended: bool,
 }
 
 /// Reads the plan and counts. Others that create databases in this organization wait for the end
@@ -260,7 +262,10 @@ pub async fn plan_limits(tx: &mut TenantTx) -> Result<PlanLimits, StoreError> {
         r#"select p.display_name as plan, p.databases_max, p.compute_milli_vcpu_max,
                   p.compute_milli_vcpu_default, p.idle_timeout_seconds,
                   (select count(*) from databases d
-                   where d.organization_id = o.id and d.deleted_at is null) as "databases!"
+                   where d.organization_id = o.id and d.deleted_at is null) as "databases!",
+                  exists(select from billing_customers c
+                         where c.organization_id = o.id and c.standing = 'suspended'
+                        ) as "is_suspended!"
            from organizations o join plans p on p.id = o.plan_id where o.id = $1"#,
         organization.uuid()
     )

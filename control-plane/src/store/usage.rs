@@ -263,23 +263,44 @@ async fn store_hours(
     Ok(())
 }
 
+/// By what a span grew.
+#[derive(Debug, Clone, Copy)]
+pub struct Grown {
+    pub from: OffsetDateTime,
+    pub to: OffsetDateTime,
+    /// Start of the first period that is not closed: the span has nothing to do with what lies
+    /// before, if it grew behind it.
+    pub open_from: OffsetDateTime,
+}
+
 /// Writes a span or moves its end; an end that is written stays. It is known again by its start as
-/// the runtime says it, and kept in billing's time. False: no such database.
+/// the runtime says it, and kept in billing's time. The database must be locked by [`owner_lock`].
 pub async fn record_span(
     tx: &mut RegionTx,
     span: ComputeSpan,
     milli_vcpu: i32,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "insert into compute_spans (database_id, organization_id, incarnation_id, reported_at,
-                                    started_at, ended_at, seen_at, milli_vcpu)
-         select id, organization_id, $2, $3, $3::timestamptz + ahead, $4::timestamptz + ahead,
-                $5::timestamptz + ahead, $6
-         from databases, (select ahead_us * interval '1 microsecond' as ahead from billing_clock) b
-         where id = $1
-         on conflict (incarnation_id, reported_at) do update
-         set ended_at = coalesce(compute_spans.ended_at, excluded.ended_at),
-             seen_at = greatest(compute_spans.seen_at, excluded.seen_at)",
+) -> Result<Grown, StoreError> {
+    let before = sqlx::query_scalar!(
+        r#"select coalesce(ended_at, seen_at) as "end!" from compute_spans
+           where incarnation_id = $1 and reported_at = $2"#,
+        span.incarnation_id.uuid(),
+        span.started_at
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let row = sqlx::query!(
+        r#"insert into compute_spans (database_id, organization_id, incarnation_id, reported_at,
+                                      started_at, ended_at, seen_at, milli_vcpu)
+           select id, organization_id, $2, $3, $3::timestamptz + ahead, $4::timestamptz + ahead,
+                  $5::timestamptz + ahead, $6
+           from databases, (select ahead_us * interval '1 microsecond' as ahead from billing_clock) b
+           where id = $1
+           on conflict (incarnation_id, reported_at) do update
+           set ended_at = coalesce(compute_spans.ended_at, excluded.ended_at),
+               seen_at = greatest(compute_spans.seen_at, excluded.seen_at)
+           returning started_at, coalesce(ended_at, seen_at) as "end!",
+                     (select open_period from billing_customers c
+                      where c.organization_id = compute_spans.organization_id) as "open_period!""#,
         span.database_id.uuid(),
         span.incarnation_id.uuid(),
         span.started_at,
@@ -287,9 +308,14 @@ pub async fn record_span(
         span.seen_at,
         milli_vcpu
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    Ok(done.rows_affected() > 0)
+    let open_from = row.open_period.midnight().assume_utc();
+    Ok(Grown {
+        from: before.unwrap_or(row.started_at),
+        to: row.end.min(open_from),
+        open_from,
+    })
 }
 
 /// Usage of one hour, as it is folded.

@@ -7,7 +7,7 @@ mod request;
 mod runtime;
 pub(crate) mod smtp;
 
-pub(crate) use cloud::{Person, START, TestCloud};
+pub(crate) use cloud::{PASSWORD, Person, START, TestCloud};
 pub(crate) use databases::{Loop, backup_status};
 pub(crate) use request::Answer;
 pub(crate) use runtime::{FakeRuntime, Fault};

@@ -4,7 +4,7 @@ use super::{ServiceError, StopSignals, Told, object_store, platform, read};
 use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
-use lumadb_control_plane::app::housekeeping;
+use lumadb_control_plane::app::{billing, housekeeping};
 use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
@@ -48,6 +48,10 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         platform.clone(),
         shutdown.clone().cancelled_owned(),
     ));
+    let billing = tokio::spawn(billing::run(
+        platform.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -59,6 +63,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let _ = looping.await;
     let _ = mailing.await;
     let _ = sweeping.await;
+    let _ = billing.await;
     runtime.close(told == Told::End).await;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::store::billing::customer::{self, CustomerRow};
 use crate::store::billing::invoice::InvoiceRow;
 use crate::store::{EitherTx, outbox};
 use lumadb_contract::id::OutboxId;
+use time::OffsetDateTime;
 
 /// An invoice is there.
 pub(super) async fn invoice_final(
@@ -28,6 +29,37 @@ pub(super) async fn invoice_final(
                 url: &url,
             },
         )
+    })
+    .await
+}
+
+/// An invoice was not paid when it was due.
+pub(super) async fn invoice_overdue(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    invoice: &InvoiceRow,
+    suspension: OffsetDateTime,
+) -> Result<(), AppError> {
+    let url = invoice_url(platform, invoice);
+    let outstanding = invoice.outstanding_cents.to_string();
+    let suspension = suspension.date().to_string();
+    send(platform, tx, customer, |to, name| {
+        content::invoice_overdue(to, name, &invoice.number, &outstanding, &suspension, &url)
+    })
+    .await
+}
+
+/// The databases stand still.
+pub(super) async fn suspended(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    invoice: &InvoiceRow,
+) -> Result<(), AppError> {
+    let url = invoice_url(platform, invoice);
+    send(platform, tx, customer, |to, name| {
+        content::suspended(to, name, &invoice.number, &url)
     })
     .await
 }

@@ -11,8 +11,10 @@
 
 mod account;
 mod clock;
+mod close;
 mod collection;
 mod draft;
+mod dunning;
 mod invoice;
 mod issue;
 mod mail;
@@ -25,6 +27,7 @@ mod state;
 
 pub use account::{Address, BillingAccount, BillingUpdate, TaxView, billing_get, billing_update};
 pub use clock::{BillingClock, BillingClockAdvance, clock_advance, clock_get, now};
+pub use close::{period_close, run, work};
 pub use collection::Collection;
 pub use draft::{
     BilledDatabase, DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get,
@@ -40,7 +43,7 @@ pub use plan_change::{
 };
 pub use quote::{Asked, ChangeQuote, DryRun, QuotaName, QuotaStanding};
 pub use reckon::cap_standing;
-pub use settle::{payment, refund, void};
+pub use settle::{credit_note, payment, refund, void};
 pub(super) use start::start;
 pub use state::{CollectionMode, InvoiceKind, InvoiceState, PlanChangeState, Standing};
 

@@ -4,12 +4,12 @@ use super::{gone, plan_change};
 use crate::app::usage::split_by_hour;
 use crate::app::{AppError, Platform};
 use crate::store::billing::customer::{self, CustomerRow};
-use crate::store::billing::subscription;
 use crate::store::billing::usage::{self, HourOf, KnownDatabase, Which};
+use crate::store::billing::{close, subscription};
 use crate::store::{EitherTx, StoreError};
 use lumadb_billing::period::Period;
 use lumadb_billing::price_book::PlanId;
-use lumadb_billing::rating::{self, Account, CapStanding, Line, Terms, Usage, UsageHour};
+use lumadb_billing::rating::{self, Account, CapStanding, Line, LineKind, Terms, Usage, UsageHour};
 use lumadb_contract::id::{DatabaseId, OrganizationId};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -89,8 +89,8 @@ pub(super) async fn account(
     })
 }
 
-/// The lines of the invoice that closes a period, as far as it is known: usage, and the fee of the
-/// next one under the plan that will hold then.
+/// The lines of the invoice that closes a period, as far as it is known: usage, the fee of the next
+/// one under the plan that will hold then, and corrections of closed periods.
 pub(super) async fn lines(
     platform: &Platform,
     tx: &mut EitherTx<'_>,
@@ -104,6 +104,33 @@ pub(super) async fn lines(
     terms.extend(plan_change::scheduled(tx, customer.organization_id).await?);
     let following = period.following()?;
     lines.extend(rating::fees_in_advance(&platform.books, &terms, following)?);
+    lines.extend(corrections(platform, tx, customer, period, now).await?);
+    Ok(lines)
+}
+
+/// What late usage makes of the periods before this one, which are closed.
+async fn corrections(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    customer: &CustomerRow,
+    before: Period,
+    now: OffsetDateTime,
+) -> Result<Vec<Line>, AppError> {
+    let organization = customer.organization_id;
+    let mut lines = Vec::new();
+    for (first, spend_cap) in close::late(tx, organization).await? {
+        let period = super::period_of(first)?;
+        if period >= before {
+            continue;
+        }
+        let known = account(tx, customer, period.start(), period.end(), now).await?;
+        let then = Account { spend_cap, ..known };
+        let rated = rating::rate(&platform.books, &then, period)?.lines;
+        let mut billed = close::billed(tx, organization, first).await?;
+        // Fees were in advance, for the period after it.
+        billed.retain(|line| !matches!(line.kind, LineKind::Fee | LineKind::FeeUnused));
+        lines.extend(rating::corrections(period, &billed, &rated)?);
+    }
     Ok(lines)
 }
 

@@ -6,9 +6,10 @@ use super::{InvoiceState, Standing, collector, gone};
 use crate::app::{AppError, Platform, ProblemType};
 use crate::store::EitherTx;
 use crate::store::billing::invoice::{self, InvoiceRow};
-use crate::store::billing::{customer, ledger};
+use crate::store::billing::{credit_note as notes, customer, hold, ledger, number};
+use lumadb_billing::invoice::{CreditNote, CreditedLine, Series};
 use lumadb_billing::ledger::{Entry, Posted};
-use lumadb_contract::id::{InvoiceId, OrganizationId};
+use lumadb_contract::id::{CreditNoteId, InvoiceId, OrganizationId};
 use lumadb_contract::money::Cents;
 use time::OffsetDateTime;
 
@@ -73,6 +74,41 @@ pub async fn void(
     Ok(row)
 }
 
+/// Takes back a part of an invoice, or all of it. What was paid of that is kept for later invoices,
+/// unless whoever collects pays it back and says so ([`refund`]).
+#[expect(clippy::too_many_arguments, reason = "a document is made of this much")]
+pub async fn credit_note(
+    platform: &Platform,
+    tx: &mut EitherTx<'_>,
+    organization: OrganizationId,
+    id: InvoiceId,
+    lines: Vec<CreditedLine>,
+    reason: &str,
+    by: &str,
+    at: OffsetDateTime,
+) -> Result<CreditNote, AppError> {
+    let row = locked(tx, organization, id).await?;
+    let mut whole = row.head()?;
+    whole.lines = invoice::lines(tx, organization, id).await?;
+    let mut earlier = Vec::new();
+    for note in notes::of_invoice(tx, organization, id).await? {
+        earlier.push(note.note()?);
+    }
+    let note_id = CreditNoteId::from_uuid(platform.clock.new_uuid());
+    let last = number::last(tx, Series::CreditNote).await?;
+    let note = CreditNote::issue(note_id, &whole, &earlier, lines, last, at)
+        .map_err(|error| conflict(&error.to_string()))?;
+    number::give(tx, note.number).await?;
+    notes::insert(tx, organization, &note, reason, by, at).await?;
+    let posted = ledger::post(tx, &Entry::credit_note(&whole, &note, at)?).await?;
+    let row = moved(tx, row, posted, at).await?;
+    let customer = customer::find(tx, organization).await?.ok_or_else(gone)?;
+    if let Some(collector) = collector(platform, &customer) {
+        collector.credit_note(tx, &row, note_id).await?;
+    }
+    Ok(note)
+}
+
 /// Brings the invoice's state in line with what is outstanding now.
 async fn moved(
     tx: &mut EitherTx<'_>,
@@ -112,6 +148,8 @@ async fn settled(
         && !invoice::any_overdue(tx, organization).await?
     {
         customer::standing_change(tx, organization, Standing::Good, at).await?;
+        // What was held for not being paid goes on.
+        hold::release(tx, organization, at).await?;
     }
     Ok(())
 }

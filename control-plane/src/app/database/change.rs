@@ -1,6 +1,8 @@
 //! Changing, suspending, resuming and deleting a database.
 
-use super::create::{check_compute_quota, check_idle_timeout, check_size, name_taken, quote_of};
+use super::create::{
+    check_compute_quota, check_idle_timeout, check_size, name_taken, quote_of, unpaid,
+};
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
 use crate::app::authorize::authorize;
 use crate::app::billing::quote::Proposal;
@@ -9,6 +11,7 @@ use crate::app::operation::{self, Operation};
 use crate::app::state::{Desired, Observed, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType};
+use crate::store::billing::hold;
 use crate::store::database::{self, DatabaseChange, DatabaseRow};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Deserializer};
@@ -161,6 +164,9 @@ pub async fn database_run_change(
             "database.resume",
         ),
     };
+    if wish == RunChange::Resume && hold::is_held(&mut change, id).await? {
+        return Err(unpaid());
+    }
     refuse_run_change(&row, wish)?;
     let (database, operation) = turn(platform, &mut change, caller, &row, to, kind).await?;
     change.audit(action, id, json!({})).await?;

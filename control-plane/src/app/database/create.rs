@@ -246,6 +246,9 @@ async fn check(
 
 /// Whether the plan has room for one more database, of this size.
 pub(in crate::app) fn check_room(limits: &PlanLimits, milli_vcpu: i32) -> Result<(), AppError> {
+    if limits.is_suspended {
+        return Err(unpaid());
+    }
     check_compute_quota(limits, milli_vcpu)?;
     if limits
         .databases_max
@@ -257,6 +260,14 @@ pub(in crate::app) fn check_room(limits: &PlanLimits, milli_vcpu: i32) -> Result
         )));
     }
     Ok(())
+}
+
+/// Nothing is begun or added while an organization is suspended.
+pub(super) fn unpaid() -> AppError {
+    AppError::rejected(
+        ProblemType::Conflict,
+        "An invoice is not paid: databases go on once it is.",
+    )
 }
 
 pub(in crate::app) fn quota(detail: String) -> AppError {

@@ -2,11 +2,12 @@
 
 use super::fold::{Folded, Front, Mark, Refusal, fold, split_by_hour};
 use crate::runtime::ComputeSpan;
+use crate::store::billing::close;
 use crate::store::{RegionTx, StoreError, usage};
-use lumadb_contract::id::{DatabaseId, IncarnationId};
+use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageSample;
-use std::collections::BTreeMap;
-use time::OffsetDateTime;
+use std::collections::{BTreeMap, BTreeSet};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 /// Why samples or a span were not stored.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,8 @@ pub async fn ingest(
             .unwrap_or_default();
         if !folded.fresh.is_empty() {
             usage::store(tx, organization, database, incarnation, &folded, now).await?;
+            let months = folded.hours.keys().map(|hour| month_start(*hour)).collect();
+            mark_late(tx, organization, months, now).await?;
         }
         stored.push((incarnation, sequence));
     }
@@ -112,6 +115,27 @@ pub async fn close(
     usage::store_folded(tx, organization, database, &folded).await
 }
 
+/// Notes months that may be closed already.
+async fn mark_late(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    mut months: BTreeSet<Date>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    months.remove(&month_start(now));
+    if months.is_empty() {
+        return Ok(());
+    }
+    let months: Vec<Date> = months.into_iter().collect();
+    close::late_mark(tx, organization, &months).await
+}
+
+/// First day of the month (UTC) that holds this moment.
+fn month_start(at: OffsetDateTime) -> Date {
+    let date = at.to_offset(UtcOffset::UTC).date();
+    date.replace_day(1).unwrap_or(date)
+}
+
 /// Stores a span of compute or moves its end.
 pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), IngestError> {
     let database = span.database_id;
@@ -124,9 +148,19 @@ pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), Ing
     }
     let milli_vcpu =
         i32::try_from(span.milli_vcpu).map_err(|_| refused("a span of compute is too large"))?;
-    if !usage::record_span(tx, span, milli_vcpu).await? {
+    let Some((organization, _)) = usage::owner_lock(tx, database).await? else {
         return Err(refused("no such database"));
+    };
+    let grown = usage::record_span(tx, span, milli_vcpu).await?;
+    let mut months = BTreeSet::new();
+    let mut at = grown.from;
+    while at < grown.to {
+        months.insert(month_start(at));
+        at = month_start(month_start(at).midnight().assume_utc() + Duration::days(32))
+            .midnight()
+            .assume_utc();
     }
+    mark_late(tx, organization, months, grown.open_from).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Final invoices and their lines.
 
 use crate::app::billing::{Address, CollectionMode, InvoiceKind, InvoiceState};
-use crate::store::{EitherTx, StoreError};
+use crate::store::{EitherTx, RegionTx, StoreError};
 use lumadb_billing::invoice::{Invoice, Tax, Totals};
 use lumadb_billing::rating::Line;
 use lumadb_contract::id::{InvoiceId, OrganizationId};
@@ -226,7 +226,7 @@ pub async fn state_change(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let moved = sqlx::query!(
-        "update invoices set state = $4, state_since = $5, remind_at = $6
+        "update invoices set state = $4, state_since = $5, remind_at = $6, reminders = 0
          where organization_id = $1 and id = $2 and state = $3",
         row.organization_id.uuid(),
         row.id.uuid(),
@@ -253,4 +253,56 @@ pub async fn any_overdue(
     .fetch_one(tx.connection())
     .await?;
     Ok(found)
+}
+
+/// Invoices for which the next step is due, the longest due first.
+pub async fn remind_due(
+    tx: &mut RegionTx,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(OrganizationId, InvoiceId)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select organization_id as "organization: OrganizationId", id as "id: InvoiceId"
+           from invoices where remind_at <= $1 order by remind_at limit $2"#,
+        now,
+        limit
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows.map(|row| (row.organization, row.id)).collect())
+}
+
+/// Notes how many reminders were sent and when the next step is due.
+pub async fn remind_change(
+    tx: &mut EitherTx<'_>,
+    row: &InvoiceRow,
+    reminders: i16,
+    remind_at: Option<OffsetDateTime>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update invoices set reminders = $3, remind_at = $4 where organization_id = $1 and id = $2",
+        row.organization_id.uuid(),
+        row.id.uuid(),
+        reminders,
+        remind_at
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The organization and the identifier of the invoice with this number.
+pub async fn by_number(
+    tx: &mut RegionTx,
+    number: &str,
+) -> Result<Option<(OrganizationId, InvoiceId)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select organization_id as "organization: OrganizationId", id as "id: InvoiceId"
+           from invoices where number = $1"#,
+        number
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| (row.organization, row.id)))
 }

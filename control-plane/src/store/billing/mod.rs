@@ -4,8 +4,11 @@
 //! an entry of the ledger.
 
 pub mod clock;
+pub mod close;
 pub mod credit;
+pub mod credit_note;
 pub mod customer;
+pub mod hold;
 pub mod invoice;
 pub mod ledger;
 pub mod number;
