@@ -317,6 +317,9 @@ async fn invoices_equal_a_second_calculation_and_so_do_their_corrections() {
         closings.push(cloud.closing(person, "2026-11").await);
         first_inputs.push(cloud.input(person.organization).await);
     }
+    for (closing, (person, ..)) in closings.iter().zip(&people) {
+        cloud.opens_into_hours(person, closing).await;
+    }
     late_in_november(&cloud, &mut people).await;
     let mut inputs = Vec::new();
     for ((person, ..), mut input) in people.iter().zip(first_inputs) {
@@ -480,6 +483,33 @@ impl TestCloud {
             "terms": terms, "hours": hours, "spans": spans, "hours_later": hours,
             "spans_later": spans, "spend_cap": null, "credits": [], "tax": 0,
         })
+    }
+}
+
+impl TestCloud {
+    /// Every line for usage is the sum of its hours, and of its databases' hours.
+    async fn opens_into_hours(&self, person: &Person, invoice: &Value) {
+        let id = invoice["id"].as_str().expect("an ID");
+        let lines = invoice["lines"].as_array().expect("lines");
+        let mut opened = 0;
+        for line in lines.iter().filter(|line| !line["usage"].is_null()) {
+            let path = format!("/v1/invoices/{id}/lines/{}/hours", line["position"]);
+            let hours = self.get(&path).cookie(&person.cookie).send().await;
+            hours.expect(200);
+            assert_eq!(hours.body["used"], line["usage"]["used"], "{line}");
+            assert!(!hours.body["items"].as_array().expect("hours").is_empty());
+            for share in line["usage"]["shares"].as_array().expect("shares") {
+                let database = share["database_id"].as_str().expect("an ID");
+                let path = format!("{path}?database_id={database}");
+                let hours = self.get(&path).cookie(&person.cookie).send().await;
+                assert_eq!(hours.body["used"], share["used"], "{line}");
+                opened += 1;
+            }
+        }
+        assert!(opened > 0, "{invoice}");
+        let missing = format!("/v1/invoices/{id}/lines/{}/hours", lines.len());
+        let missing = self.get(&missing).cookie(&person.cookie).send().await;
+        missing.expect_problem(404, "not_found");
     }
 }
 
@@ -676,4 +706,51 @@ async fn a_credit_note_takes_back_what_was_too_much() {
     assert!(credit(501).await.is_err(), "more than is left");
     credit(500).await.expect("issued");
     assert_eq!(cloud.invoices(&ada).await[0]["state"], "paid");
+}
+
+#[tokio::test]
+async fn the_platforms_owner_says_what_was_paid_how_one_is_taxed_and_what_was_agreed() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    let platform = &cloud.platform;
+    let organization = ada.organization;
+    let changed = cloud.plan_change(&ada, "pro-starter").await;
+    let number = changed.text("/invoice/number");
+    let paid = billing::owner_paid(platform, &number, "transfer-1", None).await;
+    assert_eq!(paid.expect("booked").outstanding_cents, Cents::ZERO);
+    let again = billing::owner_paid(platform, &number, "transfer-2", None).await;
+    assert!(again.is_err(), "nothing is outstanding");
+    let unknown = billing::owner_paid(platform, "INV-2026-999999", "x", None).await;
+    assert!(unknown.is_err());
+    let tax = serde_json::from_value(json!({ "kind": "rate", "name": "VAT", "rate": 190_000 }));
+    let tax = Some(tax.expect("a tax"));
+    let told = billing::owner_customer(platform, organization, tax, None).await;
+    told.expect("written");
+    let amount = Cents::new(1000);
+    let granted = billing::owner_credit(platform, organization, amount, "Welcome", None).await;
+    granted.expect("granted");
+    let agreement = json!({ "fee": 100_000, "minimum": 150_000, "prices": { "compute": "0.04" } });
+    let agreement = serde_json::from_value(agreement).expect("an agreement");
+    let agreed = billing::owner_agree(platform, organization, "enterprise", &agreement).await;
+    let invoice = agreed.expect("agreed").expect("an invoice");
+    // A quarter of the month is left: 250.00 less 7.25, less the credit, and 19 % of that.
+    assert_eq!(invoice.net_cents, Cents::new(25_000 - 725 - 1000));
+    assert_eq!(invoice.tax_cents, Cents::new(4422));
+    let nobody = billing::owner_agree(platform, organization, "pro-gold", &agreement).await;
+    assert!(nobody.is_err());
+    let no_fee = lumadb_billing::rating::Agreement::default();
+    let no_fee = billing::owner_agree(platform, organization, "enterprise", &no_fee).await;
+    assert!(no_fee.is_err(), "a plan without a fee needs one");
+    let void = billing::owner_void(platform, &invoice.number).await;
+    void.expect("void");
+    cloud.move_to(DECEMBER);
+    while cloud.work().await > 0 {}
+    let closing = cloud.closing(&ada, "2026-11").await;
+    let kinds: Vec<_> = closing["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|l| &l["kind"])
+        .collect();
+    assert!(kinds.contains(&&json!("minimum")), "{kinds:?}");
 }

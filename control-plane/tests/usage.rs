@@ -244,3 +244,107 @@ async fn live_figures_are_rates_between_samples() {
         .await;
     answer.expect_problem(400, "invalid_request");
 }
+
+#[tokio::test]
+async fn an_organizations_usage_is_put_together_as_asked() {
+    let metered = metered().await;
+    let (other, _) = metered.cloud.created(&metered.ada, "b").await;
+    metered.cloud.clock.advance(Duration::hours(26));
+    let first = [sample(1, 1, 0, 10, 1000), sample(1, 2, 3600, 40, 1000)];
+    let stored = metered.reports.samples(metered.id, &first).await;
+    stored.expect("stored");
+    let second = [sample(2, 1, 0, 7, 1), sample(2, 2, 90_000, 9, 1)];
+    let stored = metered.reports.samples(other, &second).await;
+    stored.expect("stored");
+    let organization = metered.ada.organization;
+    let ask = async |query: &str| {
+        let path = format!("/v1/organizations/{organization}/usage?{query}");
+        let call = metered.cloud.get(&path).cookie(&metered.ada.cookie);
+        call.send().await
+    };
+    let from = "from=2026-11-23T00:00:00Z";
+    let all = ask(&format!("{from}&granularity=month")).await;
+    all.expect(200);
+    assert_eq!(all.body["totals"]["requests"], 49);
+    assert_eq!(all.text("/from"), "2026-11-01T00:00:00Z");
+    assert_eq!(all.text("/to"), "2026-12-01T00:00:00Z");
+    assert_eq!(all.body["items"].as_array().map(Vec::len), Some(1));
+    let days = ask(&format!("{from}&granularity=day&group_by=database")).await;
+    let of = |day: &str, id: DatabaseId| {
+        let items = days.body["items"].as_array().expect("items").iter();
+        let mut found =
+            items.filter(|item| item["start"] == day && item["database_id"] == id.to_string());
+        found.next().map(|item| item["requests"].clone())
+    };
+    assert_eq!(of("2026-11-23T00:00:00Z", metered.id), Some(40.into()));
+    assert_eq!(of("2026-11-23T00:00:00Z", other), Some(7.into()));
+    assert_eq!(of("2026-11-24T00:00:00Z", other), Some(2.into()));
+    let projects = ask(&format!("{from}&granularity=day&group_by=project")).await;
+    assert_eq!(
+        projects.text("/items/0/project_id"),
+        metered.ada.project.to_string()
+    );
+    let one = ask(&format!("{from}&database_id={other}")).await;
+    assert_eq!(one.body["totals"]["requests"], 9);
+    for bad in [
+        "group_by=meter",
+        "granularity=year",
+        "from=2020-01-01T00:00:00Z&granularity=month",
+        "project_id=x",
+    ] {
+        ask(bad).await.expect_problem(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn an_hour_opens_into_its_samples() {
+    let metered = metered().await;
+    metered.cloud.clock.advance(Duration::hours(2));
+    let samples: Vec<_> = (1..=120)
+        .map(|n| sample(1, n, i64::try_from(n).expect("small") * 31, n * n, 10))
+        .collect();
+    metered
+        .reports
+        .samples(metered.id, &samples)
+        .await
+        .expect("stored");
+    let page = async |query: &str| {
+        let path = format!("/v1/databases/{}/usage/samples?{query}", metered.id);
+        let call = metered.cloud.get(&path).cookie(&metered.ada.cookie);
+        call.send().await
+    };
+    for (hour, sequences) in [(12, 116), (13, 4)] {
+        let mut query = format!("hour=2026-11-23T{hour}:30:00Z&limit=50");
+        let (mut added, mut seen) = (0, 0);
+        loop {
+            let found = page(&query).await;
+            found.expect(200);
+            for item in found.body["items"].as_array().expect("items") {
+                added += item["added"]["requests"].as_u64().expect("a number");
+                seen += 1;
+            }
+            let Some(cursor) = found.body["next_cursor"].as_str() else {
+                break;
+            };
+            query = format!("hour=2026-11-23T{hour}:30:00Z&limit=50&cursor={cursor}");
+        }
+        assert_eq!(seen, sequences);
+        let usage = metered.usage("").await;
+        assert_eq!(usage["items"][hour - 12]["requests"], added);
+    }
+    for bad in [
+        "",
+        "hour=now",
+        "hour=2026-11-23T12:00:00Z&cursor=1.2.3",
+        "hour=2026-11-23T12:00:00Z&limit=0",
+    ] {
+        page(bad).await.expect_problem(400, "invalid_request");
+    }
+    let eve = metered.cloud.person("eve@example.com").await;
+    let path = format!(
+        "/v1/databases/{}/usage/samples?hour=2026-11-23T12:00:00Z",
+        metered.id
+    );
+    let foreign = metered.cloud.get(&path).cookie(&eve.cookie).send().await;
+    foreign.expect_problem(404, "not_found");
+}

@@ -2,6 +2,7 @@
 //!
 //! Arguments, configuration, wiring. Nothing here decides anything about databases or accounts.
 
+mod billing;
 mod config;
 mod database;
 mod keys;
@@ -51,6 +52,13 @@ enum Command {
     Migrate(Where),
     /// List the processes of a data folder
     Status(Where),
+    /// Say what came of invoices, how customers are taxed, what was agreed
+    Billing {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        asked: billing::Billing,
+    },
     /// Print the configuration as it is in force
     Config(Where),
     /// Print the OpenAPI document of the API
@@ -97,6 +105,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(place) => {
             let (data, _, _) = load(&place)?;
             runtime(false)?.block_on(migrate(&data))
+        }
+        Command::Billing { place, asked } => {
+            let (data, config, _) = load(&place)?;
+            runtime(false)?.block_on(billing::run(&data, &config, asked))
         }
         Command::Api(place) => serve("api", &place),
         Command::Worker(place) => serve("worker", &place),

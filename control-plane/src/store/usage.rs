@@ -484,6 +484,65 @@ pub async fn points(
     Ok(rows)
 }
 
+/// A sample, with what it added to the one before it.
+#[derive(Debug, Clone)]
+pub struct SampleRow {
+    pub incarnation_id: IncarnationId,
+    pub sequence: i64,
+    pub taken_at: OffsetDateTime,
+    pub received_at: OffsetDateTime,
+    pub storage_bytes: i64,
+    pub requests: i64,
+    pub errors: i64,
+    pub transfer_out_bytes: i64,
+    pub vector_operations: i64,
+}
+
+/// Samples of a database taken in `from..to`, in order, from behind `after` on.
+pub async fn samples(
+    tx: &mut TenantTx,
+    database: DatabaseId,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+    after: Option<(OffsetDateTime, i64, IncarnationId)>,
+    limit: i64,
+) -> Result<Vec<SampleRow>, StoreError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        SampleRow,
+        r#"select s.incarnation_id as "incarnation_id: IncarnationId", s.sequence, s.taken_at,
+                  s.received_at, s.storage_bytes,
+                  s.requests - coalesce(b.requests, 0) as "requests!",
+                  s.errors - coalesce(b.errors, 0) as "errors!",
+                  s.transfer_out_bytes - coalesce(b.transfer_out_bytes, 0)
+                      as "transfer_out_bytes!",
+                  s.vector_operations - coalesce(b.vector_operations, 0) as "vector_operations!"
+           from usage_samples s
+           left join lateral (
+               select requests, errors, transfer_out_bytes, vector_operations
+               from usage_samples b
+               where b.organization_id = s.organization_id and b.incarnation_id = s.incarnation_id
+                 and b.sequence < s.sequence
+               order by b.sequence desc limit 1) b on true
+           where s.organization_id = $1 and s.database_id = $2
+             and s.taken_at >= $3 and s.taken_at < $4
+             and ($5::timestamptz is null
+                  or (s.taken_at, s.sequence, s.incarnation_id) > ($5, $6, $7))
+           order by s.taken_at, s.sequence, s.incarnation_id limit $8"#,
+        organization.uuid(),
+        database.uuid(),
+        from,
+        to,
+        after.map(|(at, _, _)| at),
+        after.map(|(_, sequence, _)| sequence),
+        after.map(|(_, _, incarnation)| incarnation.uuid()),
+        limit
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}
+
 /// Forgets the samples of the days (UTC) before `keep_from`, and makes room for those up to
 /// `ready_until`. The number of days that were forgotten.
 pub async fn samples_keep(

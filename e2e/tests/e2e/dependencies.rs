@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lumadb-cloud",
         &[
+            "lumadb-billing",
             "lumadb-contract",
             "lumadb-control-plane",
             "lumadb-data-plane",

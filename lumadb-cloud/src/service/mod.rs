@@ -78,7 +78,7 @@ pub(crate) fn console_url(config: &Config, listen: SocketAddr) -> String {
 }
 
 /// The control plane's parts for one process of at most so many database connections.
-fn platform(
+pub(crate) fn platform(
     data: &DataFolder,
     config: &Config,
     connections_max: u32,

@@ -589,6 +589,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/databases/{database_id}/usage/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the samples of an hour of a database
+         * @description What its nodes said, and the times through which compute was granted: an hour of usage is their
+         *     sum. Samples are kept for 45 days.
+         */
+        get: operations["usage_samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invoices/{invoice_id}": {
         parameters: {
             query?: never;
@@ -598,6 +619,27 @@ export interface paths {
         };
         /** Get an invoice */
         get: operations["invoice_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invoices/{invoice_id}/lines/{position}/hours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the hours of a line of an invoice
+         * @description Of a line for usage. The samples of an hour are at
+         *     `/v1/databases/{database_id}/usage/samples`.
+         */
+        get: operations["invoice_line_hours_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -965,6 +1007,26 @@ export interface paths {
          * @description It stops working at once.
          */
         delete: operations["token_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the usage of an organization
+         * @description By hour, day or month; all of it, by project or by database; in exact quantities.
+         */
+        get: operations["organization_usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1482,12 +1544,19 @@ export interface components {
             usage_cents: components["schemas"]["Cents"];
         };
         /** @enum {string} */
-        Granularity: "hour" | "day";
+        Granularity: "hour" | "day" | "month";
+        /**
+         * @description What an item of usage is of.
+         * @enum {string}
+         */
+        GroupBy: "none" | "project" | "database";
         /** @description How the process is. */
         Health: {
             /** @example ok */
             status: string;
         };
+        /** @example inc_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        IncarnationId: string;
         /** @description An invoice. */
         Invoice: components["schemas"]["InvoiceSummary"] & {
             credits: components["schemas"]["InvoiceCredit"][];
@@ -1642,6 +1711,29 @@ export interface components {
             /** @description `included` and `billed` together. */
             used: string;
         };
+        /** @description An hour of a line. */
+        LineHour: {
+            /** Format: date-time */
+            start: string;
+            /** @description A whole number of what the meter counts, as text. */
+            used: string;
+        };
+        /** @description Hours of a line. */
+        LineHours: {
+            /**
+             * @description What quantities count.
+             * @example byte-microseconds
+             */
+            counted_in: string;
+            /** @description Hours (UTC) in which something was used, the oldest first. */
+            items: components["schemas"]["LineHour"][];
+            meter: components["schemas"]["Meter"];
+            /**
+             * @description The sum of the hours. On a line that usage came late for, it has that too: the correction of
+             *     a later invoice makes up for it.
+             */
+            used: string;
+        };
         /** @description What a person types to be known again. */
         LogIn: {
             /** Format: email */
@@ -1762,6 +1854,28 @@ export interface components {
         /** @description What is to be changed. */
         OrganizationUpdate: {
             name: string;
+        };
+        /** @description Usage of an organization. */
+        OrganizationUsage: {
+            /** Format: date-time */
+            from: string;
+            granularity: components["schemas"]["Granularity"];
+            group_by: components["schemas"]["GroupBy"];
+            /** @description Where something was used, the oldest first. */
+            items: components["schemas"]["OrganizationUsageItem"][];
+            /**
+             * Format: date-time
+             * @description Not included.
+             */
+            to: string;
+            totals: components["schemas"]["Quantities"];
+        };
+        /** @description Usage of an hour, a day or a month. */
+        OrganizationUsageItem: components["schemas"]["Quantities"] & {
+            database_id: components["schemas"]["DatabaseId"] | null;
+            project_id: components["schemas"]["ProjectId"] | null;
+            /** Format: date-time */
+            start: string;
         };
         /** @description A page of a list. */
         Page_ApiToken: {
@@ -2456,6 +2570,34 @@ export interface components {
             password: string;
             role: components["schemas"]["Role"];
         };
+        /** @description What a sample added. */
+        SampleAdded: {
+            /** Format: int64 */
+            errors: number;
+            /** Format: int64 */
+            requests: number;
+            /** Format: int64 */
+            transfer_out_bytes: number;
+            /** Format: int64 */
+            vector_operations: number;
+        };
+        /** @description What a node counted, as it said so. */
+        SampleView: {
+            /** @description More than the sample before it. */
+            added: components["schemas"]["SampleAdded"];
+            incarnation_id: components["schemas"]["IncarnationId"];
+            /** Format: date-time */
+            received_at: string;
+            /**
+             * Format: int64
+             * @description 1, 2, 3 … within the incarnation.
+             */
+            sequence: number;
+            /** Format: int64 */
+            storage_bytes: number;
+            /** Format: date-time */
+            taken_at: string;
+        };
         /** @example ses_01jdk3x5v9e8rb6w4q2n7m0c1a */
         SessionId: string;
         /** @description A log-in that is still good. */
@@ -2480,6 +2622,21 @@ export interface components {
             email: string;
             /** Format: password */
             password: string;
+        };
+        /** @description A time through which compute was granted. */
+        SpanView: {
+            /** Format: date-time */
+            from: string;
+            /**
+             * Format: int32
+             * @description Thousandths of a vCPU.
+             */
+            milli_vcpu: number;
+            /**
+             * Format: date-time
+             * @description While it lasts: when it was last seen.
+             */
+            to: string;
         };
         /** @description How far a spend cap is used. */
         SpendCap: {
@@ -2594,7 +2751,7 @@ export interface components {
             /** Format: date-time */
             from: string;
             granularity: components["schemas"]["Granularity"];
-            /** @description Hours or days (UTC) in which something was used, the oldest first. */
+            /** @description Hours, days or months (UTC) in which something was used, the oldest first. */
             items: components["schemas"]["UsageItem"][];
             /**
              * Format: date-time
@@ -2607,6 +2764,16 @@ export interface components {
         UsageItem: components["schemas"]["Quantities"] & {
             /** Format: date-time */
             start: string;
+        };
+        /** @description Samples of an hour. What they added is what the hour counts. */
+        UsageSamples: {
+            /** Format: date-time */
+            hour: string;
+            items: components["schemas"]["SampleView"][];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+            /** @description Times in this hour through which compute was granted; on the first page. */
+            spans: components["schemas"]["SpanView"][];
         };
         /** @example usr_01jdk3x5v9e8rb6w4q2n7m0c1a */
         UserId: string;
@@ -3866,6 +4033,44 @@ export interface operations {
             };
         };
     };
+    usage_samples_get: {
+        parameters: {
+            query: {
+                /** @description RFC 3339: a moment in the hour. */
+                hour: string;
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageSamples"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     invoice_get: {
         parameters: {
             query?: never;
@@ -3884,6 +4089,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invoice"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invoice_line_hours_get: {
+        parameters: {
+            query?: {
+                /** @description Only its part of the line. */
+                database_id?: components["schemas"]["DatabaseId"];
+            };
+            header?: never;
+            path: {
+                invoice_id: components["schemas"]["InvoiceId"];
+                /** @description Of the line, from 0 on. */
+                position: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Hours. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineHours"];
                 };
             };
             /** @description What went wrong, as a problem document. */
@@ -4717,6 +4958,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_usage_get: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339; cut to the hour, the day or the month (UTC). The start of today if left out. */
+                from?: string;
+                /** @description RFC 3339, not included; the end of the running hour, day or month if left out. */
+                to?: string;
+                granularity?: components["schemas"]["Granularity"];
+                /** @description Only databases of this project. */
+                project_id?: components["schemas"]["ProjectId"];
+                /** @description Only this database. */
+                database_id?: components["schemas"]["DatabaseId"];
+                group_by?: components["schemas"]["GroupBy"];
+            };
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Usage. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganizationUsage"];
+                };
             };
             /** @description What went wrong, as a problem document. */
             default: {

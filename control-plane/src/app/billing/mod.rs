@@ -17,7 +17,9 @@ mod draft;
 mod dunning;
 mod invoice;
 mod issue;
+mod line_hours;
 mod mail;
+mod owner;
 mod plan_change;
 pub(super) mod quote;
 pub(super) mod reckon;
@@ -37,6 +39,10 @@ pub use invoice::{
     InvoiceUsage, invoice_get, invoice_list, invoice_read,
 };
 pub use issue::{NewInvoice, issue};
+pub use line_hours::{LineHour, LineHours, LineHoursQuery, line_hours_get};
+pub use owner::{
+    owner_agree, owner_credit, owner_credit_note, owner_customer, owner_paid, owner_void,
+};
 pub use plan_change::{
     PlanChange, PlanChangeCreate, PlanChanged, plan_activate, plan_change_cancel,
     plan_change_create, plan_change_list,

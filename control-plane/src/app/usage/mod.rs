@@ -7,10 +7,17 @@
 mod fold;
 mod intake;
 mod live;
+mod organization;
 mod report;
+mod samples;
 
 pub(super) use fold::split_by_hour;
 pub use fold::{Folded, Front, Hour, Mark, Refusal};
 pub use intake::{IngestError, close, ingest, record_span};
 pub use live::{LOOK_BACK, Metrics, MetricsPoint, MetricsQuery, metrics_get};
+pub use organization::{
+    GroupBy, OrganizationUsage, OrganizationUsageItem, OrganizationUsageQuery,
+    organization_usage_get,
+};
 pub use report::{Granularity, Quantities, Usage, UsageItem, UsageQuery, usage_get};
+pub use samples::{SampleAdded, SampleView, SamplesQuery, SpanView, UsageSamples, samples_get};

@@ -1,10 +1,11 @@
-//! Usage of a database by hour or day, and live figures for charts.
+//! Usage of a database by hour, day or month.
 
 use super::fold::{Front, hour_start, split_by_hour};
 use crate::app::authorize::authorize;
 use crate::app::billing;
 use crate::app::{Action, AppError, Caller, Platform};
 use crate::store::EitherTx;
+use crate::store::billing::usage::HourOf;
 use crate::store::usage::{self, HourRow, SpanRow};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use utoipa::{IntoParams, ToSchema};
 /// Longest range by the hour, and by the day.
 const HOURS_MAX: i64 = 31 * 24;
 const DAYS_MAX: i64 = 366;
+/// The same by the month.
+const MONTHS_MAX: i64 = 24;
 
 /// Which part of the past.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -37,6 +40,7 @@ pub enum Granularity {
     #[default]
     Hour,
     Day,
+    Month,
 }
 
 /// Usage of one database.
@@ -49,7 +53,7 @@ pub struct Usage {
     pub to: OffsetDateTime,
     pub granularity: Granularity,
     pub totals: Quantities,
-    /// Hours or days (UTC) in which something was used, the oldest first.
+    /// Hours, days or months (UTC) in which something was used, the oldest first.
     pub items: Vec<UsageItem>,
 }
 
@@ -81,7 +85,7 @@ pub struct Quantities {
 
 /// Sums, not rounded yet.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sums {
+pub(super) struct Sums {
     requests: u64,
     errors: u64,
     transfer_out_bytes: u64,
@@ -91,7 +95,27 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, more: &Self) {
+    /// What is folded in an hour.
+    pub(super) fn of_hour(of: &HourOf) -> Self {
+        Self {
+            requests: of.hour.requests,
+            errors: of.errors,
+            transfer_out_bytes: of.hour.transfer_out_bytes,
+            vector_operations: of.hour.vector_operations,
+            compute_milli_vcpu_us: 0,
+            storage_byte_us: of.hour.storage_byte_us,
+        }
+    }
+
+    /// So much compute for so many microseconds.
+    pub(super) fn of_compute(milli_vcpu: u32, us: u128) -> Self {
+        Self {
+            compute_milli_vcpu_us: u128::from(milli_vcpu) * us,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
         self.requests = self.requests.saturating_add(more.requests);
         self.errors = self.errors.saturating_add(more.errors);
         self.transfer_out_bytes = self
@@ -104,7 +128,7 @@ impl Sums {
         self.storage_byte_us += more.storage_byte_us;
     }
 
-    fn quantities(&self) -> Quantities {
+    pub(super) fn quantities(&self) -> Quantities {
         Quantities {
             requests: self.requests,
             errors: self.errors,
@@ -126,7 +150,7 @@ pub async fn usage_get(
     let member = authorize(platform, caller, id, Action::UsageRead).await?;
     let mut tx = platform.store.tenant(member.organization).await?;
     let now = billing::now(platform, &mut EitherTx::Tenant(&mut tx)).await?;
-    let (from, to) = range(&query, now)?;
+    let (from, to) = range_of(query.from, query.to, query.granularity, now)?;
     let hours = usage::hours(&mut tx, id, from, to).await?;
     let spans = usage::spans(&mut tx, id, from, to).await?;
     let front = usage::tenant_front(&mut tx, id).await?;
@@ -135,30 +159,38 @@ pub async fn usage_get(
     Ok(present(query.granularity, from, to, &sums))
 }
 
-/// Checks and cuts the range to whole hours or days.
-fn range(
-    query: &UsageQuery,
+/// Checks and cuts the range to whole hours, days or months.
+pub(super) fn range_of(
+    from: Option<OffsetDateTime>,
+    to: Option<OffsetDateTime>,
+    granularity: Granularity,
     now: OffsetDateTime,
 ) -> Result<(OffsetDateTime, OffsetDateTime), AppError> {
-    let (step, steps_max) = match query.granularity {
-        Granularity::Hour => (Duration::hours(1), HOURS_MAX),
-        Granularity::Day => (Duration::days(1), DAYS_MAX),
+    let (steps_max, step) = match granularity {
+        Granularity::Hour => (HOURS_MAX, Duration::HOUR),
+        Granularity::Day => (DAYS_MAX, Duration::DAY),
+        Granularity::Month => (MONTHS_MAX, Duration::days(28)),
     };
-    let cut = |at| start_of(query.granularity, at);
-    let from = cut(query.from.unwrap_or_else(|| day_start(now)));
-    let to = match query.to {
+    let cut = |at| start_of(granularity, at);
+    let from = cut(from.unwrap_or_else(|| day_start(now)));
+    let to = match to {
         Some(to) if cut(to) == to => to,
-        Some(to) => cut(to) + step,
-        None => cut(now) + step,
+        Some(to) => end_of(granularity, to),
+        None => end_of(granularity, now),
     };
     let steps = (to - from).whole_seconds() / step.whole_seconds();
     if steps < 1 {
         return Err(AppError::field("to", "is after `from`"));
     }
-    if steps > steps_max {
+    // Months are longer than the step: two years of them are 26 steps.
+    let most = match granularity {
+        Granularity::Month => steps_max + 2,
+        Granularity::Hour | Granularity::Day => steps_max,
+    };
+    if steps > most {
         return Err(AppError::field(
             "from",
-            format!("a range has at most {steps_max} items, this one has {steps}"),
+            format!("a range has at most {steps_max} items"),
         ));
     }
     Ok((from, to))
@@ -169,11 +201,25 @@ fn day_start(at: OffsetDateTime) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds - seconds.rem_euclid(86400)).unwrap_or(at)
 }
 
-fn start_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn start_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
     match granularity {
         Granularity::Hour => hour_start(at),
         Granularity::Day => day_start(at),
+        Granularity::Month => {
+            let day = day_start(at);
+            day.replace_day(1).unwrap_or(day)
+        }
     }
+}
+
+/// Start of the hour, day or month after the one that holds this moment.
+fn end_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
+    let longest = match granularity {
+        Granularity::Hour => Duration::HOUR,
+        Granularity::Day => Duration::DAY,
+        Granularity::Month => Duration::days(31),
+    };
+    start_of(granularity, start_of(granularity, at) + longest)
 }
 
 /// By the hour: what is folded, what a sleeping database holds, and compute from its spans.
@@ -273,16 +319,7 @@ mod tests {
     #[test]
     fn ranges_are_cut_to_whole_items_and_bounded() {
         let now = datetime!(2026-11-01 12:30 UTC);
-        let ask = |from, to, granularity| {
-            range(
-                &UsageQuery {
-                    from,
-                    to,
-                    granularity,
-                },
-                now,
-            )
-        };
+        let ask = |from, to, granularity| range_of(from, to, granularity, now);
         let (from, to) = ask(None, None, Granularity::Hour).expect("a range");
         assert_eq!(from, datetime!(2026-11-01 00:00 UTC));
         assert_eq!(to, datetime!(2026-11-01 13:00 UTC));

@@ -7,6 +7,7 @@ mod forecast_get;
 mod get;
 mod invoice_get;
 mod invoice_list;
+mod line_hours_get;
 mod plan_change_cancel;
 mod plan_change_create;
 mod plan_change_list;
@@ -23,6 +24,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(forecast_get::forecast_get))
         .routes(routes!(invoice_list::invoice_list))
         .routes(routes!(invoice_get::invoice_get))
+        .routes(routes!(line_hours_get::invoice_line_hours_get))
         .routes(routes!(
             plan_change_list::plan_change_list,
             plan_change_create::plan_change_create

@@ -1,6 +1,8 @@
 //! Usage and live figures.
 
 mod metrics;
+mod organization;
+mod samples;
 #[expect(
     clippy::module_inception,
     reason = "the endpoint is called as its noun is"
@@ -15,4 +17,6 @@ pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
         .routes(routes!(usage::usage_get))
         .routes(routes!(metrics::metrics_get))
+        .routes(routes!(organization::organization_usage_get))
+        .routes(routes!(samples::usage_samples_get))
 }

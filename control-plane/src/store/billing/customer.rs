@@ -1,7 +1,7 @@
 //! Organizations as those who pay.
 
 use crate::app::billing::{Address, CollectionMode, Standing};
-use crate::store::{EitherTx, IdentityTx, StoreError};
+use crate::store::{EitherTx, IdentityTx, RegionTx, StoreError};
 use lumadb_billing::invoice::Tax;
 use lumadb_contract::id::OrganizationId;
 use lumadb_contract::money::Cents;
@@ -156,4 +156,23 @@ pub async fn owners(
     .await?;
     let rows = rows.into_iter();
     Ok(rows.map(|row| (row.email, row.display_name)).collect())
+}
+
+/// Writes what only the platform's owner may say. The row must be locked.
+pub async fn owner_change(
+    tx: &mut RegionTx,
+    organization: OrganizationId,
+    tax: &Tax,
+    collection: CollectionMode,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update billing_customers set tax = $2, collection = $3, revision = revision + 1
+         where organization_id = $1",
+        organization.uuid(),
+        Json(tax) as _,
+        collection.as_str()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
