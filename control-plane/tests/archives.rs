@@ -131,6 +131,49 @@ async fn the_plan_says_how_soon_and_how_long() {
 }
 
 #[tokio::test]
+async fn commits_wait_for_the_archive_where_the_owner_wants_it_and_the_plan_has_it() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    let runtime = FakeRuntime::new();
+    let running = cloud.start_loop(&runtime);
+    let wanted = json!({ "name": "first", "durability": "s3" });
+    let refused = cloud.create(&ada, &wanted).await;
+    refused.expect_problem(409, "quota_exceeded");
+    cloud.set_plan(&ada, "pro-scale").await;
+    let made = cloud.create(&ada, &wanted).await;
+    made.expect(201);
+    assert_eq!(made.text("/database/durability"), "s3");
+    let id: DatabaseId = made.text("/database/id").parse().expect("an id");
+    told_that(&cloud, &runtime, id, |spec| {
+        spec.durability == Durability::S3
+    })
+    .await;
+
+    let path = format!("/v1/databases/{id}");
+    let patch = |body: serde_json::Value| {
+        let call = cloud.patch(&path).cookie(&ada.cookie);
+        call.json(&body).send()
+    };
+    let changed = patch(json!({ "durability": "local" })).await;
+    changed.expect(200);
+    assert_eq!(changed.text("/operation/kind"), "database_update");
+    told_that(&cloud, &runtime, id, |spec| {
+        spec.durability == Durability::Lag { lag_ms: 1000 }
+    })
+    .await;
+    let both = patch(json!({ "durability": "s3", "milli_vcpu": 2000 })).await;
+    both.expect_problem(400, "invalid_request");
+    assert_eq!(both.text("/errors/0/field"), "durability");
+
+    drop(running);
+    let again = patch(json!({ "durability": "s3" })).await;
+    again.expect(200);
+    let cancel = format!("/v1/operations/{}/cancel", again.text("/operation/id"));
+    cloud.act(&ada, &cancel).await.expect(200);
+    assert_eq!(cloud.database(&ada, id).await["durability"], "local");
+}
+
+#[tokio::test]
 async fn a_database_is_backed_up_soon_and_then_every_day() {
     let cloud = TestCloud::new().await;
     let ada = cloud.person("ada@example.com").await;

@@ -38,6 +38,8 @@ pub struct Plan {
     pub idle_timeout_seconds: Option<i32>,
     /// Null: as many as you like.
     pub members_max: Option<i32>,
+    /// Whether its databases may have the durability `s3`.
+    pub durability_s3: bool,
     /// A month, in advance; null: an agreement says it.
     #[schema(required = true)]
     pub fee_cents: Option<Cents>,
@@ -171,6 +173,7 @@ fn plan_view(row: &PlanRow, sold: &Sold) -> Plan {
         compute_milli_vcpu_default: row.compute_milli_vcpu_default,
         idle_timeout_seconds: row.idle_timeout_seconds,
         members_max: row.members_max,
+        durability_s3: row.durability_s3,
         fee_cents: sold.fee,
         usage: match sold.usage {
             UsageTerms::Limit => PlanUsage::Limit,
@@ -253,6 +256,7 @@ fn derived(book: &PriceBook) -> Result<Vec<DerivedPlan<'_>>, StoreError> {
             members_max: option(plan.members_max)?,
             restore_window_days: number(plan.point_in_time_days_max)?,
             archive_lag_ms: number(plan.archive_lag_ms)?,
+            durability_s3: plan.archive_lag_s3,
             book: book.version.as_str(),
         })
     });

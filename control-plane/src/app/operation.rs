@@ -263,6 +263,7 @@ pub async fn operation_cancel(
             to.run_generation = to.generation;
         }
         Undo::MilliVcpu(milli_vcpu) => to.milli_vcpu = milli_vcpu,
+        Undo::Durability(durability) => to.durability = durability,
     }
     let now = platform.clock.now();
     store_database::change(&mut change, row.id, &to, now).await?;

@@ -72,9 +72,21 @@ text_enum! {
 }
 
 text_enum! {
+    /// When a client hears that its transaction is committed.
+    Durability {
+        /// When it is on the database's own disk; it leaves for the archive within the plan's lag.
+        Local = "local",
+        /// When it is in the archive: what was acknowledged survives the loss of the machine.
+        S3 = "s3",
+    }
+}
+
+text_enum! {
     /// What was asked for.
     OperationKind {
         DatabaseCreate = "database_create",
+        /// Another durability.
+        DatabaseUpdate = "database_update",
         DatabaseResize = "database_resize",
         DatabaseSuspend = "database_suspend",
         DatabaseResume = "database_resume",
@@ -221,6 +233,8 @@ pub enum Undo {
     Desired(Desired),
     /// Of `database_resize`.
     MilliVcpu(i32),
+    /// Of `database_update`.
+    Durability(Durability),
 }
 
 impl DatabaseState {
@@ -254,6 +268,7 @@ mod tests {
     fn the_api_and_the_schema_spell_states_alike() {
         spelled(Desired::ALL, |state| state.as_str());
         spelled(Observed::ALL, |state| state.as_str());
+        spelled(Durability::ALL, |durability| durability.as_str());
         spelled(OperationKind::ALL, |kind| kind.as_str());
         spelled(OperationState::ALL, |state| state.as_str());
         spelled(BackupOrigin::ALL, |origin| origin.as_str());

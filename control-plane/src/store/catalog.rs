@@ -19,6 +19,7 @@ pub struct PlanRow {
     pub compute_milli_vcpu_default: i32,
     pub idle_timeout_seconds: Option<i32>,
     pub members_max: Option<i32>,
+    pub durability_s3: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ pub async fn plans(tx: &mut IdentityTx) -> Result<Vec<PlanRow>, StoreError> {
     let rows = sqlx::query_as!(
         PlanRow,
         "select id, display_name, databases_max, compute_milli_vcpu_max,
-                compute_milli_vcpu_default, idle_timeout_seconds, members_max
+                compute_milli_vcpu_default, idle_timeout_seconds, members_max, durability_s3
          from plans order by position"
     )
     .fetch_all(tx.connection())
@@ -73,6 +74,7 @@ pub struct DerivedPlan<'a> {
     pub members_max: Option<i32>,
     pub restore_window_days: i32,
     pub archive_lag_ms: i32,
+    pub durability_s3: bool,
     /// Version of the price book.
     pub book: &'a str,
 }
@@ -82,8 +84,8 @@ pub async fn plan_derive(tx: &mut RegionTx, plan: &DerivedPlan<'_>) -> Result<()
     sqlx::query!(
         "insert into plans as known (id, display_name, position, databases_max,
              compute_milli_vcpu_max, compute_milli_vcpu_default, idle_timeout_seconds, members_max,
-             restore_window_days, archive_lag_ms, book)
-         select $1, $2, $3, $4, most, least(most, 1000), $6, $7, $8, $9, $10
+             restore_window_days, archive_lag_ms, book, durability_s3)
+         select $1, $2, $3, $4, most, least(most, 1000), $6, $7, $8, $9, $10, $11
          from (select coalesce($5::integer, max(milli_vcpu)) as most from compute_sizes) sizes
          on conflict (id) do update
          set display_name = excluded.display_name, position = excluded.position,
@@ -93,7 +95,8 @@ pub async fn plan_derive(tx: &mut RegionTx, plan: &DerivedPlan<'_>) -> Result<()
              idle_timeout_seconds = excluded.idle_timeout_seconds,
              members_max = excluded.members_max,
              restore_window_days = excluded.restore_window_days,
-             archive_lag_ms = excluded.archive_lag_ms, book = excluded.book
+             archive_lag_ms = excluded.archive_lag_ms, book = excluded.book,
+             durability_s3 = excluded.durability_s3
          where known.book <> excluded.book",
         plan.id,
         plan.display_name,
@@ -104,7 +107,8 @@ pub async fn plan_derive(tx: &mut RegionTx, plan: &DerivedPlan<'_>) -> Result<()
         plan.members_max,
         plan.restore_window_days,
         plan.archive_lag_ms,
-        plan.book
+        plan.book,
+        plan.durability_s3
     )
     .execute(tx.connection())
     .await?;

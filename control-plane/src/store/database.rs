@@ -2,7 +2,7 @@
 
 use super::restore::RestoreRow;
 use super::{StoreError, TenantTx};
-use crate::app::state::{Desired, Observed};
+use crate::app::state::{Desired, Durability, Observed};
 use lumadb_contract::id::{DatabaseId, OrganizationId, ProjectId};
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -27,6 +27,7 @@ pub struct DatabaseRow {
     pub memory_mib: i32,
     pub connections_max: i32,
     pub idle_timeout_seconds: Option<i32>,
+    pub durability: Durability,
     pub observed_generation: i64,
     pub observed: Observed,
     pub system_identifier: Option<String>,
@@ -58,6 +59,7 @@ pub struct NewDatabase<'a> {
     pub region: &'a str,
     pub milli_vcpu: i32,
     pub idle_timeout_seconds: Option<i32>,
+    pub durability: Durability,
     pub deletion_protection: bool,
     pub now: OffsetDateTime,
 }
@@ -69,6 +71,7 @@ pub struct DatabaseChange<'a> {
     pub deletion_protection: bool,
     pub milli_vcpu: i32,
     pub idle_timeout_seconds: Option<i32>,
+    pub durability: Durability,
     pub desired: Desired,
     pub generation: i64,
     pub run_generation: i64,
@@ -81,8 +84,8 @@ pub async fn insert(tx: &mut TenantTx, new: &NewDatabase<'_>) -> Result<(), Stor
     let organization = tx.organization();
     sqlx::query!(
         "insert into databases (id, organization_id, project_id, name, region, created_at,
-             updated_at, look_at, milli_vcpu, idle_timeout_seconds, deletion_protection)
-         values ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9)",
+             updated_at, look_at, milli_vcpu, idle_timeout_seconds, deletion_protection, durability)
+         values ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9, $10)",
         new.id.uuid(),
         organization.uuid(),
         new.project.uuid(),
@@ -91,7 +94,8 @@ pub async fn insert(tx: &mut TenantTx, new: &NewDatabase<'_>) -> Result<(), Stor
         new.now,
         new.milli_vcpu,
         new.idle_timeout_seconds,
-        new.deletion_protection
+        new.deletion_protection,
+        new.durability.as_str()
     )
     .execute(tx.connection())
     .await?;
@@ -139,7 +143,8 @@ async fn select(
                   d.project_id as "project_id: ProjectId", d.name, d.region, d.engine_version,
                   d.created_at, d.updated_at, d.revision, d.deletion_protection, d.generation,
                   d.desired as "desired: Desired", d.run_generation, d.milli_vcpu,
-                  s.memory_mib, s.connections_max, d.idle_timeout_seconds, d.observed_generation,
+                  s.memory_mib, s.connections_max, d.idle_timeout_seconds,
+                  d.durability as "durability: Durability", d.observed_generation,
                   d.observed as "observed: Observed",
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
                   d.storage_bytes, r.host, r.port, r.wildcard_dns,
@@ -174,7 +179,7 @@ pub async fn change(
         "update databases
          set name = $2, deletion_protection = $3, milli_vcpu = $4, idle_timeout_seconds = $5,
              desired = $6, generation = $7, run_generation = $8, revision = revision + 1,
-             updated_at = $9, look_at = $9, attempt = 0
+             updated_at = $9, look_at = $9, attempt = 0, durability = $10
          where id = $1 and deleted_at is null",
         id.uuid(),
         to.name,
@@ -184,7 +189,8 @@ pub async fn change(
         to.desired.as_str(),
         to.generation,
         to.run_generation,
-        now
+        now,
+        to.durability.as_str()
     )
     .execute(tx.connection())
     .await?;
@@ -241,6 +247,7 @@ pub struct PlanLimits {
     pub compute_milli_vcpu_max: i32,
     pub compute_milli_vcpu_default: i32,
     pub idle_timeout_seconds: Option<i32>,
+    pub durability_s3: bool,
     /// Databases that exist now.
     pub databases: i64,
     /// It does not pay: nothing is added.
@@ -260,7 +267,7 @@ pub async fn plan_limits(tx: &mut TenantTx) -> Result<PlanLimits, StoreError> {
     let limits = sqlx::query_as!(
         PlanLimits,
         r#"select p.display_name as plan, p.databases_max, p.compute_milli_vcpu_max,
-                  p.compute_milli_vcpu_default, p.idle_timeout_seconds,
+                  p.compute_milli_vcpu_default, p.idle_timeout_seconds, p.durability_s3,
                   (select count(*) from databases d
                    where d.organization_id = o.id and d.deleted_at is null) as "databases!",
                   exists(select from billing_customers c

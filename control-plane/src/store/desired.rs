@@ -2,7 +2,7 @@
 //! transaction, write under the claim.
 
 use super::{RegionTx, StoreError};
-use crate::app::state::{Desired, Observed, OperationKind, OperationState, Step};
+use crate::app::state::{Desired, Durability, Observed, OperationKind, OperationState, Step};
 use lumadb_contract::id::{DatabaseId, IncarnationId, OperationId, OrganizationId};
 use lumadb_contract::instance::{LogicalDatabaseSpec, RoleSpec};
 use lumadb_contract::name::PgName;
@@ -33,6 +33,7 @@ pub struct ClaimedDatabase {
     pub memory_mib: i32,
     pub connections_max: i32,
     pub idle_timeout_seconds: Option<i32>,
+    pub durability: Durability,
     pub observed_generation: i64,
     pub observed: Observed,
     pub incarnation_id: Option<IncarnationId>,
@@ -167,7 +168,8 @@ pub async fn load(
         r#"select d.id as "id: DatabaseId", d.organization_id as "organization_id: OrganizationId",
                   d.engine_version, d.route_number, d.revision, d.generation,
                   d.desired as "desired: Desired", d.milli_vcpu, s.memory_mib, s.connections_max,
-                  d.idle_timeout_seconds, d.observed_generation,
+                  d.idle_timeout_seconds, d.durability as "durability: Durability",
+                  d.observed_generation,
                   d.observed as "observed: Observed",
                   d.incarnation_id as "incarnation_id: IncarnationId",
                   d.node_address as "node_address: Json<NodeAddress>", d.engine_minor,

@@ -7,7 +7,7 @@
 use super::decide::restore_status;
 use crate::app::Platform;
 use crate::app::archive::{self, ArchiveKeyError, Archives, Rights, window};
-use crate::app::state::{BackupKind, BackupOrigin, Desired, Observed, RestorePhase};
+use crate::app::state::{BackupKind, BackupOrigin, Desired, Durability, Observed, RestorePhase};
 use crate::runtime::Observation;
 use crate::store::archive::{self as store, ArchiveRow};
 use crate::store::backup::{self, NewBackup, OpenBackup};
@@ -15,7 +15,7 @@ use crate::store::desired::{ClaimedDatabase, Record};
 use crate::store::restore::{self, RestoreRow};
 use crate::store::{EitherTx, RegionTx, StoreError, restore_point};
 use lumadb_contract::archive::{
-    ArchiveSpec, BackupRequest, Durability, RestorePointRequest, RestoreSpec,
+    self as contract, ArchiveSpec, BackupRequest, RestorePointRequest, RestoreSpec,
 };
 use lumadb_contract::id::BackupId;
 use time::{Duration, OffsetDateTime};
@@ -33,6 +33,7 @@ const EXPIRY_STEP_SECONDS: i64 = 3600;
 #[derive(Debug)]
 pub(super) struct Loaded {
     row: ArchiveRow,
+    durability: Durability,
     open: Vec<OpenBackup>,
     pinned: Vec<BackupId>,
     restoring_since: Option<OffsetDateTime>,
@@ -79,6 +80,7 @@ pub(super) async fn load(
     Ok(Some(Loaded {
         restore_points: restore_point::open(tx, archive.id).await?,
         row: archive,
+        durability: row.durability,
         open,
         pinned,
         restoring_since,
@@ -99,7 +101,8 @@ async fn find_or_make(
         return Ok(found);
     }
     let either = EitherTx::Region(tx);
-    archive::make(archives, &platform.clock, either, organization, database).await?;
+    let (clock, durability) = (&platform.clock, row.durability);
+    archive::make(archives, clock, either, organization, database, durability).await?;
     Ok(store::of_database(&mut EitherTx::Region(tx), organization, database).await?)
 }
 
@@ -156,8 +159,11 @@ impl Loaded {
         let archive = ArchiveSpec {
             access: archives.access(&self.row, Rights::Write)?,
             wrapped_key: serde_json::to_value(chain).unwrap_or_default(),
-            durability: Durability::Lag {
-                lag_ms: u32::try_from(self.row.archive_lag_ms).unwrap_or_default(),
+            durability: match self.durability {
+                Durability::S3 => contract::Durability::S3,
+                Durability::Local => contract::Durability::Lag {
+                    lag_ms: u32::try_from(self.row.archive_lag_ms).unwrap_or_default(),
+                },
             },
             backups: self.open.iter().map(request).collect(),
             expire_before: Some(self.expire_before(now)),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::app::state::{OperationKind, Step};
+use crate::app::state::{Durability, OperationKind, Step};
 use crate::workflow::steps::initial;
 use lumadb_contract::id::{DatabaseId, IncarnationId, OperationId, OrganizationId};
 use lumadb_contract::instance::InstanceStatus;
@@ -23,6 +23,7 @@ fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
         memory_mib: 1024,
         connections_max: 100,
         idle_timeout_seconds: Some(300),
+        durability: Durability::Local,
         observed_generation: 0,
         observed: Observed::Pending,
         incarnation_id: None,

@@ -20,6 +20,7 @@ const fn names(kind: OperationKind) -> &'static [&'static str] {
             "Replay the changes",
             "Accept connections",
         ],
+        OperationKind::DatabaseUpdate => &["Save the settings", "Bring them into force"],
         OperationKind::DatabaseResize => &["Save the size", "Restart with it"],
         OperationKind::DatabaseSuspend => &["Refuse new connections", "Stop the engine"],
         OperationKind::DatabaseResume => &["Reserve compute", "Start the engine"],

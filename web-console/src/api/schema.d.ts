@@ -1394,6 +1394,8 @@ export interface components {
             created_at: string;
             /** @description While it is on, the database cannot be deleted. */
             deletion_protection: boolean;
+            /** @description When a client hears that its transaction is committed. */
+            durability: components["schemas"]["Durability"];
             /** @description Version of PostgreSQL that runs, once known. */
             engine_minor: string | null;
             /** @description Major version of PostgreSQL. */
@@ -1452,6 +1454,7 @@ export interface components {
         /** @description What a new database shall be. */
         DatabaseCreate: {
             deletion_protection?: boolean;
+            durability?: components["schemas"]["Durability"] | null;
             /**
              * Format: int32
              * @description Seconds without a client after which it falls asleep; the plan's default if left out.
@@ -1516,6 +1519,7 @@ export interface components {
         /** @description What to change of a database; what is left out stays. */
         DatabaseUpdate: {
             deletion_protection?: boolean | null;
+            durability?: components["schemas"]["Durability"] | null;
             /**
              * Format: int32
              * @description Seconds without a client after which it falls asleep; null: never.
@@ -1528,6 +1532,11 @@ export interface components {
             milli_vcpu?: number | null;
             name?: string | null;
         };
+        /**
+         * @description When a client hears that its transaction is committed.
+         * @enum {string}
+         */
+        Durability: "local" | "s3";
         /** @description What the running month will have cost at its end, if databases go on as in the last days. */
         Forecast: {
             /** Format: date-time */
@@ -1828,7 +1837,7 @@ export interface components {
          * @description What was asked for.
          * @enum {string}
          */
-        OperationKind: "database_create" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
+        OperationKind: "database_create" | "database_update" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
         /**
          * @description How far a change is. Moves: pending → running → one of the three last, which are final.
          * @enum {string}
@@ -1980,6 +1989,8 @@ export interface components {
                 created_at: string;
                 /** @description While it is on, the database cannot be deleted. */
                 deletion_protection: boolean;
+                /** @description When a client hears that its transaction is committed. */
+                durability: components["schemas"]["Durability"];
                 /** @description Version of PostgreSQL that runs, once known. */
                 engine_minor: string | null;
                 /** @description Major version of PostgreSQL. */
@@ -2240,6 +2251,8 @@ export interface components {
              */
             databases_max?: number | null;
             display_name: string;
+            /** @description Whether its databases may have the durability `s3`. */
+            durability_s3: boolean;
             /** @description Names of what it has beyond amounts. */
             features: string[];
             fee_cents: components["schemas"]["Cents"] | null;

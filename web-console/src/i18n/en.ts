@@ -168,6 +168,14 @@ export const en = {
     regionOnly: "This installation has one region.",
     failed: "The database was not created",
   },
+  durability: {
+    label: "Durability",
+    local: "On the database’s disk",
+    localHint: "Commits answer at once, and reach the archive soon after.",
+    s3: "In the archive",
+    s3Hint: "Commits answer when they are in the object store: nothing acknowledged is ever lost.",
+    beyondPlan: "Comes with Pro: Scale and Enterprise.",
+  },
   size: {
     label: "Compute",
     memory: "{{memory}} memory",
@@ -254,6 +262,7 @@ export const en = {
     title: "Recent operations",
     kind: {
       database_create: "Create the database",
+      database_update: "Change the database",
       database_resize: "Resize the database",
       database_suspend: "Suspend the database",
       database_resume: "Resume the database",
@@ -448,6 +457,11 @@ export const en = {
     sizeLead: "Takes a restart of the server, hidden between transactions.",
     resize: "Resize",
     resizeAccepted: "The database is being resized.",
+    durability: "Durability",
+    durabilityLead:
+      "When a client hears that its transaction is committed. Open sessions begin anew.",
+    durabilitySave: "Change durability",
+    durabilityAccepted: "The durability is being changed.",
     protection: "Deletion protection",
     protectionLead: "While it is on, nobody can delete this database, by console or by API.",
     protectionLabel: "Protect this database",

@@ -1,6 +1,7 @@
 //! Where archives lie, and the keys that lead to theirs.
 
 use crate::app::AppError;
+use crate::app::state::Durability;
 use crate::clock::Clock;
 use crate::identity::random::{self, NoRandomness};
 use crate::store::archive::{self, ArchiveRow, NewArchive, OrganizationKeyRow};
@@ -13,9 +14,10 @@ use lumadb_contract::key_chain::{
 };
 use lumadb_contract::scope::{Access, InvalidScope, scoped_credentials};
 use lumadb_contract::secret::Secret;
+use time::{Duration, OffsetDateTime};
 
 /// The first backup waits this long, so that it does not stand in the way of the first client.
-const FIRST_BACKUP_DELAY: time::Duration = time::Duration::seconds(15);
+const FIRST_BACKUP_DELAY: Duration = Duration::seconds(15);
 
 /// How to log in to the object store.
 #[derive(Debug, Clone)]
@@ -146,6 +148,15 @@ impl Archives {
     }
 }
 
+/// When a new archive's first backup is due. Where commits wait for the archive, clients wait for the
+/// first backup too.
+fn first_backup_due(now: OffsetDateTime, durability: Durability) -> OffsetDateTime {
+    match durability {
+        Durability::Local => now + FIRST_BACKUP_DELAY,
+        Durability::S3 => now,
+    }
+}
+
 /// Makes the archive of a database.
 pub(crate) async fn make(
     archives: &Archives,
@@ -153,6 +164,7 @@ pub(crate) async fn make(
     mut tx: EitherTx<'_>,
     organization: OrganizationId,
     database: DatabaseId,
+    durability: Durability,
 ) -> Result<ArchiveId, ArchiveKeyError> {
     let id = ArchiveId::from_uuid(clock.new_uuid());
     let now = clock.now();
@@ -172,7 +184,7 @@ pub(crate) async fn make(
         database,
         wrapped_key: archives.new_archive_key(organization, &organization_key, id)?,
         now,
-        backup_due_at: now + FIRST_BACKUP_DELAY,
+        backup_due_at: first_backup_due(now, durability),
     };
     archive::insert(&mut tx, &new).await?;
     Ok(id)

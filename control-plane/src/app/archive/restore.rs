@@ -6,7 +6,7 @@ use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, Database};
 use crate::app::operation::{self, Operation};
-use crate::app::state::{Desired, OperationKind, RestorePhase, Undo};
+use crate::app::state::{Desired, Durability, OperationKind, RestorePhase, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, role};
 use crate::store::archive::ArchiveRow;
@@ -271,13 +271,15 @@ async fn insert(
         region: &source.region,
         milli_vcpu: source.milli_vcpu,
         idle_timeout_seconds: source.idle_timeout_seconds,
+        // Whoever restores wants it back soon: `s3` has to wait for the first backup.
+        durability: Durability::Local,
         deletion_protection: false,
         now: platform.clock.now(),
     };
     store_database::insert(change, &new)
         .await
         .map_err(|error| database::name_taken(error, name))?;
-    database::archive_make(platform, change, id).await?;
+    database::archive_make(platform, change, id, new.durability).await?;
     role::copy(platform, change, source.id, id).await?;
     Ok(id)
 }

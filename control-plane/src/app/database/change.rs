@@ -1,14 +1,15 @@
 //! Changing, suspending, resuming and deleting a database.
 
 use super::create::{
-    check_compute_quota, check_idle_timeout, check_size, name_taken, quote_of, unpaid,
+    check_compute_quota, check_durability, check_idle_timeout, check_size, name_taken, quote_of,
+    unpaid,
 };
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
 use crate::app::authorize::authorize;
 use crate::app::billing::quote::Proposal;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::operation::{self, Operation};
-use crate::app::state::{Desired, Observed, OperationKind, Undo};
+use crate::app::state::{Desired, Durability, Observed, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType};
 use crate::store::billing::hold;
@@ -31,6 +32,8 @@ pub struct DatabaseUpdate {
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<u32>, minimum = 5, maximum = 2_592_000)]
     pub idle_timeout_seconds: Option<Option<u32>>,
+    /// When a client hears that its transaction is committed. Not together with `milli_vcpu`.
+    pub durability: Option<Durability>,
 }
 
 /// Tells a null from a field that is left out.
@@ -80,6 +83,10 @@ pub async fn database_update(
         check_size(&mut change, &mut fields, milli_vcpu).await?;
         to.milli_vcpu = milli_vcpu;
     }
+    if let Some(durability) = input.durability {
+        to.durability = durability;
+    }
+    let undo = undo(&row, &to, &mut fields);
     fields.finish()?;
     if dry_run {
         let proposal = Proposal::Resize {
@@ -100,33 +107,28 @@ pub async fn database_update(
             quote: None,
         });
     }
-    let resized = to.milli_vcpu != row.milli_vcpu;
-    if resized {
-        check_compute_quota(&limits, to.milli_vcpu)?;
-        to.generation += 1;
+    match &undo {
+        Some((OperationKind::DatabaseResize, _)) => check_compute_quota(&limits, to.milli_vcpu)?,
+        Some(_) => check_durability(platform, &limits, to.durability)?,
+        None => {}
     }
+    to.generation += i64::from(undo.is_some());
     database::change(&mut change, id, &to, platform.clock.now())
         .await
         .map_err(|error| name_taken(error, to.name))?;
-    let operation = if resized {
-        Some(
-            operation::begin(
-                platform,
-                &mut change,
-                caller,
-                id,
-                OperationKind::DatabaseResize,
-                to.generation,
-                Some(Undo::MilliVcpu(row.milli_vcpu)),
-            )
-            .await?,
-        )
-    } else {
-        None
+    let generation = to.generation;
+    let operation = match undo {
+        Some((kind, undo)) => {
+            let undo = Some(undo);
+            let begun = operation::begin(platform, &mut change, caller, id, kind, generation, undo);
+            Some(begun.await?)
+        }
+        None => None,
     };
     let details = json!({
         "name": to.name, "deletion_protection": to.deletion_protection,
         "milli_vcpu": to.milli_vcpu, "idle_timeout_seconds": to.idle_timeout_seconds,
+        "durability": to.durability,
     });
     change.audit("database.update", id, details).await?;
     let database = find(&mut change, id, false).await?.into();
@@ -137,6 +139,24 @@ pub async fn database_update(
             quote: None,
         })
         .await
+}
+
+/// The operation that a change takes, and what cancelling it does. One operation does one thing.
+fn undo(
+    row: &DatabaseRow,
+    to: &DatabaseChange<'_>,
+    fields: &mut FieldErrors,
+) -> Option<(OperationKind, Undo)> {
+    let resized = to.milli_vcpu != row.milli_vcpu;
+    if to.durability == row.durability {
+        let undo = Undo::MilliVcpu(row.milli_vcpu);
+        return resized.then_some((OperationKind::DatabaseResize, undo));
+    }
+    if resized {
+        fields.add("durability", "cannot be changed together with milli_vcpu");
+    }
+    let undo = Undo::Durability(row.durability);
+    Some((OperationKind::DatabaseUpdate, undo))
 }
 
 pub async fn database_run_change(
@@ -267,6 +287,7 @@ pub(in crate::app) fn unchanged(row: &DatabaseRow) -> DatabaseChange<'_> {
         deletion_protection: row.deletion_protection,
         milli_vcpu: row.milli_vcpu,
         idle_timeout_seconds: row.idle_timeout_seconds,
+        durability: row.durability,
         desired: row.desired,
         generation: row.generation,
         run_generation: row.run_generation,

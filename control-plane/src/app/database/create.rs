@@ -8,7 +8,7 @@ use crate::app::billing::quote::{self, Asked, ChangeQuote, Proposal};
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::operation::{self, Operation};
 use crate::app::role::{self, Role};
-use crate::app::state::{Desired, OperationKind, Undo};
+use crate::app::state::{Desired, Durability, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType, billing};
 use crate::store::database::{self, NewDatabase, PlanLimits};
@@ -49,6 +49,8 @@ pub struct DatabaseCreate {
     /// Seconds without a client after which it falls asleep; the plan's default if left out.
     #[schema(minimum = 5, maximum = 2_592_000)]
     pub idle_timeout_seconds: Option<u32>,
+    /// When a client hears that its transaction is committed; `local` if left out.
+    pub durability: Option<Durability>,
 }
 
 /// A new database, with what is needed to connect.
@@ -69,6 +71,7 @@ struct Checked {
     region: String,
     milli_vcpu: i32,
     idle_timeout_seconds: Option<i32>,
+    durability: Durability,
 }
 
 pub async fn database_create(
@@ -97,6 +100,7 @@ pub async fn database_create(
             .map(Asked::Quoted);
     }
     check_room(&limits, checked.milli_vcpu)?;
+    check_durability(platform, &limits, checked.durability)?;
     let id = DatabaseId::from_uuid(platform.clock.new_uuid());
     let now = platform.clock.now();
     database::insert(
@@ -108,13 +112,14 @@ pub async fn database_create(
             region: &checked.region,
             milli_vcpu: checked.milli_vcpu,
             idle_timeout_seconds: checked.idle_timeout_seconds,
+            durability: checked.durability,
             deletion_protection: input.deletion_protection,
             now,
         },
     )
     .await
     .map_err(|error| name_taken(error, &checked.name))?;
-    archive_make(platform, &mut change, id).await?;
+    archive_make(platform, &mut change, id, checked.durability).await?;
     let (role, password) = role::make(platform, &mut change, id, &checked.owner_role, true).await?;
     let logical = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
     logical_database::insert(
@@ -176,11 +181,13 @@ pub(in crate::app) async fn archive_make(
     platform: &Platform,
     change: &mut Change,
     id: DatabaseId,
+    durability: Durability,
 ) -> Result<(), AppError> {
     if let Some(archives) = &platform.archives {
         let organization = change.organization();
         let tx = EitherTx::Tenant(change);
-        archive::make(archives, &platform.clock, tx, organization, id).await?;
+        let clock = &platform.clock;
+        archive::make(archives, clock, tx, organization, id, durability).await?;
     }
     Ok(())
 }
@@ -241,6 +248,7 @@ async fn check(
         region,
         milli_vcpu,
         idle_timeout_seconds,
+        durability: input.durability.unwrap_or(Durability::Local),
     })
 }
 
@@ -305,6 +313,28 @@ pub(super) fn check_compute_quota(limits: &PlanLimits, milli_vcpu: i32) -> Resul
         "The largest database of the plan {} has {} thousandths of a vCPU.",
         limits.plan, limits.compute_milli_vcpu_max
     )))
+}
+
+/// Commits wait for an archive where there is one and the plan has it.
+pub(super) fn check_durability(
+    platform: &Platform,
+    limits: &PlanLimits,
+    asked: Durability,
+) -> Result<(), AppError> {
+    if asked == Durability::Local {
+        return Ok(());
+    }
+    if platform.archives.is_none() {
+        let text = "`s3` needs an object store, and this installation has none";
+        return Err(AppError::field("durability", text));
+    }
+    if !limits.durability_s3 {
+        return Err(quota(format!(
+            "The durability `s3` is not part of the plan {}: it comes with Pro: Scale and Enterprise.",
+            limits.plan
+        )));
+    }
+    Ok(())
 }
 
 /// Where the plan has its databases sleep, one may sleep sooner, but not later.

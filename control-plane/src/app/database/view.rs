@@ -3,7 +3,7 @@
 use crate::app::archive::restore::Restore;
 use crate::app::billing::ChangeQuote;
 use crate::app::operation::Operation;
-use crate::app::state::DatabaseState;
+use crate::app::state::{DatabaseState, Durability};
 use crate::store::database::DatabaseRow;
 use lumadb_contract::id::{DatabaseId, OrganizationId, ProjectId};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub struct Database {
     /// Seconds without a client after which it falls asleep; null: never.
     #[schema(required = true)]
     pub idle_timeout_seconds: Option<u32>,
+    /// When a client hears that its transaction is committed.
+    pub durability: Durability,
     /// Host that clients connect to.
     pub host: String,
     /// Port that clients connect to.
@@ -85,6 +87,7 @@ impl From<DatabaseRow> for Database {
             connections_max: unsigned(row.connections_max),
             deletion_protection: row.deletion_protection,
             idle_timeout_seconds: row.idle_timeout_seconds.map(unsigned),
+            durability: row.durability,
             host: if row.wildcard_dns {
                 format!("{}.{}", row.id.host_label(), row.host)
             } else {

@@ -6,7 +6,7 @@ import { useForm } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
-import type { Region } from "#/api/types";
+import type { Database, Region } from "#/api/types";
 import { spreadProblem } from "#/lib/problem-fields";
 import { useSubmissionKey } from "#/lib/submission-key";
 import { Failure } from "#/ui/Failure";
@@ -14,6 +14,7 @@ import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import { useScope } from "../shell/useScope";
+import { DurabilityChoice } from "./DurabilityChoice";
 import { SizeChoice } from "./SizeChoice";
 import { usePlan } from "./usePlan";
 
@@ -31,7 +32,12 @@ export function DatabaseCreate() {
   );
 }
 
-type Values = { name: string; region: string; milli_vcpu: number | undefined };
+type Values = {
+  name: string;
+  region: string;
+  milli_vcpu: number | undefined;
+  durability: Database["durability"];
+};
 
 function Form({ regions }: { regions: readonly Region[] }) {
   const { t } = useTranslation();
@@ -41,7 +47,12 @@ function Form({ regions }: { regions: readonly Region[] }) {
   const plan = usePlan();
   const [failure, setFailure] = useState<Error>();
   const form = useForm<Values>({
-    defaultValues: { name: "", region: regions[0]?.name ?? "", milli_vcpu: undefined },
+    defaultValues: {
+      name: "",
+      region: regions[0]?.name ?? "",
+      milli_vcpu: undefined,
+      durability: "local",
+    },
   });
   const { errors } = form.formState;
   const milliVcpu = form.watch("milli_vcpu") ?? plan.data?.plan?.compute_milli_vcpu_default;
@@ -60,14 +71,17 @@ function Form({ regions }: { regions: readonly Region[] }) {
       });
     },
     onError: (thrown) =>
-      setFailure(spreadProblem(thrown, ["name", "region", "milli_vcpu"], form.setError)),
+      setFailure(
+        spreadProblem(thrown, ["name", "region", "milli_vcpu", "durability"], form.setError),
+      ),
   });
-  const submit = form.handleSubmit(({ name, region }) => {
+  const submit = form.handleSubmit(({ name, region, durability }) => {
     setFailure(undefined);
     const body = {
       name: name.trim(),
       ...(region === "" ? {} : { region }),
       ...(milliVcpu === undefined ? {} : { milli_vcpu: milliVcpu }),
+      ...(durability === "local" ? {} : { durability }),
     };
     create.mutate({
       params: { path: { project_id: projectId } },
@@ -105,6 +119,15 @@ function Form({ regions }: { regions: readonly Region[] }) {
             milliVcpuMax={milliVcpuMax}
             value={milliVcpu}
             onChange={(value) => form.setValue("milli_vcpu", value)}
+          />
+        )}
+      </Loaded>
+      <Loaded query={plan} skeleton={<Bone height={92} />}>
+        {(data) => (
+          <DurabilityChoice
+            plan={data.plan}
+            value={form.watch("durability")}
+            onChange={(value) => form.setValue("durability", value)}
           />
         )}
       </Loaded>

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import { useTitle } from "#/ui/Page";
 import { Deletion } from "./Deletion";
+import { DurabilitySetting } from "./DurabilitySetting";
 import { NameSetting } from "./NameSetting";
 import { ProtectionSetting } from "./ProtectionSetting";
 import { SizeSetting } from "./SizeSetting";
@@ -15,6 +16,7 @@ export function Settings({ databaseId }: { databaseId: string }) {
     <div className="stack" style={{ maxWidth: 760 }}>
       <NameSetting database={database} />
       <SizeSetting database={database} />
+      <DurabilitySetting database={database} />
       <ProtectionSetting database={database} />
       <Deletion database={database} />
     </div>

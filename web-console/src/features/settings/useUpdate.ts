@@ -8,6 +8,7 @@ type Change = {
   name?: string;
   deletion_protection?: boolean;
   milli_vcpu?: number;
+  durability?: Database["durability"];
 };
 
 /**
