@@ -56,6 +56,16 @@ impl KeyFiles {
         self.folder.join("object-store.secret")
     }
 
+    /// What the API shows to the server that stands in for Stripe: a key as Stripe writes it.
+    pub(crate) fn stripe_fake(&self) -> PathBuf {
+        self.folder.join("stripe-fake.key")
+    }
+
+    /// Signs the webhooks of that server.
+    pub(crate) fn stripe_fake_webhook(&self) -> PathBuf {
+        self.folder.join("stripe-fake-webhook.secret")
+    }
+
     /// Makes what is missing. A master key is never made again: without the one that sealed them
     /// passwords are lost, and archives cannot be read.
     pub(crate) fn ensure(&self) -> Result<(), KeyError> {
@@ -72,13 +82,18 @@ impl KeyFiles {
             write(&public, &key.public_key_pem())?;
             write(&private, &key.serialize_pem())?;
         }
-        for path in [self.master(), self.object_store()] {
+        for (path, start) in [
+            (self.master(), ""),
+            (self.object_store(), ""),
+            (self.stripe_fake(), "sk_test_"),
+            (self.stripe_fake_webhook(), "whsec_"),
+        ] {
             if path.exists() {
                 continue;
             }
             let key = random::bytes::<32>().map_err(|error| KeyError::Make(error.to_string()))?;
             let text = base64::engine::general_purpose::STANDARD.encode(key);
-            write(&path, &format!("{text}\n"))?;
+            write(&path, &format!("{start}{text}\n"))?;
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ enum Command {
     Edge(Where),
     /// Keep the databases' archives: an S3 server on a folder
     S3(Where),
+    /// Stand in for Stripe: test cards alone, and no money moves
+    StripeFake(Where),
     /// Bring the schema of the control plane's database up to date
     Migrate(Where),
     /// List the processes of a data folder
@@ -114,6 +116,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Worker(place) => serve("worker", &place),
         Command::Edge(place) => serve("edge", &place),
         Command::S3(place) => serve("s3", &place),
+        Command::StripeFake(place) => serve("stripe-fake", &place),
     }
 }
 
@@ -127,6 +130,7 @@ fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
             "api" => service::api::run(&data, &config).await,
             "worker" => service::worker::run(&data, &config).await,
             "s3" => service::s3::run(&data, &config).await,
+            "stripe-fake" => service::stripe_fake::run(&data, &config).await,
             _ => service::edge::run(&data, &config).await,
         };
         if let Err(error) = &served {

@@ -13,8 +13,14 @@ use std::path::{Path, PathBuf};
 /// Starts every variable of ours.
 const PREFIX: &str = "LUMADB_";
 
+/// The account's secret key at Stripe, for those who keep it in no file.
+pub(crate) const SECRET_KEY_VARIABLE: &str = "LUMADB_STRIPE_SECRET_KEY";
+
+/// The secret that Stripe signs webhooks with, for those who keep it in no file.
+pub(crate) const WEBHOOK_SECRET_VARIABLE: &str = "LUMADB_STRIPE_WEBHOOK_SECRET";
+
 /// Variables with our prefix that are not configuration.
-const OTHER_VARIABLES: [&str; 6] = [
+const OTHER_VARIABLES: [&str; 8] = [
     "LUMADB_DATA_DIR",
     "LUMADB_CONFIG",
     // How much nodes log; they know no configuration.
@@ -25,6 +31,9 @@ const OTHER_VARIABLES: [&str; 6] = [
     "LUMADB_LOG_BYTES_MAX",
     // Where the Makefile keeps what it downloads.
     "LUMADB_CACHE",
+    // Secrets, which stand in no configuration.
+    SECRET_KEY_VARIABLE,
+    WEBHOOK_SECRET_VARIABLE,
 ];
 
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +99,10 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("mail", "from", Kind::Text),
     ("mail", "smtp_url_file", Kind::Text),
     ("billing", "clock_moves", Kind::Flag),
+    ("stripe", "secret_key_file", Kind::Text),
+    ("stripe", "webhook_secret_file", Kind::Text),
+    ("stripe", "test_server", Kind::Flag),
+    ("stripe", "listen", Kind::Text),
     ("limits", "requests_per_minute", Kind::Number),
     ("limits", "log_in_failures_per_account", Kind::Number),
     ("limits", "log_in_failures_per_address", Kind::Number),
@@ -254,7 +267,7 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::settings::{Edge, Engine, Http, Mail, Node, ObjectStore, Telemetry};
+    use super::settings::{Edge, Engine, Http, Mail, Node, ObjectStore, Stripe, Telemetry};
     use super::*;
     use std::net::SocketAddr;
 
@@ -294,6 +307,11 @@ mod tests {
             mail: Mail {
                 smtp_url_file: Some("x".into()),
                 ..Mail::default()
+            },
+            stripe: Stripe {
+                secret_key_file: Some("x".into()),
+                webhook_secret_file: Some("x".into()),
+                ..Stripe::default()
             },
             telemetry: Telemetry {
                 otlp_endpoint: Some("x".into()),

@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) object_store: ObjectStore,
     pub(crate) mail: Mail,
     pub(crate) billing: Billing,
+    pub(crate) stripe: Stripe,
     pub(crate) limits: LimitsConfig,
     pub(crate) log: Log,
     pub(crate) telemetry: Telemetry,
@@ -239,6 +240,42 @@ impl Default for Mail {
             from: "LumaDB Cloud <noreply@localhost>".into(),
             smtp_url_file: None,
         }
+    }
+}
+
+/// Who collects what is owed: Stripe, where its keys are given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Stripe {
+    /// File that holds the account's secret key, `sk_…`. The variable `LUMADB_STRIPE_SECRET_KEY`
+    /// may hold it instead.
+    pub(crate) secret_key_file: Option<PathBuf>,
+    /// File that holds the secret of the webhook's endpoint, `whsec_…`. The variable
+    /// `LUMADB_STRIPE_WEBHOOK_SECRET` may hold it instead.
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+    /// Without a key, whether a server of our own stands in, which knows test cards alone. Without
+    /// that too, nobody's card is charged: invoices are paid by transfer.
+    pub(crate) test_server: bool,
+    /// Where it listens, for this machine's browser.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Stripe {
+    fn default() -> Self {
+        Self {
+            secret_key_file: None,
+            webhook_secret_file: None,
+            test_server: false,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+}
+
+impl Stripe {
+    /// Whether the server of our own stands in.
+    pub(crate) fn is_stand_in(&self) -> bool {
+        let given = std::env::var_os(super::SECRET_KEY_VARIABLE).is_some();
+        self.test_server && self.secret_key_file.is_none() && !given
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod edge;
 mod object_store;
 pub(crate) mod s3;
+pub(crate) mod stripe_fake;
 pub(crate) mod worker;
 
 use crate::config::Config;
@@ -57,6 +58,8 @@ pub(crate) enum ServiceError {
     Credentials { path: PathBuf, message: String },
     #[error("the master key: {0}")]
     MasterKey(#[from] lumadb_contract::key_chain::KeyError),
+    #[error(transparent)]
+    StripeFake(#[from] lumadb_stripe_fake::ServeError),
     #[error("{}", with_cause(.0))]
     ObjectStore(#[from] lumadb_s3_server::ServeError),
 }

@@ -16,6 +16,8 @@ pub(crate) struct Addresses {
     pub(crate) edge: SocketAddr,
     /// Of our own S3 server; what is configured, where another one is used.
     pub(crate) object_store: SocketAddr,
+    /// Of the server that stands in for Stripe; what is configured, where none does.
+    pub(crate) stripe: SocketAddr,
 }
 
 /// What was taken where the configuration said port 0.
@@ -25,6 +27,8 @@ struct Taken {
     edge: Option<u16>,
     #[serde(default)]
     object_store: Option<u16>,
+    #[serde(default)]
+    stripe: Option<u16>,
 }
 
 /// Takes the configured addresses, or free ones where the port is 0. A service that runs already
@@ -66,10 +70,22 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
     } else {
         config.object_store.listen
     };
+    let stripe = if config.stripe.is_stand_in() {
+        pick(
+            "stripe-fake",
+            config.stripe.listen,
+            taken.stripe,
+            "stripe.listen",
+            "LUMADB_STRIPE_LISTEN",
+        )?
+    } else {
+        config.stripe.listen
+    };
     let taken = Taken {
         http: Some(http.port()),
         edge: Some(edge.port()),
         object_store: Some(object_store.port()).filter(|port| *port != 0),
+        stripe: Some(stripe.port()).filter(|port| *port != 0),
     };
     let text = serde_json::to_vec(&taken).map_err(|error| failed(error.into()))?;
     std::fs::write(&path, text).map_err(failed)?;
@@ -77,6 +93,7 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
         http,
         edge,
         object_store,
+        stripe,
     })
 }
 

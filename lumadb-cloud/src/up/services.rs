@@ -1,4 +1,4 @@
-//! The services: API, worker, edge and S3 server, each a child process of the same program.
+//! The services: API, worker, edge, S3 server and the stand-in for Stripe, each a child process of the same program.
 
 use super::error::UpError;
 use super::ports::Addresses;
@@ -33,14 +33,15 @@ const ATTEMPTS_MAX: u32 = 4;
 
 /// In the order in which they are stopped: no new clients, no new wishes, then what runs, and then
 /// what that archives into.
-pub(crate) const NAMES: [&str; 4] = ["edge", "api", "worker", "s3"];
+pub(crate) const NAMES: [&str; 5] = ["edge", "api", "worker", "s3", "stripe-fake"];
 
 /// How long each may take to end; the worker ends every node.
-const GRACES: [Duration; 4] = [
+const GRACES: [Duration; 5] = [
     Duration::from_secs(30),
     Duration::from_secs(30),
     Duration::from_mins(3),
     Duration::from_secs(30),
+    Duration::from_secs(10),
 ];
 
 /// What a service needs to be told besides the configuration file.
@@ -78,6 +79,10 @@ impl ServiceSetup<'_> {
             (
                 "LUMADB_OBJECT_STORE_LISTEN",
                 self.addresses.object_store.to_string().into(),
+            ),
+            (
+                "LUMADB_STRIPE_LISTEN",
+                self.addresses.stripe.to_string().into(),
             ),
             (
                 "LUMADB_NODE_PROGRAM",
@@ -138,7 +143,7 @@ impl ServiceSetup<'_> {
             }
         }
         // The edge last: it is ready when the API answers it.
-        for name in ["s3", "worker", "api", "edge"] {
+        for name in ["s3", "stripe-fake", "worker", "api", "edge"] {
             if let Err(error) = self.wait_ready(&services, name).await {
                 return Err((error, services));
             }
@@ -151,9 +156,14 @@ impl ServiceSetup<'_> {
         Ok(services)
     }
 
-    /// Our own S3 server runs only where no other one was named.
+    /// Our own S3 server runs only where no other one was named, and a server stands in for Stripe
+    /// only where Stripe's keys are not given.
     fn is_wanted(&self, name: &str) -> bool {
-        name != "s3" || self.config.object_store.is_built_in()
+        match name {
+            "s3" => self.config.object_store.is_built_in(),
+            "stripe-fake" => self.config.stripe.is_stand_in(),
+            _ => true,
+        }
     }
 
     async fn wait_ready(&self, services: &Services, name: &'static str) -> Result<(), UpError> {
@@ -206,6 +216,9 @@ impl ServiceSetup<'_> {
                     .await
                     .is_ok(),
                 "s3" => TcpStream::connect(reachable(self.addresses.object_store))
+                    .await
+                    .is_ok(),
+                "stripe-fake" => TcpStream::connect(reachable(self.addresses.stripe))
                     .await
                     .is_ok(),
                 _ => is_ready(reachable(self.addresses.http)).await,

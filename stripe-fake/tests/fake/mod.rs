@@ -1,0 +1,6 @@
+mod cards;
+mod faults;
+mod invoices;
+mod keys;
+mod webhooks;
+mod world;
