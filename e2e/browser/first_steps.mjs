@@ -151,6 +151,9 @@ async function other_pages(copied) {
     ["settings", `/databases/${database}/settings`],
     ["databases", "/databases"],
     ["activity", "/activity"],
+    ["usage", "/usage"],
+    ["billing", "/billing"],
+    ["plans", "/billing/plan"],
     ["account", "/account"],
     ["tokens", "/account/tokens"],
   ]) {

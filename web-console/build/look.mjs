@@ -79,6 +79,26 @@ const PAGES = [
     async (page) => page.getByRole("button", { name: "Delete database" }).click(),
   ],
   ["activity", "/activity"],
+  ["usage", "/usage"],
+  ["billing", "/billing"],
+  ["plans", "/billing/plan"],
+  ["draft-invoice", "/billing/draft"],
+  [
+    "plan-change",
+    "/billing/plan",
+    async (page) => {
+      await page.getByRole("button", { name: "Choose Pro: Starter" }).click();
+      await page.getByRole("dialog").getByText("Difference").waitFor();
+    },
+  ],
+  [
+    "invoice",
+    "/billing/invoices/inv_01jdk3x5v9e8rb6w4q2n7m0c5a",
+    async (page) => {
+      await page.getByRole("button", { name: "Storage" }).click();
+      await page.getByRole("button", { name: "shop" }).click();
+    },
+  ],
   ["account", "/account"],
   ["tokens", "/account/tokens"],
   [

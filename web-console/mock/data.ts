@@ -3,14 +3,20 @@ import type {
   ApiToken,
   AuditEvent,
   Backup,
+  BillingAccount,
+  ChangeQuote,
   ComputeSize,
   Connection,
   Database,
+  Invoice,
+  InvoiceDraft,
+  InvoiceSummary,
   LogicalDatabase,
   Me,
   Metrics,
   Operation,
   Plan,
+  Price,
   Region,
   RestorePoint,
   RestoreWindow,
@@ -253,6 +259,8 @@ export const regions: Region[] = [
   { name: "local", display_name: "This machine", host: "localhost", port: 6432 },
 ];
 
+const GB = 1_000_000_000;
+
 export const plans: Plan[] = [
   {
     id: "free",
@@ -267,14 +275,206 @@ export const plans: Plan[] = [
     usage: "limit",
     included: [],
     limits: [
-      { meter: "storage", amount: 1_000_000_000, per: "moment" },
+      { meter: "storage", amount: GB, per: "moment" },
       { meter: "requests", amount: 100_000, per: "day" },
+      { meter: "transfer_out", amount: GB, per: "month" },
+      { meter: "vector_operations", amount: 1_000_000, per: "month" },
     ],
     restore_window_days_max: 1,
     features: [],
     support: "community",
   },
+  {
+    id: "pro-starter",
+    display_name: "Pro: Starter",
+    compute_milli_vcpu_max: 2_000,
+    compute_milli_vcpu_default: 250,
+    databases_max: 100,
+    idle_timeout_seconds: null,
+    members_max: null,
+    fee_cents: 2_900,
+    usage: "included",
+    included: [
+      { meter: "storage", amount: 100 * GB, per: "moment" },
+      { meter: "compute", amount: 1_000, per: "moment" },
+      { meter: "requests", amount: 10_000_000, per: "day" },
+      { meter: "transfer_out", amount: 100 * GB, per: "month" },
+      { meter: "vector_operations", amount: 10_000_000, per: "month" },
+    ],
+    limits: [],
+    restore_window_days_max: 7,
+    features: [],
+    support: "email",
+  },
+  {
+    id: "enterprise",
+    display_name: "Enterprise",
+    compute_milli_vcpu_max: 32_000,
+    compute_milli_vcpu_default: 250,
+    databases_max: null,
+    idle_timeout_seconds: null,
+    members_max: null,
+    fee_cents: null,
+    usage: "included",
+    included: [],
+    limits: [],
+    restore_window_days_max: 365,
+    features: ["oidc", "saml"],
+    support: "dedicated",
+  },
 ];
+
+export const prices: Price[] = [
+  { meter: "storage", sold_in: "GB-month", price: "0.10" },
+  { meter: "compute", sold_in: "vCPU-hour", price: "0.05" },
+  { meter: "requests", sold_in: "million", price: "0.10" },
+  { meter: "transfer_out", sold_in: "GB", price: "0.05" },
+  { meter: "vector_operations", sold_in: "million", price: "0.20" },
+];
+
+export function billing(given: Partial<BillingAccount> = {}): BillingAccount {
+  return {
+    organization_id: ORGANIZATION,
+    plan_id: "free",
+    collection: "manual",
+    standing: "good",
+    standing_since: ago(60 * 24 * 9),
+    name: null,
+    email: null,
+    address: { line1: "", line2: "", city: "", postal_code: "", state: "", country: "" },
+    tax_id: null,
+    tax: { kind: "none" },
+    spend_cap_cents: 5_000,
+    budgets_cents: [2_500, 4_000],
+    revision: 4,
+    ...given,
+  };
+}
+
+export const INVOICE = "inv_01jdk3x5v9e8rb6w4q2n7m0c5a";
+
+export function invoiceSummary(given: Partial<InvoiceSummary> = {}): InvoiceSummary {
+  return {
+    id: INVOICE,
+    organization_id: ORGANIZATION,
+    number: "INV-2026-000007",
+    kind: "period",
+    period: "2026-11",
+    state: "final",
+    collection: "manual",
+    currency: "USD",
+    lines_cents: 3_365,
+    credits_cents: 500,
+    net_cents: 2_865,
+    tax_cents: 544,
+    total_cents: 3_409,
+    outstanding_cents: 3_409,
+    issued_at: "2026-12-01T00:10:00Z",
+    due_at: "2026-12-15T00:10:00Z",
+    state_since: "2026-12-01T00:10:00Z",
+    ...given,
+  };
+}
+
+const MONTH_US = 30n * 86_400n * 1_000_000n;
+
+export function invoice(given: Partial<Invoice> = {}): Invoice {
+  const gbMonth = BigInt(GB) * MONTH_US;
+  return {
+    ...invoiceSummary(),
+    customer_name: "Analytical Engines",
+    customer_address: {
+      line1: "5 Dorset Street",
+      line2: "",
+      city: "London",
+      postal_code: "W1U 6QL",
+      state: "",
+      country: "GB",
+    },
+    customer_tax_id: null,
+    tax: { kind: "rate", name: "VAT", rate_ppm: 190_000 },
+    lines: [
+      {
+        position: 0,
+        kind: "usage",
+        plan_id: "pro-starter",
+        book: "2026-11",
+        from: "2026-11-01T00:00:00Z",
+        to: "2026-12-01T00:00:00Z",
+        corrects: null,
+        amount_cents: 465,
+        usage: {
+          meter: "storage",
+          counted_in: "byte-microseconds",
+          sold_in: "GB-month",
+          counted_per_sold: String(gbMonth),
+          used: String((gbMonth * 1_465n) / 10n),
+          included: String(gbMonth * 100n),
+          billed: String((gbMonth * 465n) / 10n),
+          unit_price: "0.10",
+          shares: [
+            {
+              database_id: DATABASE,
+              used: String((gbMonth * 1_465n) / 10n),
+              billed: String((gbMonth * 465n) / 10n),
+              amount_cents: 465,
+            },
+          ],
+        },
+      },
+      {
+        position: 1,
+        kind: "fee",
+        plan_id: "pro-starter",
+        book: "2026-11",
+        from: "2026-12-01T00:00:00Z",
+        to: "2027-01-01T00:00:00Z",
+        corrects: null,
+        amount_cents: 2_900,
+        usage: null,
+      },
+    ],
+    credits: [{ credit_id: "crd_01jdk3x5v9e8rb6w4q2n7m0c5b", amount_cents: 500 }],
+    ...given,
+  };
+}
+
+export function invoiceDraft(given: Partial<InvoiceDraft> = {}): InvoiceDraft {
+  const { lines, credits, tax } = invoice();
+  return {
+    organization_id: ORGANIZATION,
+    period: "2026-11",
+    state: "draft",
+    as_of: ago(0),
+    currency: "USD",
+    lines_cents: 3_365,
+    credits_cents: 500,
+    net_cents: 2_865,
+    tax_cents: 544,
+    total_cents: 3_409,
+    tax,
+    lines,
+    credits,
+    spend_cap: { cap_cents: 5_000, committed_cents: 4_250, left_cents: 750 },
+    databases: [{ id: DATABASE, project_id: PROJECT, name: "shop", is_deleted: false }],
+    ...given,
+  };
+}
+
+export function changeQuote(given: Partial<ChangeQuote> = {}): ChangeQuote {
+  return {
+    plan_id: "pro-starter",
+    monthly_before_cents: 0,
+    monthly_after_cents: 2_900,
+    monthly_difference_cents: 2_900,
+    quotas: [
+      { quota: "databases", held: 2, allowed: 100, is_exceeded: false },
+      { quota: "database_milli_vcpu", held: 250, allowed: 2_000, is_exceeded: false },
+    ],
+    is_possible: true,
+    ...given,
+  };
+}
 
 export const computeSizes: ComputeSize[] = [
   { milli_vcpu: 250, memory_mib: 1024, connections_max: 100 },

@@ -1,9 +1,14 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import type {
   Backup,
+  BillingAccount,
+  ChangeQuote,
   Database,
   DatabaseRestore,
+  Invoice,
+  InvoiceSummary,
   Operation,
+  PlanChange,
   QueryAnswer,
   RestorePoint,
   RestoreWindow,
@@ -20,6 +25,11 @@ export type Cloud = {
   restorePoints: RestorePoint[];
   restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
+  billing: BillingAccount;
+  invoices: InvoiceSummary[];
+  invoice: Invoice;
+  quote: ChangeQuote;
+  planChanges: PlanChange[];
 };
 
 export function cloud(given: Partial<Cloud> = {}): Cloud {
@@ -48,6 +58,21 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
     restorePoints: [data.restorePoint()],
     restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
+    billing: data.billing(),
+    invoices: [
+      data.invoiceSummary(),
+      data.invoiceSummary({
+        id: "inv_01jdk3x5v9e8rb6w4q2n7m0c5c",
+        number: "INV-2026-000003",
+        kind: "change",
+        state: "paid",
+        total_cents: 1_417,
+        outstanding_cents: 0,
+      }),
+    ],
+    invoice: data.invoice(),
+    quote: data.changeQuote(),
+    planChanges: [],
     ...given,
   };
 }
@@ -73,6 +98,7 @@ export function handlers(state: Cloud): RequestHandler[] {
     ...accountHandlers(state),
     ...databaseHandlers(state),
     ...backupHandlers(state),
+    ...billingHandlers(state),
     ...insideHandlers(state),
   ];
 }
@@ -123,7 +149,7 @@ function accountHandlers(state: Cloud): RequestHandler[] {
     http.get("*/v1/plans", () =>
       HttpResponse.json({
         book: "2026-11",
-        prices: [],
+        prices: data.prices,
         items: data.plans,
         compute_sizes: data.computeSizes,
       }),
@@ -250,6 +276,61 @@ function backupHandlers(state: Cloud): RequestHandler[] {
       }
       return HttpResponse.json(restored(state, body), { status: 201 });
     }),
+  ];
+}
+
+function billingHandlers(state: Cloud): RequestHandler[] {
+  return [
+    http.get("*/v1/organizations/:id/billing", () => HttpResponse.json(state.billing)),
+    http.patch("*/v1/organizations/:id/billing", async ({ request }) => {
+      const body = (await request.json()) as Partial<BillingAccount>;
+      if (request.headers.get("if-match") !== `"${state.billing.revision}"`) {
+        return problem(412, "precondition_failed", "It was changed meanwhile.");
+      }
+      state.billing = { ...state.billing, ...body, revision: state.billing.revision + 1 };
+      return HttpResponse.json(state.billing);
+    }),
+    http.get("*/v1/organizations/:id/invoices/draft", () => HttpResponse.json(data.invoiceDraft())),
+    http.get("*/v1/organizations/:id/forecast", () =>
+      HttpResponse.json({
+        period: "2026-11",
+        as_of: data.ago(0),
+        fees_cents: 2_900,
+        usage_cents: 612,
+        cost_cents: 3_512,
+        lines: [],
+      }),
+    ),
+    http.get("*/v1/organizations/:id/plan-changes", () => page(state.planChanges)),
+    http.post("*/v1/organizations/:id/plan-changes", async ({ request }) => {
+      if (new URL(request.url).searchParams.get("dry_run") === "true") {
+        return HttpResponse.json(state.quote);
+      }
+      const { plan_id } = (await request.json()) as { plan_id: string };
+      const isDown = state.quote.monthly_difference_cents < 0;
+      const change: PlanChange = {
+        id: "plc_01jdk3x5v9e8rb6w4q2n7m0c5d",
+        from_plan_id: "free",
+        plan_id,
+        state: isDown ? "scheduled" : "done",
+        effective_at: isDown ? "2026-12-01T00:00:00Z" : data.ago(0),
+        created_at: data.ago(0),
+      };
+      state.planChanges.unshift(change);
+      return HttpResponse.json({ plan_change: change, invoice: null }, { status: 201 });
+    }),
+    http.delete("*/v1/organizations/:id/plan-changes/:change", ({ params }) => {
+      const found = state.planChanges.find(({ id }) => id === params.change);
+      if (found === undefined) return problem(404, "not_found", "There is no such change.");
+      found.state = "cancelled";
+      return HttpResponse.json(found);
+    }),
+    http.get("*/v1/organizations/:id/invoices", () => page(state.invoices)),
+    http.get("*/v1/invoices/:id", ({ params }) =>
+      params.id === state.invoice.id
+        ? HttpResponse.json(state.invoice)
+        : problem(404, "not_found", "There is no such invoice."),
+    ),
   ];
 }
 

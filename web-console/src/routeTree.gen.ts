@@ -13,6 +13,7 @@ import { Route as IndexRouteImport } from "./routes/index";
 import { Route as AppRouteRouteImport } from "./routes/_app/route";
 import { Route as AuthRouteRouteImport } from "./routes/_auth/route";
 import { Route as AppActivityRouteImport } from "./routes/_app/activity";
+import { Route as AppUsageRouteImport } from "./routes/_app/usage";
 import { Route as AuthCheckMailRouteImport } from "./routes/_auth/check-mail";
 import { Route as AuthForgotPasswordRouteImport } from "./routes/_auth/forgot-password";
 import { Route as AuthLogInRouteImport } from "./routes/_auth/log-in";
@@ -21,9 +22,13 @@ import { Route as AuthSignUpRouteImport } from "./routes/_auth/sign-up";
 import { Route as AuthVerifyRouteImport } from "./routes/_auth/verify";
 import { Route as AppAccountIndexRouteImport } from "./routes/_app/account/index";
 import { Route as AppAccountTokensRouteImport } from "./routes/_app/account/tokens";
+import { Route as AppBillingIndexRouteImport } from "./routes/_app/billing/index";
+import { Route as AppBillingDraftRouteImport } from "./routes/_app/billing/draft";
+import { Route as AppBillingPlanRouteImport } from "./routes/_app/billing/plan";
 import { Route as AppDatabasesIndexRouteImport } from "./routes/_app/databases/index";
 import { Route as AppDatabasesDatabaseIdRouteRouteImport } from "./routes/_app/databases/$databaseId/route";
 import { Route as AppDatabasesNewRouteImport } from "./routes/_app/databases/new";
+import { Route as AppBillingInvoicesInvoiceIdRouteImport } from "./routes/_app/billing/invoices/$invoiceId";
 import { Route as AppDatabasesDatabaseIdIndexRouteImport } from "./routes/_app/databases/$databaseId/index";
 import { Route as AppDatabasesDatabaseIdBackupsRouteImport } from "./routes/_app/databases/$databaseId/backups";
 import { Route as AppDatabasesDatabaseIdRolesRouteImport } from "./routes/_app/databases/$databaseId/roles";
@@ -47,6 +52,11 @@ const AuthRouteRoute = AuthRouteRouteImport.update({
 const AppActivityRoute = AppActivityRouteImport.update({
   id: "/activity",
   path: "/activity",
+  getParentRoute: () => AppRouteRoute,
+} as any);
+const AppUsageRoute = AppUsageRouteImport.update({
+  id: "/usage",
+  path: "/usage",
   getParentRoute: () => AppRouteRoute,
 } as any);
 const AuthCheckMailRoute = AuthCheckMailRouteImport.update({
@@ -89,6 +99,21 @@ const AppAccountTokensRoute = AppAccountTokensRouteImport.update({
   path: "/account/tokens",
   getParentRoute: () => AppRouteRoute,
 } as any);
+const AppBillingIndexRoute = AppBillingIndexRouteImport.update({
+  id: "/billing/",
+  path: "/billing/",
+  getParentRoute: () => AppRouteRoute,
+} as any);
+const AppBillingDraftRoute = AppBillingDraftRouteImport.update({
+  id: "/billing/draft",
+  path: "/billing/draft",
+  getParentRoute: () => AppRouteRoute,
+} as any);
+const AppBillingPlanRoute = AppBillingPlanRouteImport.update({
+  id: "/billing/plan",
+  path: "/billing/plan",
+  getParentRoute: () => AppRouteRoute,
+} as any);
 const AppDatabasesIndexRoute = AppDatabasesIndexRouteImport.update({
   id: "/databases/",
   path: "/databases/",
@@ -105,6 +130,12 @@ const AppDatabasesNewRoute = AppDatabasesNewRouteImport.update({
   path: "/databases/new",
   getParentRoute: () => AppRouteRoute,
 } as any);
+const AppBillingInvoicesInvoiceIdRoute =
+  AppBillingInvoicesInvoiceIdRouteImport.update({
+    id: "/billing/invoices/$invoiceId",
+    path: "/billing/invoices/$invoiceId",
+    getParentRoute: () => AppRouteRoute,
+  } as any);
 const AppDatabasesDatabaseIdIndexRoute =
   AppDatabasesDatabaseIdIndexRouteImport.update({
     id: "/",
@@ -145,6 +176,7 @@ const AppDatabasesDatabaseIdCreationRoute =
 export interface FileRoutesByFullPath {
   "/": typeof IndexRoute;
   "/activity": typeof AppActivityRoute;
+  "/usage": typeof AppUsageRoute;
   "/check-mail": typeof AuthCheckMailRoute;
   "/forgot-password": typeof AuthForgotPasswordRoute;
   "/log-in": typeof AuthLogInRoute;
@@ -153,9 +185,13 @@ export interface FileRoutesByFullPath {
   "/verify": typeof AuthVerifyRoute;
   "/databases/$databaseId": typeof AppDatabasesDatabaseIdRouteRouteWithChildren;
   "/account/tokens": typeof AppAccountTokensRoute;
+  "/billing/draft": typeof AppBillingDraftRoute;
+  "/billing/plan": typeof AppBillingPlanRoute;
   "/databases/new": typeof AppDatabasesNewRoute;
   "/account/": typeof AppAccountIndexRoute;
+  "/billing/": typeof AppBillingIndexRoute;
   "/databases/": typeof AppDatabasesIndexRoute;
+  "/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
@@ -166,6 +202,7 @@ export interface FileRoutesByFullPath {
 export interface FileRoutesByTo {
   "/": typeof IndexRoute;
   "/activity": typeof AppActivityRoute;
+  "/usage": typeof AppUsageRoute;
   "/check-mail": typeof AuthCheckMailRoute;
   "/forgot-password": typeof AuthForgotPasswordRoute;
   "/log-in": typeof AuthLogInRoute;
@@ -173,9 +210,13 @@ export interface FileRoutesByTo {
   "/sign-up": typeof AuthSignUpRoute;
   "/verify": typeof AuthVerifyRoute;
   "/account/tokens": typeof AppAccountTokensRoute;
+  "/billing/draft": typeof AppBillingDraftRoute;
+  "/billing/plan": typeof AppBillingPlanRoute;
   "/databases/new": typeof AppDatabasesNewRoute;
   "/account": typeof AppAccountIndexRoute;
+  "/billing": typeof AppBillingIndexRoute;
   "/databases": typeof AppDatabasesIndexRoute;
+  "/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
@@ -189,6 +230,7 @@ export interface FileRoutesById {
   "/_app": typeof AppRouteRouteWithChildren;
   "/_auth": typeof AuthRouteRouteWithChildren;
   "/_app/activity": typeof AppActivityRoute;
+  "/_app/usage": typeof AppUsageRoute;
   "/_auth/check-mail": typeof AuthCheckMailRoute;
   "/_auth/forgot-password": typeof AuthForgotPasswordRoute;
   "/_auth/log-in": typeof AuthLogInRoute;
@@ -197,9 +239,13 @@ export interface FileRoutesById {
   "/_auth/verify": typeof AuthVerifyRoute;
   "/_app/databases/$databaseId": typeof AppDatabasesDatabaseIdRouteRouteWithChildren;
   "/_app/account/tokens": typeof AppAccountTokensRoute;
+  "/_app/billing/draft": typeof AppBillingDraftRoute;
+  "/_app/billing/plan": typeof AppBillingPlanRoute;
   "/_app/databases/new": typeof AppDatabasesNewRoute;
   "/_app/account/": typeof AppAccountIndexRoute;
+  "/_app/billing/": typeof AppBillingIndexRoute;
   "/_app/databases/": typeof AppDatabasesIndexRoute;
+  "/_app/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/_app/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
   "/_app/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/_app/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
@@ -212,6 +258,7 @@ export interface FileRouteTypes {
   fullPaths:
     | "/"
     | "/activity"
+    | "/usage"
     | "/check-mail"
     | "/forgot-password"
     | "/log-in"
@@ -220,9 +267,13 @@ export interface FileRouteTypes {
     | "/verify"
     | "/databases/$databaseId"
     | "/account/tokens"
+    | "/billing/draft"
+    | "/billing/plan"
     | "/databases/new"
     | "/account/"
+    | "/billing/"
     | "/databases/"
+    | "/billing/invoices/$invoiceId"
     | "/databases/$databaseId/backups"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
@@ -233,6 +284,7 @@ export interface FileRouteTypes {
   to:
     | "/"
     | "/activity"
+    | "/usage"
     | "/check-mail"
     | "/forgot-password"
     | "/log-in"
@@ -240,9 +292,13 @@ export interface FileRouteTypes {
     | "/sign-up"
     | "/verify"
     | "/account/tokens"
+    | "/billing/draft"
+    | "/billing/plan"
     | "/databases/new"
     | "/account"
+    | "/billing"
     | "/databases"
+    | "/billing/invoices/$invoiceId"
     | "/databases/$databaseId/backups"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
@@ -255,6 +311,7 @@ export interface FileRouteTypes {
     | "/_app"
     | "/_auth"
     | "/_app/activity"
+    | "/_app/usage"
     | "/_auth/check-mail"
     | "/_auth/forgot-password"
     | "/_auth/log-in"
@@ -263,9 +320,13 @@ export interface FileRouteTypes {
     | "/_auth/verify"
     | "/_app/databases/$databaseId"
     | "/_app/account/tokens"
+    | "/_app/billing/draft"
+    | "/_app/billing/plan"
     | "/_app/databases/new"
     | "/_app/account/"
+    | "/_app/billing/"
     | "/_app/databases/"
+    | "/_app/billing/invoices/$invoiceId"
     | "/_app/databases/$databaseId/backups"
     | "/_app/databases/$databaseId/roles"
     | "/_app/databases/$databaseId/settings"
@@ -308,6 +369,13 @@ declare module "@tanstack/react-router" {
       path: "/activity";
       fullPath: "/activity";
       preLoaderRoute: typeof AppActivityRouteImport;
+      parentRoute: typeof AppRouteRoute;
+    };
+    "/_app/usage": {
+      id: "/_app/usage";
+      path: "/usage";
+      fullPath: "/usage";
+      preLoaderRoute: typeof AppUsageRouteImport;
       parentRoute: typeof AppRouteRoute;
     };
     "/_auth/check-mail": {
@@ -366,6 +434,27 @@ declare module "@tanstack/react-router" {
       preLoaderRoute: typeof AppAccountTokensRouteImport;
       parentRoute: typeof AppRouteRoute;
     };
+    "/_app/billing/": {
+      id: "/_app/billing/";
+      path: "/billing";
+      fullPath: "/billing/";
+      preLoaderRoute: typeof AppBillingIndexRouteImport;
+      parentRoute: typeof AppRouteRoute;
+    };
+    "/_app/billing/draft": {
+      id: "/_app/billing/draft";
+      path: "/billing/draft";
+      fullPath: "/billing/draft";
+      preLoaderRoute: typeof AppBillingDraftRouteImport;
+      parentRoute: typeof AppRouteRoute;
+    };
+    "/_app/billing/plan": {
+      id: "/_app/billing/plan";
+      path: "/billing/plan";
+      fullPath: "/billing/plan";
+      preLoaderRoute: typeof AppBillingPlanRouteImport;
+      parentRoute: typeof AppRouteRoute;
+    };
     "/_app/databases/": {
       id: "/_app/databases/";
       path: "/databases";
@@ -385,6 +474,13 @@ declare module "@tanstack/react-router" {
       path: "/databases/new";
       fullPath: "/databases/new";
       preLoaderRoute: typeof AppDatabasesNewRouteImport;
+      parentRoute: typeof AppRouteRoute;
+    };
+    "/_app/billing/invoices/$invoiceId": {
+      id: "/_app/billing/invoices/$invoiceId";
+      path: "/billing/invoices/$invoiceId";
+      fullPath: "/billing/invoices/$invoiceId";
+      preLoaderRoute: typeof AppBillingInvoicesInvoiceIdRouteImport;
       parentRoute: typeof AppRouteRoute;
     };
     "/_app/databases/$databaseId/": {
@@ -456,22 +552,32 @@ const AppDatabasesDatabaseIdRouteRouteWithChildren =
 
 interface AppRouteRouteChildren {
   AppActivityRoute: typeof AppActivityRoute;
+  AppUsageRoute: typeof AppUsageRoute;
   AppDatabasesDatabaseIdRouteRoute: typeof AppDatabasesDatabaseIdRouteRouteWithChildren;
   AppAccountTokensRoute: typeof AppAccountTokensRoute;
+  AppBillingDraftRoute: typeof AppBillingDraftRoute;
+  AppBillingPlanRoute: typeof AppBillingPlanRoute;
   AppDatabasesNewRoute: typeof AppDatabasesNewRoute;
   AppAccountIndexRoute: typeof AppAccountIndexRoute;
+  AppBillingIndexRoute: typeof AppBillingIndexRoute;
   AppDatabasesIndexRoute: typeof AppDatabasesIndexRoute;
+  AppBillingInvoicesInvoiceIdRoute: typeof AppBillingInvoicesInvoiceIdRoute;
   AppDatabasesDatabaseIdCreationRoute: typeof AppDatabasesDatabaseIdCreationRoute;
 }
 
 const AppRouteRouteChildren: AppRouteRouteChildren = {
   AppActivityRoute: AppActivityRoute,
+  AppUsageRoute: AppUsageRoute,
   AppDatabasesDatabaseIdRouteRoute:
     AppDatabasesDatabaseIdRouteRouteWithChildren,
   AppAccountTokensRoute: AppAccountTokensRoute,
+  AppBillingDraftRoute: AppBillingDraftRoute,
+  AppBillingPlanRoute: AppBillingPlanRoute,
   AppDatabasesNewRoute: AppDatabasesNewRoute,
   AppAccountIndexRoute: AppAccountIndexRoute,
+  AppBillingIndexRoute: AppBillingIndexRoute,
   AppDatabasesIndexRoute: AppDatabasesIndexRoute,
+  AppBillingInvoicesInvoiceIdRoute: AppBillingInvoicesInvoiceIdRoute,
   AppDatabasesDatabaseIdCreationRoute: AppDatabasesDatabaseIdCreationRoute,
 };
 

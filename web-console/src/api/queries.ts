@@ -8,6 +8,9 @@ const PAGE_ITEMS = 100;
 /** Events on one page of the activity. */
 const EVENTS_ITEMS = 50;
 
+/** Invoices on one page: a year of them. */
+const INVOICES_ITEMS = 12;
+
 export const queries = {
   me: () => $api.queryOptions("get", "/v1/me", {}, { staleTime: 60_000 }),
   sessions: () => $api.queryOptions("get", "/v1/me/sessions", {}),
@@ -88,11 +91,92 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
       params: { path: { database_id: databaseId }, query: { from, granularity: "day" } },
     }),
+  /** Usage of a month, by day. */
+  usageOfMonth: (databaseId: string, from: string, to: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
+      params: { path: { database_id: databaseId }, query: { from, to, granularity: "day" } },
+    }),
+  /** Usage of at most a month, by hour. */
+  usageByHour: (databaseId: string, from: string, to: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
+      params: { path: { database_id: databaseId }, query: { from, to, granularity: "hour" } },
+    }),
+  billing: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/billing", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  draft: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/invoices/draft", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  forecast: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/forecast", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  planChanges: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/plan-changes", {
+      params: { path: { organization_id: organizationId }, query: { limit: 1 } },
+    }),
+  /** What a change of plan would cost; asks, and changes nothing. */
+  planQuote: (organizationId: string, planId: string) => ({
+    queryKey: ["post", "/v1/organizations/{organization_id}/plan-changes", organizationId, planId],
+    queryFn: async ({ signal }: { signal: AbortSignal }) => {
+      const { data } = await api.POST("/v1/organizations/{organization_id}/plan-changes", {
+        params: { path: { organization_id: organizationId }, query: { dry_run: true } },
+        body: { plan_id: planId },
+        signal,
+      });
+      if (data === undefined || !("is_possible" in data))
+        throw new Error("an answer without a quote");
+      return data;
+    },
+    gcTime: 0,
+  }),
+  invoice: (invoiceId: string) =>
+    $api.queryOptions("get", "/v1/invoices/{invoice_id}", {
+      params: { path: { invoice_id: invoiceId } },
+    }),
+  invoices: (organizationId: string) => ({
+    queryKey: ["get", "/v1/organizations/{organization_id}/invoices", organizationId],
+    queryFn: async ({
+      pageParam,
+      signal,
+    }: {
+      pageParam: string | undefined;
+      signal: AbortSignal;
+    }) => {
+      const { data } = await api.GET("/v1/organizations/{organization_id}/invoices", {
+        params: {
+          path: { organization_id: organizationId },
+          query: {
+            limit: INVOICES_ITEMS,
+            ...(pageParam === undefined ? {} : { cursor: pageParam }),
+          },
+        },
+        signal,
+      });
+      if (data === undefined) throw new Error("an answer without a body");
+      return data;
+    },
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) =>
+      next_cursor ?? undefined,
+  }),
   metrics: (databaseId: string, minutes: number) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/metrics", {
       params: { path: { database_id: databaseId }, query: { minutes } },
     }),
 };
+
+/** Has the plan and everything about billing read again. */
+export async function billingChanged(client: QueryClient): Promise<void> {
+  await client.invalidateQueries({
+    predicate: ({ queryKey: [method, path] }) =>
+      method === "get" &&
+      typeof path === "string" &&
+      (path === "/v1/me" || path.startsWith("/v1/organizations/")),
+  });
+}
 
 /** Has everything about databases read again. */
 export function databasesChanged(client: QueryClient): Promise<void> {

@@ -1,8 +1,10 @@
 import { NativeSelect } from "@mantine/core";
 import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
+import IconChartBar from "@tabler/icons-react/dist/esm/icons/IconChartBar.mjs";
 import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
 import IconHistory from "@tabler/icons-react/dist/esm/icons/IconHistory.mjs";
 import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
+import IconReceipt from "@tabler/icons-react/dist/esm/icons/IconReceipt.mjs";
 import IconRestore from "@tabler/icons-react/dist/esm/icons/IconRestore.mjs";
 import IconSearch from "@tabler/icons-react/dist/esm/icons/IconSearch.mjs";
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs";
@@ -51,6 +53,14 @@ export function Navigation({ onSearch }: { onSearch: () => void }) {
         <Link to="/activity" className={css.link}>
           <IconHistory {...ICON} />
           {t("nav.activity")}
+        </Link>
+        <Link to="/usage" className={css.link}>
+          <IconChartBar {...ICON} />
+          {t("nav.usage")}
+        </Link>
+        <Link to="/billing" className={css.link}>
+          <IconReceipt {...ICON} />
+          {t("nav.billing")}
         </Link>
       </div>
       {databaseId === undefined ? null : <DatabaseLinks databaseId={databaseId} />}

@@ -97,6 +97,9 @@ function useCommands(): Command[] {
       run: () => void navigate({ to: "/databases" }),
     },
     { group: general, label: t("nav.activity"), run: () => void navigate({ to: "/activity" }) },
+    { group: general, label: t("nav.usage"), run: () => void navigate({ to: "/usage" }) },
+    { group: general, label: t("nav.billing"), run: () => void navigate({ to: "/billing" }) },
+    { group: general, label: t("plan.compare"), run: () => void navigate({ to: "/billing/plan" }) },
     { group: general, label: t("nav.sessions"), run: () => void navigate({ to: "/account" }) },
     { group: general, label: t("nav.tokens"), run: () => void navigate({ to: "/account/tokens" }) },
     ...(["light", "dark", "auto"] as const).map((scheme) => ({
