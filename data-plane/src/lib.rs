@@ -9,7 +9,7 @@
 //! - [`agent`] is the node: it ties the others together and talks to the parent;
 //! - [`edge`] routes, authenticates and wakes; a library for the program that runs it;
 //! - [`sending`] sends what many connections have to say together;
-//! - [`log`] bounds the log of whatever process uses it.
+//! - [`log`] bounds the log of whatever process uses it, [`memory`] what its allocator keeps.
 //!
 //! Invariants: a node starts and serves with no control plane; nothing that was counted is counted
 //! twice; no secret of a tenant reaches the user that the engine runs under. This crate knows
@@ -25,6 +25,7 @@ pub(crate) mod errors;
 pub(crate) mod files;
 pub mod gate;
 pub mod log;
+pub mod memory;
 pub mod metering;
 pub mod protocol;
 pub mod recovery;

@@ -13,7 +13,6 @@ use arguments::{
 use clap::Parser;
 use lumadb_data_plane::agent::{NodeConfig, NodeError, node_run};
 use lumadb_data_plane::archive::restore::wal_file_fetch;
-use lumadb_data_plane::batch;
 use lumadb_data_plane::clock;
 use lumadb_data_plane::engine::{
     EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError,
@@ -21,6 +20,7 @@ use lumadb_data_plane::engine::{
 };
 use lumadb_data_plane::log::BoundedLog;
 use lumadb_data_plane::sending;
+use lumadb_data_plane::{batch, memory};
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -103,6 +103,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<ExitCode, Failure> 
 
 async fn node(arguments: RunArguments) -> Result<(), Failure> {
     batch::enter();
+    memory::return_freed();
     sending::gather();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;

@@ -117,6 +117,10 @@ impl MultipartWriter {
         self.head.extend_from_slice(&data[..head]);
         self.written += data.len() as u64;
         while !data.is_empty() {
+            if self.pending.capacity() == 0 {
+                // Growing by doubling would hold up to twice as much.
+                self.pending.reserve(self.part_bytes);
+            }
             let fits = (self.part_bytes - self.pending.len()).min(data.len());
             self.pending.extend_from_slice(&data[..fits]);
             data = &data[fits..];

@@ -1,29 +1,27 @@
 //! Puts chunks together into runs.
 //!
-//! A run is written, read back and compared before the first of its chunks is deleted; seals are
+//! A run's chunks are read twice, since its header holds the hash of all of them and goes first: so it
+//! is never whole in memory. It is written, read back and compared before the first of its chunks is deleted; seals are
 //! never deleted. Killed anywhere, the next look finds either the chunks, or the run and some of its
 //! chunks, which it deletes. Two that do it at the same time write the same.
 
 use super::WalError;
-use super::format::{Header, Kind, sha256};
-use super::item::{Items, aside};
+use super::format::{Header, Kind};
+use super::item::Items;
 use super::reader::piece_read;
-use super::scan::{Piece, Scan};
+use super::run::{content_hash, run_check, run_write};
+use super::scan::{Piece, Scan, fetches_at_once};
 use super::writer::Progress;
 use crate::archive::layout::{Layout, Timeline, chunk_sequence};
 use crate::archive::sealed::ArchiveKey;
 use crate::archive::store::{ObjectStore, Put};
 use crate::errors::chain;
-use bytes::Bytes;
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, Stream, StreamExt};
 use lumadb_contract::archive::Lsn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-/// Chunks fetched at the same time: a run's content is in memory as it is.
-const FETCHES_AT_ONCE: usize = 8;
 
 /// Pause after a failure, seconds.
 const PAUSE_SECONDS: u64 = 30;
@@ -43,6 +41,7 @@ impl Compactor {
     /// Looks whenever the writer behind `progress` has filled a run. Ends with the writer.
     pub async fn follow(&self, mut progress: watch::Receiver<Progress>) {
         let mut done = (0, 0);
+        let mut cleaned = 0;
         loop {
             let place = |progress: &Progress| {
                 let run = progress.archived.0.checked_div(progress.run_bytes);
@@ -52,6 +51,11 @@ impl Compactor {
             let Ok(now) = more.map(|progress| place(&progress)) else {
                 return;
             };
+            if cleaned != now.0 {
+                // This node has fenced whoever wrote before.
+                self.uploads_drop(now.0).await;
+                cleaned = now.0;
+            }
             match self.compact(now.0).await {
                 Ok(_) => done = now,
                 Err(error) => {
@@ -59,6 +63,14 @@ impl Compactor {
                     sleep(Duration::from_secs(PAUSE_SECONDS)).await;
                 }
             }
+        }
+    }
+
+    /// Parts of runs that somebody who was killed left unfinished.
+    async fn uploads_drop(&self, timeline: Timeline) {
+        let runs = self.items.layout.segments(timeline);
+        if let Err(error) = self.items.store.uploads_abort(&runs).await {
+            tracing::warn!(error = chain(&error), "parts of runs stay in the store");
         }
     }
 
@@ -74,7 +86,7 @@ impl Compactor {
         }
         let mut made = 0;
         for stretch in stretches(&scan.pieces) {
-            self.run_make(timeline, stretch).await?;
+            Box::pin(self.run_make(timeline, stretch)).await?;
             made += 1;
         }
         Ok(made)
@@ -110,9 +122,7 @@ impl Compactor {
             return Ok(());
         };
         let name = self.items.layout.segment(timeline, first.start, last.end);
-        let content = self.content(stretch).await?;
-        let hashed = content.clone();
-        let hash = aside(&name, content.len(), move || Ok(sha256(&hashed))).await?;
+        let hash = content_hash(&name, self.content(stretch)).await?;
         let header = Header {
             kind: Kind::Run,
             first: first.sequence,
@@ -122,12 +132,9 @@ impl Compactor {
             content: hash,
             ..last
         };
-        let body = self.items.seal(&name, header, content).await?;
-        let put = self.items.store.put_new(&name, body).await?;
-        // Its content was hashed again on the way.
-        let read = self.items.read_whole(&name).await?;
-        let (found, _) = read.ok_or_else(|| WalError::Gone { name: name.clone() })?;
-        if found != header {
+        let content = self.content(stretch);
+        let put = run_write(&self.items, &name, &header, content).await?;
+        if run_check(&self.items, &name).await? != header {
             return Err(WalError::unreadable(&name, "it is not what it was made of"));
         }
         if put == Put::AlreadyThere {
@@ -137,19 +144,17 @@ impl Compactor {
         Ok(self.items.store.delete(names.collect()).await?)
     }
 
-    async fn content(&self, stretch: &[Piece]) -> Result<Bytes, WalError> {
+    fn content(&self, stretch: &[Piece]) -> impl Stream<Item = Result<Vec<u8>, WalError>> {
+        let bytes = stretch.iter().map(|piece| piece.end.0 - piece.start.0);
+        let at_once = fetches_at_once(bytes.max());
         let reads: Vec<_> = stretch
             .iter()
-            .map(|piece| piece_read(&self.items, piece))
+            .map(|piece| {
+                let (items, piece) = (self.items.clone(), piece.clone());
+                async move { Ok(piece_read(&items, &piece).await?.1) }
+            })
             .collect();
-        let mut reads = stream::iter(reads).buffered(FETCHES_AT_ONCE);
-        let bytes = |piece: &Piece| usize::try_from(piece.end.0.saturating_sub(piece.start.0));
-        let whole = stretch.iter().filter_map(|piece| bytes(piece).ok()).sum();
-        let mut content = Vec::with_capacity(whole);
-        while let Some(read) = reads.next().await {
-            content.extend_from_slice(&read?.1);
-        }
-        Ok(content.into())
+        stream::iter(reads).buffered(at_once)
     }
 }
 

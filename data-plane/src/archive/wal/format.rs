@@ -34,7 +34,7 @@ const HISTORY_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const WINDOW: u64 = 16;
 
 /// zstd's level: faster than a disk writes, and most of what can be had from WAL.
-const LEVEL: i32 = 1;
+pub(super) const LEVEL: i32 = 1;
 
 const MAGIC: &[u8; 4] = b"LWAL";
 const VERSION: u8 = 1;
@@ -148,7 +148,7 @@ impl Header {
         out
     }
 
-    fn decode(plain: &[u8]) -> Option<Self> {
+    pub(super) fn decode(plain: &[u8]) -> Option<Self> {
         let mut fields = Fields(plain);
         if fields.take::<4>()? != *MAGIC || fields.take::<1>()? != [VERSION] {
             return None;
@@ -303,7 +303,7 @@ pub(super) mod tests {
         }
     }
 
-    fn key() -> ArchiveKey {
+    pub(in crate::archive::wal) fn key() -> ArchiveKey {
         ArchiveKey::parse(&Secret::new(STANDARD.encode([7; 32]))).expect("a key")
     }
 

@@ -7,7 +7,8 @@
 //! could go on.
 //!
 //! - `format`: the bytes of an item; `chain`: which may follow which; `scan`: what there is of a
-//!   timeline; [`WalReader`]: reads it; [`WalWriter`]: writes it; [`Compactor`]: makes runs.
+//!   timeline; [`WalReader`]: reads it; [`WalWriter`]: writes it; [`Compactor`]: makes runs, `run` each
+//!   of them as a stream.
 //!
 //! Invariants:
 //! - only what is archived without a hole counts, and only that is confirmed to the engine;
@@ -21,6 +22,7 @@ mod compact;
 mod format;
 mod item;
 mod reader;
+mod run;
 mod scan;
 mod writer;
 

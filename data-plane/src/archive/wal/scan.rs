@@ -14,17 +14,27 @@ use lumadb_contract::archive::Lsn;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Items fetched at the same time.
-const FETCHES_AT_ONCE: usize = 16;
+/// Items fetched at the same time, at most, and at least.
+const FETCHES_AT_ONCE: (usize, usize) = (16, 2);
+
+/// Fetched at the same time, bytes: fewer items where they are large.
+const FETCHED_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Scans begun because what was listed had gone meanwhile, at most.
 const SCANS_MAX: usize = 5;
 
 /// Small items of one timeline kept to be read again, bytes.
-const KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Largest item that is kept, bytes of WAL.
 const KEPT_ITEM_BYTES_MAX: u64 = 32 * 1024;
+
+/// Items to fetch at the same time, if the largest has so many bytes.
+pub(super) fn fetches_at_once(largest: Option<u64>) -> usize {
+    let (most, least) = FETCHES_AT_ONCE;
+    let fit = FETCHED_BYTES / largest.unwrap_or_default().max(1);
+    usize::try_from(fit).unwrap_or(most).clamp(least, most)
+}
 
 /// Something of an archive that is damaged or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +108,7 @@ impl Scan {
         scan.anchor_read(items).await?;
         let sequences = chunks
             .iter()
-            .filter_map(|object| chunk_sequence(&object.name));
+            .filter_map(|object| Some((chunk_sequence(&object.name)?, object.bytes)));
         scan.walk(items, sequences.collect()).await?;
         Ok(scan)
     }
@@ -128,18 +138,26 @@ impl Scan {
         Ok(())
     }
 
-    async fn walk(&mut self, items: &Items, mut sequences: Vec<Sequence>) -> Result<(), WalError> {
+    /// Reads the items of these numbers, with the lengths of their objects.
+    async fn walk(
+        &mut self,
+        items: &Items,
+        mut sequences: Vec<(Sequence, u64)>,
+    ) -> Result<(), WalError> {
         let layout = items.layout;
         let timeline = self.timeline;
-        sequences.retain(|sequence| *sequence >= self.position.next);
-        let last = sequences.last().copied().unwrap_or_default();
+        sequences.retain(|(sequence, _)| *sequence >= self.position.next);
+        let last = sequences.last().map_or(0, |(sequence, _)| *sequence);
+        let at_once = fetches_at_once(sequences.iter().map(|(_, bytes)| *bytes).max());
         let read = |sequence| async move {
             let name = layout.chunk(timeline, sequence);
             let item = items.read(&name).await;
             (sequence, name, item)
         };
-        let reads: Vec<_> = sequences.into_iter().map(read).collect();
-        let mut reads = stream::iter(reads).buffered(FETCHES_AT_ONCE);
+        let reads: Vec<_> = (sequences.into_iter())
+            .map(|(sequence, _)| read(sequence))
+            .collect();
+        let mut reads = stream::iter(reads).buffered(at_once);
         while let Some((sequence, name, item)) = reads.next().await {
             let next = self.position.next;
             if sequence < next {

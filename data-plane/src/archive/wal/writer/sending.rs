@@ -8,8 +8,9 @@ use crate::errors::chain;
 use bytes::Bytes;
 use lumadb_contract::archive::Lsn;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -30,6 +31,8 @@ struct OnItsWay {
 pub(super) struct Sending {
     items: Items,
     progress: watch::Sender<Progress>,
+    /// Whose turn it is to compress and encrypt: that is fast, and takes some times a chunk's memory.
+    turns: Arc<Semaphore>,
     queue: VecDeque<OnItsWay>,
 }
 
@@ -38,6 +41,7 @@ impl Sending {
         Self {
             items,
             progress,
+            turns: Arc::new(Semaphore::new(1)),
             queue: VecDeque::new(),
         }
     }
@@ -58,7 +62,8 @@ impl Sending {
     /// Sends a chunk until it is there, or somebody else's is.
     pub(super) fn send(&mut self, header: Header, wal: Bytes) {
         let name = self.items.layout.chunk(header.timeline, header.sequence);
-        let sent = send(self.items.clone(), self.progress.clone(), name, header, wal);
+        let (items, progress) = (self.items.clone(), self.progress.clone());
+        let sent = send(items, progress, self.turns.clone(), name, header, wal);
         self.queue.push_back(OnItsWay {
             end: header.end,
             since: Instant::now(),
@@ -82,11 +87,14 @@ impl Sending {
 async fn send(
     items: Items,
     progress: watch::Sender<Progress>,
+    turns: Arc<Semaphore>,
     name: String,
     header: Header,
     wal: Bytes,
 ) -> Result<(), WriterError> {
+    let turn = turns.acquire().await;
     let body = items.seal(&name, header, wal).await;
+    drop(turn);
     // The chain has a hole here: nothing behind it may count.
     let body = body.map_err(|_| WriterError::Broken)?;
     let mut pause_ms = PAUSE_MS.0;
