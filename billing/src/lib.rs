@@ -6,15 +6,17 @@
 //! - [`document`]: invoices and credit notes as HTML and PDF.
 //! - [`export`]: costs by FOCUS and usage, as CSV.
 //! - [`ledger`]: what invoices, payments and notes mean for the books.
+//! - `stripe`: the client of who collects the money; the one part that does I/O.
 //!
 //! Invariants:
-//! - No I/O, no clock, no random number, no float for what is counted or paid. The same values give
-//!   the same cents, always.
+//! - But in `stripe` no I/O; no clock, no random number, no float for what is counted or paid. The
+//!   same values give the same cents, always.
 //! - Every amount is multiplied out first, divided once and rounded once ([`exact`]). A total is the
 //!   sum of rounded lines, and what is split up adds up again.
 //! - Nothing here decides by a plan's name: a plan is data.
 //!
-//! It must not know tables, HTTP, nodes, or who collects the money.
+//! It must not know tables, nodes, or how the API is asked; but for `stripe`, not who collects the
+//! money either.
 
 pub mod document;
 pub mod exact;
@@ -24,3 +26,5 @@ pub mod ledger;
 pub mod period;
 pub mod price_book;
 pub mod rating;
+#[cfg(feature = "stripe")]
+pub mod stripe;

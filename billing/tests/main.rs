@@ -9,4 +9,5 @@ mod independent;
 mod ledger;
 mod properties;
 mod refusals;
+mod stripe;
 mod support;
