@@ -45,6 +45,18 @@ test-e2e: packages-test engine console build-dev node-packages ## Run the tests 
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/debug" \
 	cargo test --locked -p lumadb-e2e
 
+# Rounds of `make chaos`, and of which durability if not of both, as in  make chaos ROUNDS=20 DURABILITY=s3
+ROUNDS ?= 200
+DURABILITY ?=
+
+.PHONY: chaos
+chaos: packages-test engine console ## Lose databases with their disks under load, again and again; ROUNDS=200
+	cargo build --locked --release -p lumadb-cloud -p lumadb-node
+	"$(CARGO_TARGET_DIR)/release/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
+	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" \
+	LUMADB_CHAOS_ROUNDS="$(ROUNDS)" LUMADB_CHAOS_DURABILITY="$(DURABILITY)" \
+	cargo test --locked -p lumadb-e2e -- --ignored --nocapture oracle::chaos
+
 # Arguments for the benchmark, as in  make bench BENCH="pgbench --quick"
 BENCH ?=
 

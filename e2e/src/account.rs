@@ -76,17 +76,22 @@ impl Account {
 
     /// Asks for a database and gives the answer as it came.
     pub async fn request_database(&self, name: &str) -> Outcome<Answer> {
-        self.api
-            .post(
-                &format!("/v1/projects/{}/databases", self.project_id),
-                &json!({"name": name}),
-            )
-            .await
+        self.request_database_as(&json!({"name": name})).await
+    }
+
+    async fn request_database_as(&self, body: &Value) -> Outcome<Answer> {
+        let path = format!("/v1/projects/{}/databases", self.project_id);
+        self.api.post(&path, body).await
     }
 
     /// Makes a database and waits until it is ready.
     pub async fn create_database(&self, name: &str) -> Outcome<Database> {
-        let answer = self.request_database(name).await?.expect(201)?;
+        self.create_database_as(&json!({"name": name})).await
+    }
+
+    /// The same, with more said about it than its name.
+    pub async fn create_database_as(&self, body: &Value) -> Outcome<Database> {
+        let answer = self.request_database_as(body).await?.expect(201)?;
         let operation = answer.text_at("/operation/id")?;
         self.operation_succeeds(&operation).await?;
         self.database(

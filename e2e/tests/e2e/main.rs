@@ -10,6 +10,7 @@ mod first_steps;
 mod killed;
 mod logs;
 mod mail;
+mod oracle;
 mod readme;
 mod restoring;
 mod starting;
