@@ -4,8 +4,11 @@
 //! requests that match. It does not look at signatures: they cover the host that the client names,
 //! which stays as it is.
 
+mod gate;
+
 use bytes::Bytes;
 use futures::StreamExt;
+use gate::{Gate, Met};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
@@ -31,6 +34,8 @@ pub enum Fault {
     Delay(Duration),
     /// It is not served: the answer is this status and S3 error code.
     Refuse(u16, &'static str),
+    /// It is not served, and the answer says that it was.
+    Pretend,
     /// It is served, and the answer is this status and S3 error code all the same.
     LoseAnswer(u16, &'static str),
     /// It is served, and the connection is cut instead of an answer.
@@ -41,6 +46,8 @@ pub enum Fault {
     CutAnswer(usize),
     /// This byte of the answer's body has a bit flipped.
     FlipAnswer(usize),
+    /// It is served twice, and the second answer is given.
+    Duplicate,
 }
 
 /// Which requests a fault is for, and how many of them.
@@ -50,6 +57,8 @@ pub struct Rule {
     pub method: Option<Method>,
     /// In path and query.
     pub contains: String,
+    /// So many that match pass before.
+    pub passing: usize,
     pub times: usize,
     pub fault: Fault,
 }
@@ -60,6 +69,7 @@ impl Rule {
         Self {
             method: None,
             contains: String::new(),
+            passing: 0,
             times: 1,
             fault,
         }
@@ -70,8 +80,18 @@ impl Rule {
         Self {
             method: Some(method),
             contains: contains.to_owned(),
+            passing: 0,
             times,
             fault,
+        }
+    }
+
+    /// The same, from the `nth` of them on, counted from 1.
+    #[must_use]
+    pub fn from_nth(self, nth: usize) -> Self {
+        Self {
+            passing: nth.saturating_sub(1),
+            ..self
         }
     }
 
@@ -86,6 +106,7 @@ impl Rule {
 pub struct Proxy {
     address: SocketAddr,
     rules: Arc<Mutex<Vec<Rule>>>,
+    gate: Gate,
     serving: AbortHandle,
 }
 
@@ -98,17 +119,42 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let rules = Arc::<Mutex<Vec<Rule>>>::default();
+        let gate = Gate::default();
         let way = Way {
             server,
             client: Client::builder(TokioExecutor::new()).build_http(),
             rules: rules.clone(),
+            gate: gate.clone(),
         };
         let serving = tokio::spawn(take_connections(listener, way)).abort_handle();
         Ok(Self {
             address,
             rules,
+            gate,
             serving,
         })
+    }
+
+    /// Holds every request from the `nth` on, counted from 1, until [`Self::go_on`] or
+    /// [`Self::cut`]. That one is `served` before, and its answer held; or it is not, as those
+    /// behind it.
+    pub fn hold_from(&self, nth: usize, served: bool) {
+        self.gate.hold_from(nth, served);
+    }
+
+    /// Waits until the first request is held.
+    pub async fn held(&self) {
+        self.gate.held().await;
+    }
+
+    /// Holds no more, and lets pass what was held; answers whether anything was.
+    pub fn go_on(&self) -> bool {
+        self.gate.open(false)
+    }
+
+    /// Holds no more, and cuts what was held: whoever sent it is gone.
+    pub fn cut(&self) -> bool {
+        self.gate.open(true)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -139,6 +185,7 @@ struct Way {
     server: SocketAddr,
     client: Client<HttpConnector, ProxyBody>,
     rules: Arc<Mutex<Vec<Rule>>>,
+    gate: Gate,
 }
 
 async fn take_connections(listener: TcpListener, way: Way) {
@@ -163,6 +210,10 @@ impl Way {
         let rule = rules
             .iter_mut()
             .find(|rule| rule.matches(request.method(), &address))?;
+        if let Some(left) = rule.passing.checked_sub(1) {
+            rule.passing = left;
+            return None;
+        }
         rule.times -= 1;
         let fault = rule.fault;
         rules.retain(|rule| rule.times > 0);
@@ -221,6 +272,31 @@ fn flip_body(body: ProxyBody, at: usize) -> ProxyBody {
 }
 
 async fn pass(way: Way, request: Request<Incoming>) -> Result<Response<ProxyBody>, Cause> {
+    match way.gate.meet() {
+        Met::Passes => played(way, request).await,
+        Met::Held {
+            number,
+            served: true,
+        } => {
+            let answer = played(way.clone(), request).await;
+            way.gate.was_served();
+            if way.gate.opens(number).await {
+                answer
+            } else {
+                Err(cut())
+            }
+        }
+        Met::Held { number, .. } | Met::Behind { number } => {
+            if way.gate.opens(number).await {
+                played(way, request).await
+            } else {
+                Err(cut())
+            }
+        }
+    }
+}
+
+async fn played(way: Way, request: Request<Incoming>) -> Result<Response<ProxyBody>, Cause> {
     let fault = way.fault(&request);
     let (mut head, body) = request.into_parts();
     let mut body = body.map_err(Into::into).boxed();
@@ -231,11 +307,29 @@ async fn pass(way: Way, request: Request<Incoming>) -> Result<Response<ProxyBody
             drop(body.collect().await?);
             return answer(status, code);
         }
+        Some(Fault::Pretend) => {
+            drop(body.collect().await?);
+            return Ok(Response::new(Full::default().map_err(Into::into).boxed()));
+        }
         Some(Fault::CutRequest(bytes)) => body = cut_body(body, bytes),
         _ => {}
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     head.uri = Uri::try_from(format!("http://{}{path}", way.server))?;
+    if fault == Some(Fault::Duplicate) {
+        let whole = body.collect().await?.to_bytes();
+        let copy = || Full::from(whole.clone()).map_err(Into::into).boxed();
+        let first = Request::from_parts(head.clone(), copy());
+        drop(
+            way.client
+                .request(first)
+                .await?
+                .into_body()
+                .collect()
+                .await?,
+        );
+        body = copy();
+    }
     let served = way.client.request(Request::from_parts(head, body)).await?;
     let (head, body) = served.into_parts();
     let body: ProxyBody = body.map_err(Into::into).boxed();

@@ -86,3 +86,59 @@ async fn an_answer_can_be_late_cut_or_damaged() {
     flipped[99_999] = 6;
     assert_eq!(get().await, Some(flipped));
 }
+
+#[tokio::test]
+async fn a_write_can_come_twice_and_the_nth_of_some_can_be_meant() {
+    let (server, proxy, client) = world().await;
+    let put = |key: &str| {
+        let put = client.put_object().bucket(BUCKET).key(key);
+        put.if_none_match("*").body(body()).send()
+    };
+    proxy.play([Rule::on(Method::PUT, "key", 1, Fault::Duplicate).from_nth(2)]);
+    put("key 1").await.expect("written");
+    // What was sent once came twice, and only the first was to exist.
+    let told = refusal(put("key 2").await);
+    assert!(is(&told, 412, "PreconditionFailed"), "{told:?}");
+    assert_eq!(get(&server.client(), "key 2").await, [7; 100_000]);
+    assert_eq!(proxy.calm(), 0);
+}
+
+#[tokio::test]
+async fn from_a_request_on_all_can_be_held_before_or_after_it_is_served() {
+    let (server, proxy, client) = world().await;
+    let direct = server.client();
+    for served in [false, true] {
+        proxy.hold_from(2, served);
+        let name = |nth: u32| format!("{served} {nth}");
+        put(&client, &name(1), "content").await;
+        let write = |nth| {
+            let client = client.clone();
+            let key = name(nth);
+            tokio::spawn(async move { put(&client, &key, "content").await })
+        };
+        let second = write(2);
+        proxy.held().await;
+        let third = write(3);
+        let there = |nth| {
+            let head = direct.head_object().bucket(BUCKET).key(name(nth)).send();
+            async move { head.await.is_ok() }
+        };
+        assert_eq!((there(2).await, there(3).await), (served, false));
+        assert!(proxy.go_on());
+        second.await.expect("written");
+        third.await.expect("written");
+        assert!(there(2).await && there(3).await);
+        assert!(!proxy.go_on());
+    }
+    proxy.hold_from(1, false);
+    let key = "cut".to_owned();
+    let cut = tokio::spawn(async move {
+        let put = client.put_object().bucket(BUCKET).key(&key);
+        put.body(body()).send().await.is_err()
+    });
+    proxy.held().await;
+    assert!(proxy.cut());
+    assert!(cut.await.expect("ends"));
+    let head = direct.head_object().bucket(BUCKET).key("cut").send();
+    assert!(head.await.is_err());
+}
