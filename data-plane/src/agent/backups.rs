@@ -7,7 +7,7 @@
 use super::spec::KnownSpec;
 use super::status::StatusBoard;
 use crate::archive::backup::{
-    BackupEntry, BackupJob, Catalogue, backup_run, catalogue_read, orphans_remove,
+    BackupEntry, BackupJob, Catalogue, Claim, backup_run, catalogue_read, orphans_remove,
 };
 use crate::archive::expire::{Expired, expire, expired};
 use crate::archive::layout::Layout;
@@ -62,6 +62,8 @@ pub(super) struct Backups {
 /// What is known between two looks.
 #[derive(Debug, Default)]
 struct Known {
+    /// This node's.
+    claim: Claim,
     catalogue: Catalogue,
     windows: Vec<RestoreWindow>,
     failed: BTreeMap<BackupId, (u32, BackupStatus)>,
@@ -73,6 +75,7 @@ impl Backups {
     /// a backup that is being made.
     pub(super) async fn run(self, mut progress: watch::Receiver<Progress>) {
         let (told, archived) = watch::channel(Lsn(0));
+        let claims = progress.clone();
         let telling = async {
             loop {
                 told.send_replace(progress.borrow_and_update().archived);
@@ -83,11 +86,15 @@ impl Backups {
         };
         tokio::select! {
             () = telling => {}
-            () = self.work(archived) => {}
+            () = self.work(archived, claims) => {}
         }
     }
 
-    async fn work(mut self, mut archived: watch::Receiver<Lsn>) {
+    async fn work(
+        mut self,
+        mut archived: watch::Receiver<Lsn>,
+        progress: watch::Receiver<Progress>,
+    ) {
         // Then this node has fenced whoever wrote before, and no WAL of a backup is missed.
         let begun = archived.wait_for(|archived| *archived > Lsn(0));
         if begun.await.is_err() {
@@ -96,6 +103,7 @@ impl Backups {
         // Made before the writer had to begin again: once in an incarnation is enough.
         let told = self.status.read().archive.unwrap_or_default();
         let mut known = Known {
+            claim: claim(&progress),
             points: told.restore_points,
             ..Known::default()
         };
@@ -108,6 +116,7 @@ impl Backups {
                 return;
             };
             known.forget(&spec);
+            known.claim = claim(&progress);
             self.publish(&known, None);
             self.ready().await;
             let points = self.points_make(&spec, &mut known).await;
@@ -137,7 +146,7 @@ impl Backups {
             tracing::error!(object = entry.object, error = %entry.error, "a catalogue entry is damaged");
         }
         if clean {
-            let removed = orphans_remove(store, layout, &known.catalogue).await?;
+            let removed = orphans_remove(store, layout, &known.catalogue, known.claim).await?;
             if removed > 0 {
                 tracing::info!(removed, "removed what killed backups left");
             }
@@ -211,6 +220,7 @@ impl Backups {
             layout: self.layout,
             key: self.key.clone(),
             engine_socket: self.instance.engine_socket(),
+            claim: known.claim,
             request: request.clone(),
             rate_kib: None,
             archived: archived.clone(),
@@ -287,6 +297,13 @@ impl Backups {
             archive.restore_points.clone_from(&known.points);
         });
     }
+}
+
+fn claim(progress: &watch::Receiver<Progress>) -> Claim {
+    let Progress {
+        timeline, epoch, ..
+    } = *progress.borrow();
+    Claim { timeline, epoch }
 }
 
 fn complain(error: &str) {

@@ -2,6 +2,7 @@
 //! moment.
 //!
 //! - [`catalogue`]: what says that a backup is complete, and what it is of;
+//! - [`claim`]: who made an object;
 //! - [`facts`]: what the engine is that made it;
 //! - [`pack`]: compressing and encrypting on a thread of its own;
 //! - [`source`]: what the engine sends, cut into objects;
@@ -22,6 +23,7 @@
 //! is in the archive.
 
 mod catalogue;
+mod claim;
 mod facts;
 mod manifest;
 mod orphans;
@@ -35,6 +37,7 @@ pub use catalogue::{
     BackupEntry, BackupPart, Catalogue, DamagedEntry, WalRange, catalogue_entry_read,
     catalogue_read,
 };
+pub use claim::Claim;
 pub use facts::{CollationFact, EngineFacts};
 pub use orphans::orphans_remove;
 pub(super) use pack::hexadecimal;

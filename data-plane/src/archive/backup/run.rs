@@ -4,6 +4,7 @@
 //! compresses and encrypts, the store takes. Memory is bounded by the parts on their way.
 
 use super::catalogue::{BackupEntry, BackupPart, ENTRY_VERSION};
+use super::claim::Claim;
 use super::facts::{EngineFacts, Moment};
 use super::pack::{PackError, PackOutput, Packer};
 use super::source::{Names, Sent, read, source_open};
@@ -65,6 +66,8 @@ pub struct BackupJob {
     pub key: Arc<ArchiveKey>,
     /// PostgreSQL's own socket.
     pub engine_socket: PathBuf,
+    /// Whose it is.
+    pub claim: Claim,
     pub request: BackupRequest,
     /// The engine reads no faster, KiB a second.
     pub rate_kib: Option<u32>,
@@ -100,7 +103,7 @@ impl BackupJob {
 /// store lets us; the rest is for [`super::orphans_remove`].
 pub async fn backup_run(mut job: BackupJob) -> Result<BackupEntry, BackupError> {
     let mut attempt = Attempt {
-        prefix: format!("{:08x}", rand::random::<u32>()),
+        prefix: job.claim.attempt(rand::random()),
         parts: Vec::new(),
         begun: Vec::new(),
     };

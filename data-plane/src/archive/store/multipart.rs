@@ -54,17 +54,24 @@ impl ObjectStore {
         }
     }
 
-    /// Drops the parts of uploads below `below` that nobody finished. The caller knows that none
-    /// of them is still being written.
-    pub async fn uploads_abort(&self, below: &str) -> Result<u64, StoreError> {
+    /// Drops the parts of uploads below `below` that nobody finished, of those whose name is
+    /// `meant`. The caller knows that none of them is still being written.
+    pub async fn uploads_abort(
+        &self,
+        below: &str,
+        meant: impl Fn(&str) -> bool,
+    ) -> Result<u64, StoreError> {
         let mut aborted = 0;
         let mut retry = Retry::new("listing the uploads of", below);
+        let mut behind = (None, None);
         loop {
             let sent = self
                 .client
                 .list_multipart_uploads()
                 .bucket(&self.bucket)
-                .prefix(self.key(below));
+                .prefix(self.key(below))
+                .set_key_marker(behind.0.clone())
+                .set_upload_id_marker(behind.1.clone());
             let answer = match retry.attempt(Box::pin(sent.send())).await {
                 Ok(answer) => answer,
                 Err(fault) => {
@@ -72,17 +79,19 @@ impl ObjectStore {
                     continue;
                 }
             };
-            // Always the first page: what was aborted is in it no more.
             for upload in answer.uploads() {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
                     continue;
                 };
-                self.upload_abort(key, id).await?;
-                aborted += 1;
+                if key.strip_prefix(&self.prefix).is_some_and(&meant) {
+                    self.upload_abort(key, id).await?;
+                    aborted += 1;
+                }
             }
             if !answer.is_truncated().unwrap_or_default() || answer.uploads().is_empty() {
                 return Ok(aborted);
             }
+            behind = (answer.next_key_marker, answer.next_upload_id_marker);
             retry = Retry::new("listing the uploads of", below);
         }
     }

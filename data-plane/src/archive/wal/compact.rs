@@ -69,7 +69,7 @@ impl Compactor {
     /// Parts of runs that somebody who was killed left unfinished.
     async fn uploads_drop(&self, timeline: Timeline) {
         let runs = self.items.layout.segments(timeline);
-        if let Err(error) = self.items.store.uploads_abort(&runs).await {
+        if let Err(error) = self.items.store.uploads_abort(&runs, |_| true).await {
             tracing::warn!(error = chain(&error), "parts of runs stay in the store");
         }
     }

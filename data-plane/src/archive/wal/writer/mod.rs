@@ -56,6 +56,8 @@ pub struct WalSource {
 pub struct Progress {
     /// 0: not known yet.
     pub timeline: Timeline,
+    /// Of this writer's seal; of two on one timeline the later one has the higher.
+    pub epoch: u64,
     /// WAL before this is in the archive, without a hole.
     pub archived: Lsn,
     /// WAL before this is on the engine's disk, as far as it has told.
