@@ -109,7 +109,8 @@ pub(super) struct Header {
     pub(super) sequence: Sequence,
     /// Where the chain goes on.
     pub(super) next: Sequence,
-    /// Of a run: that of the first chunk in it.
+    /// Of a run: that of the first chunk in it. Of a chunk: what has a lower one had arrived when
+    /// this one was cut.
     pub(super) first: Sequence,
     pub(super) epoch: u64,
     pub(super) start: Lsn,

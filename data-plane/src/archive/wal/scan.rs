@@ -11,6 +11,7 @@ use super::item::Items;
 use crate::archive::layout::{Sequence, Timeline, chunk_sequence, segment_range};
 use futures::stream::{self, StreamExt};
 use lumadb_contract::archive::Lsn;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -158,7 +159,15 @@ impl Scan {
             .map(|(sequence, _)| read(sequence))
             .collect();
         let mut reads = stream::iter(reads).buffered(at_once);
-        while let Some((sequence, name, item)) = reads.next().await {
+        let mut ahead = VecDeque::new();
+        loop {
+            let read = match ahead.pop_front() {
+                Some(read) => Some(read),
+                None => reads.next().await,
+            };
+            let Some((sequence, name, item)) = read else {
+                return Ok(());
+            };
             let next = self.position.next;
             if sequence < next {
                 // Written by a writer that was fenced.
@@ -166,8 +175,16 @@ impl Scan {
             }
             if sequence > next {
                 if last < next + WINDOW {
-                    // On their way, or left there by a writer that was killed.
-                    return Ok(());
+                    // A window's worth at most.
+                    ahead.extend(reads.by_ref().collect::<Vec<_>>().await);
+                    let behind = ahead.iter().map(|(_, _, item)| item);
+                    if !behind
+                        .chain([&item])
+                        .any(|item| self.had_arrived(next, item))
+                    {
+                        // On their way, or left there by a writer that was killed.
+                        return Ok(());
+                    }
                 }
                 self.fault(&layout.chunk(timeline, next), &"it is missing");
                 self.position.skip_to(sequence);
@@ -187,7 +204,15 @@ impl Scan {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+    }
+
+    /// Whether `item`, of the same writer, says that `sequence` was in the archive before it.
+    fn had_arrived(&self, sequence: Sequence, item: &Result<Option<Item>, WalError>) -> bool {
+        let Ok(Some(item)) = item else {
+            return false;
+        };
+        let header = &item.header;
+        header.kind == Kind::Chunk && header.epoch == self.position.epoch && header.first > sequence
     }
 
     fn accept(&mut self, name: &str, item: Item) -> Result<(), &'static str> {

@@ -3,6 +3,7 @@
 use super::super::format::{Header, Kind};
 use super::super::item::Items;
 use super::{Progress, WriterError};
+use crate::archive::layout::Sequence;
 use crate::archive::store::Put;
 use crate::errors::chain;
 use bytes::Bytes;
@@ -22,6 +23,7 @@ const PAUSE_MS: (u64, u64) = (100, 5_000);
 
 #[derive(Debug)]
 struct OnItsWay {
+    sequence: Sequence,
     end: Lsn,
     since: Instant,
     task: AbortOnDropHandle<Result<(), WriterError>>,
@@ -54,6 +56,11 @@ impl Sending {
         self.queue.len() < PLACES
     }
 
+    /// Number of the oldest: everything before it has arrived.
+    pub(super) fn first(&self) -> Option<Sequence> {
+        self.queue.front().map(|oldest| oldest.sequence)
+    }
+
     /// Since when the oldest has been on its way.
     pub(super) fn since(&self) -> Option<Instant> {
         self.queue.front().map(|oldest| oldest.since)
@@ -65,6 +72,7 @@ impl Sending {
         let (items, progress) = (self.items.clone(), self.progress.clone());
         let sent = send(items, progress, self.turns.clone(), name, header, wal);
         self.queue.push_back(OnItsWay {
+            sequence: header.sequence,
             end: header.end,
             since: Instant::now(),
             task: AbortOnDropHandle::new(tokio::spawn(sent)),

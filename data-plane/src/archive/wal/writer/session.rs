@@ -95,6 +95,7 @@ impl WalWriter {
         let (timeline, archived) = (seal.timeline, tail.end());
         self.progress.send_modify(|progress| {
             progress.timeline = timeline;
+            progress.epoch = seal.epoch;
             progress.archived = archived;
             progress.run_bytes = seal.origin.run_bytes();
         });
@@ -249,7 +250,7 @@ impl WalWriter {
                 timeline: claimed.timeline,
                 sequence: claimed.next,
                 next: claimed.next + 1,
-                first: claimed.next,
+                first: self.sending.first().unwrap_or(claimed.next),
                 epoch: claimed.epoch,
                 start,
                 end: Lsn(start.0 + wal.len() as u64),
