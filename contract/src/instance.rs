@@ -105,10 +105,27 @@ pub struct InstanceStatus {
     pub idle_since: Option<OffsetDateTime>,
     /// Size of the data folder without WAL, bytes.
     pub storage_bytes: u64,
+    /// How full the volume is that the instance lies on.
+    #[serde(default)]
+    pub volume: VolumeStage,
     #[serde(default)]
     pub archive: Option<ArchiveStatus>,
     #[serde(default)]
     pub restore: Option<RestoreStatus>,
+}
+
+/// How full a volume is. Each stage includes those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeStage {
+    #[default]
+    Ample,
+    /// Somebody should look: from 70 % on.
+    Alarm,
+    /// New transactions may only read: from 90 % on.
+    ReadOnly,
+    /// Nobody is served: from 95 % on. WAL is kept all the same.
+    Full,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

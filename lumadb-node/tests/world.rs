@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) node: Option<Child>,
     pub(crate) parent: Option<Parent>,
     pub(crate) port: SocketAddr,
+    /// Whether the instance lies on a volume of its own.
+    volume: bool,
 }
 
 impl Drop for World {
@@ -64,6 +66,12 @@ impl Drop for World {
             let _ = helper.wait();
         } else if let Some(engine) = self.engine_pid() {
             let _ = kill(engine, Signal::SIGQUIT);
+        }
+        if self.volume {
+            let _ = Command::new("umount")
+                .arg("-l")
+                .arg(self.instance())
+                .output();
         }
     }
 }
@@ -88,6 +96,29 @@ impl World {
         world
     }
 
+    /// As [`Self::running`], on a volume of its own; `None`: this user may not make one.
+    pub(crate) async fn running_on_volume(spec: &InstanceSpec, bytes: u64) -> Option<Self> {
+        let mut world = Self::begin();
+        world.users?;
+        let size = format!("size={bytes},mode=755");
+        let instance = world.instance();
+        std::fs::create_dir(&instance).expect("made");
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &size, "lumadb"])
+            .arg(&instance);
+        if !mount.output().is_ok_and(|mounted| mounted.status.success()) {
+            return None;
+        }
+        world.volume = true;
+        world.prepare();
+        world.parent().say(spec);
+        world.helper_start();
+        world.node_start();
+        world.in_force(spec).await;
+        Some(world)
+    }
+
     fn begin() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("n")
@@ -107,6 +138,7 @@ impl World {
             helper: None,
             node: None,
             parent: None,
+            volume: false,
         };
         // Users without a name cannot reach the folder that cargo builds into.
         std::fs::copy(env!("CARGO_BIN_EXE_lumadb-node"), world.program()).expect("copies");

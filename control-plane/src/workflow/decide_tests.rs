@@ -50,6 +50,7 @@ fn attached(phase: InstancePhase, observed_generation: u64) -> Observation {
             connections: 0,
             idle_since: Some(NOW),
             storage_bytes: 1,
+            volume: lumadb_contract::instance::VolumeStage::Ample,
             archive: None,
             restore: None,
         },

@@ -271,6 +271,7 @@ fn status(incarnation_id: IncarnationId) -> InstanceStatus {
         connections: 0,
         idle_since: None,
         storage_bytes: 0,
+        volume: lumadb_contract::instance::VolumeStage::Ample,
         archive: None,
         restore: None,
     }

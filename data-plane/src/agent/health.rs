@@ -5,6 +5,7 @@
 
 use super::state::NodeState;
 use super::status::StatusBoard;
+use super::volume::Volume;
 use crate::metering::Outbox;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -12,7 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lumadb_contract::archive::ArchiveStatus;
-use lumadb_contract::instance::InstancePhase;
+use lumadb_contract::instance::{InstancePhase, VolumeStage};
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 /// Requests served at the same time, at most.
@@ -35,6 +36,7 @@ pub(crate) struct Health {
     pub(crate) state: Arc<NodeState>,
     pub(crate) status: StatusBoard,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) volume: watch::Receiver<Volume>,
     pub(crate) now: fn() -> OffsetDateTime,
 }
 
@@ -97,7 +99,7 @@ fn answer(health: &Health, request: &Request<Incoming>) -> Response<Full<Bytes>>
     let (status, text) = match request.uri().path() {
         "/health/live" => (StatusCode::OK, "live\n".to_owned()),
         "/health/ready" => match health.status.read().phase {
-            InstancePhase::Ready => (StatusCode::OK, "ready\n".to_owned()),
+            InstancePhase::Ready => (StatusCode::OK, ready(health.volume.borrow().stage)),
             phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase:?}\n")),
         },
         "/metrics" => (StatusCode::OK, metrics(health)),
@@ -112,6 +114,16 @@ fn answer(health: &Health, request: &Request<Incoming>) -> Response<Full<Bytes>>
     response
 }
 
+/// In words: an instance that may only be read is ready all the same.
+fn ready(volume: VolumeStage) -> String {
+    match volume {
+        VolumeStage::Ample => "ready\n".to_owned(),
+        VolumeStage::Alarm => "ready, and its volume fills up\n".to_owned(),
+        VolumeStage::ReadOnly => "ready to be read, because its volume is nearly full\n".to_owned(),
+        VolumeStage::Full => "serves nobody, because its volume is full\n".to_owned(),
+    }
+}
+
 /// A metric: name, type, help, value.
 type Metric = (&'static str, &'static str, &'static str, u64);
 
@@ -119,7 +131,8 @@ fn metrics(health: &Health) -> String {
     let counters = health.state.counters().snapshot();
     let status = health.status.read();
     let ready = u64::from(status.phase == InstancePhase::Ready);
-    let list: [Metric; 10] = [
+    let volume = *health.volume.borrow();
+    let list: [Metric; 13] = [
         (
             "lumadb_node_requests_total",
             "counter",
@@ -179,6 +192,24 @@ fn metrics(health: &Health) -> String {
             "gauge",
             "Usage samples not yet acknowledged.",
             health.outbox.len() as u64,
+        ),
+        (
+            "lumadb_node_volume_bytes",
+            "gauge",
+            "Size of the volume that the instance lies on.",
+            volume.bytes_total,
+        ),
+        (
+            "lumadb_node_volume_free_bytes",
+            "gauge",
+            "What is free of it.",
+            volume.bytes_free,
+        ),
+        (
+            "lumadb_node_volume_stage",
+            "gauge",
+            "0: room, 1: alarm, 2: read-only, 3: full and nobody is served.",
+            volume.stage as u64,
         ),
     ];
     let mut text = String::new();
@@ -263,6 +294,7 @@ mod tests {
                 OffsetDateTime::UNIX_EPOCH
             }),
             outbox: Arc::default(),
+            volume: watch::Sender::new(Volume::default()).subscribe(),
             now: || datetime!(2026-11-27 03:00:10 UTC),
         };
         let text = metrics(&health);
@@ -284,6 +316,9 @@ mod tests {
                 "lumadb_node_ready",
                 "lumadb_node_observed_generation",
                 "lumadb_node_spool_samples",
+                "lumadb_node_volume_bytes",
+                "lumadb_node_volume_free_bytes",
+                "lumadb_node_volume_stage",
             ]
         );
     }

@@ -29,6 +29,7 @@ mod spec;
 mod state;
 mod status;
 mod supervisor;
+mod volume;
 
 pub use node::{NodeConfig, NodeError, node_run};
 pub use state::{Admission, NodeState, Refusal, Serving, Sessions};

@@ -11,6 +11,7 @@ use super::spec::{KnownSpec, SpecError, spec_read};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use super::supervisor::{Supervisor, storage_measure};
+use super::volume::VolumeWatch;
 use crate::engine::{AtRest, InstanceDir, Machine};
 use crate::errors::chain;
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
@@ -109,6 +110,7 @@ pub async fn node_run(
         parent: tokio::spawn(parent.run()),
         outbox: outbox.clone(),
     };
+    let (volume_watch, volume) = VolumeWatch::new(&config.instance, &status);
     let written = spec_read(&config.instance.spec_file(), config.database_id)?;
     let supervisor = Supervisor {
         instance: config.instance.clone(),
@@ -123,6 +125,7 @@ pub async fn node_run(
         restoring: Restoring::new(&config.instance, status.clone(), written.is_some()),
         written,
         leave_until: None,
+        volume: volume.clone(),
     };
     let archiver = Archiver {
         instance: config.instance.clone(),
@@ -141,6 +144,7 @@ pub async fn node_run(
         state: state.clone(),
         status: status.clone(),
         outbox,
+        volume,
         now: config.now,
     });
     let sessions_end = CancellationToken::new();
@@ -159,6 +163,7 @@ pub async fn node_run(
         () = status.follow_connections(state.clone()) => Ended::Told,
         () = Box::pin(archiver.run()) => Ended::Told,
         () = Box::pin(keeper.run()) => Ended::Told,
+        () = volume_watch.run() => Ended::Told,
         () = storage_follow(&config.instance, &state, &status) => Ended::Told,
         () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
     };

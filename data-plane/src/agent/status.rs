@@ -2,7 +2,7 @@
 
 use super::state::NodeState;
 use lumadb_contract::id::IncarnationId;
-use lumadb_contract::instance::{InstancePhase, InstanceStatus};
+use lumadb_contract::instance::{InstancePhase, InstanceStatus, VolumeStage};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ impl StatusBoard {
                 connections: 0,
                 idle_since: None,
                 storage_bytes: 0,
+                volume: VolumeStage::Ample,
                 archive: None,
                 restore: None,
             }),
@@ -73,6 +74,7 @@ pub(crate) fn is_urgent(before: &InstanceStatus, after: &InstanceStatus) -> bool
     before.phase != after.phase
         || before.observed_generation != after.observed_generation
         || before.error != after.error
+        || before.volume != after.volume
         || before.idle_since.is_some() != after.idle_since.is_some()
         || before.restore.as_ref().map(|restore| restore.phase)
             != after.restore.as_ref().map(|restore| restore.phase)

@@ -6,13 +6,14 @@ use super::restoring::{FirstContent, Restoring};
 use super::spec::{KnownSpec, SpecError, spec_write};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
+use super::volume::Volume;
 use crate::engine::{
     AdminSession, ApplyError, AtRest, Change, Command, ConfigFiles, EnginePhase, InstanceDir,
     Machine, Settings, StopMode, tenancy_apply,
 };
 use crate::errors::chain;
 use lumadb_contract::archive::Lsn;
-use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
+use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState, VolumeStage};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -73,6 +74,7 @@ pub(crate) struct Supervisor {
     /// Until when sessions that were asked to leave may go on.
     pub(crate) leave_until: Option<Instant>,
     pub(crate) restoring: Restoring,
+    pub(crate) volume: watch::Receiver<Volume>,
 }
 
 impl Supervisor {
@@ -81,6 +83,8 @@ impl Supervisor {
     pub(crate) async fn run(mut self) {
         let mut retry_ms = RETRY_MS.0;
         let mut connections = self.state.connections();
+        let mut volume = self.volume.clone();
+        let mut stage = VolumeStage::Ample;
         loop {
             let look = self.look().await;
             let pause = match look {
@@ -101,6 +105,9 @@ impl Supervisor {
                 () = self.link.changed() => {}
                 () = self.restoring.changed() => {}
                 _ = connections.changed(), if wants_sleep => {}
+                other = volume.wait_for(|volume| volume.stage != stage) => {
+                    stage = other.map_or(stage, |volume| volume.stage);
+                }
                 () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             }
         }
@@ -164,7 +171,11 @@ impl Supervisor {
         if let Some(look) = self.first_content(spec).await {
             return look;
         }
-        let config = ConfigFiles::new(Settings::from(spec), self.machine);
+        let mut config = ConfigFiles::new(Settings::from(spec), self.machine);
+        let stage = self.volume.borrow().stage;
+        if stage >= VolumeStage::ReadOnly {
+            config = config.read_only();
+        }
         let begins_gated = self.begins_gated(spec);
         if (begins_gated || self.takes_restart(&config))
             && !self.sessions_leave(Sessions::Restarting).await
@@ -177,6 +188,10 @@ impl Supervisor {
         let config = Box::new(config);
         self.link.order(Command::Run { config });
         self.publish_known(spec);
+        if stage == VolumeStage::Full {
+            self.end_sessions().await;
+            return Look::Settled;
+        }
         let Some(report) = self.link.report() else {
             // The helper is away; an engine that ran goes on and its clients with it.
             return Look::Settled;

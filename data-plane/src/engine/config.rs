@@ -108,6 +108,14 @@ impl ConfigFiles {
         }
     }
 
+    /// The same, with transactions that only read unless they ask for more.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.postgresql
+            .push_str("default_transaction_read_only = 'on'\n");
+        self
+    }
+
     /// What it takes to get from the configuration that the engine was started with to this one.
     pub fn change_from(&self, started: &Self) -> Change {
         if self == started {
@@ -252,6 +260,8 @@ mod tests {
         let mut reloaded = files.clone();
         reloaded.hba.push('\n');
         assert_eq!(reloaded.change_from(&files), Change::Reload);
+        let reading = files.clone().read_only();
+        assert_eq!(reading.change_from(&files), Change::Reload);
     }
 
     #[test]

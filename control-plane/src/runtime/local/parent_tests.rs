@@ -148,6 +148,7 @@ async fn a_state_is_seen_while_the_stream_is_open() {
         connections: 0,
         idle_since: None,
         storage_bytes: 0,
+        volume: lumadb_contract::instance::VolumeStage::Ample,
         archive: None,
         restore: None,
     };
