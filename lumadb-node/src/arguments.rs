@@ -122,6 +122,10 @@ pub(crate) struct RestoreArguments {
     /// Timeline to follow; the newest unless it is named.
     #[arg(long)]
     pub(crate) timeline: Option<u32>,
+    /// Restore also where text is sorted otherwise than where the backup was made. Run REINDEX
+    /// before you use what comes of it.
+    #[arg(long)]
+    pub(crate) other_collations: bool,
     /// Address of the S3 server, if it is not Amazon's.
     #[arg(long, env = "AWS_ENDPOINT_URL_S3")]
     pub(crate) endpoint: Option<String>,

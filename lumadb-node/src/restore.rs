@@ -69,6 +69,7 @@ pub(crate) async fn restore(arguments: RestoreArguments) -> Result<(), RestoreFa
         master_key,
         target: target(arguments.target),
         timeline: arguments.timeline,
+        other_collations: arguments.other_collations,
         to,
         program: std::env::current_exe().map_err(RestoreFailure::Program)?,
     };
@@ -144,6 +145,9 @@ fn report(job: &Rebuild, restored: &Restored) -> String {
     ];
     for object in &restored.damaged {
         lines.push(format!("  damaged, and not needed: {object}"));
+    }
+    for what in &restored.collations_changed {
+        lines.push(format!("  run REINDEX: {what}"));
     }
     let postgres = job.engine.program("postgres");
     lines.push(format!("Start it with: {} -D {to}", postgres.display()));

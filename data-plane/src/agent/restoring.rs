@@ -10,7 +10,7 @@ use crate::archive::sealed::{ArchiveKey, SealedError};
 use crate::archive::store::ObjectStore;
 use crate::engine::InstanceDir;
 use crate::errors::chain;
-use crate::recovery::{DataState, RecoveryError, RemoteSite, Source, recover};
+use crate::recovery::{Asked, DataState, Here, RecoveryError, RemoteSite, Source, recover};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use lumadb_contract::archive::{RestorePhase, RestoreSpec, RestoreStatus};
@@ -198,8 +198,14 @@ async fn restore(
             }
         }
     };
-    let here = major.to_string();
-    let recovering = recover(&source, spec.target, None, &site, &socket, &here, &status);
+    // The engine's helper finds out the rest when it runs.
+    let here = Here::new(major.to_string(), None);
+    let asked = Asked {
+        target: spec.target,
+        timeline: None,
+        other_collations: false,
+    };
+    let recovering = recover(&source, asked, &site, &socket, &here, &status);
     tokio::select! {
         recovered = recovering => drop(recovered?),
         () = telling => {}

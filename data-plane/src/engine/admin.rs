@@ -78,7 +78,7 @@ impl AdminSession {
         Self::open_in(socket, PLATFORM_DATABASE).await
     }
 
-    pub(super) async fn open_in(socket: &Path, database: &str) -> Result<Self, AdminError> {
+    pub(crate) async fn open_in(socket: &Path, database: &str) -> Result<Self, AdminError> {
         let connecting = async {
             let stream = UnixStream::connect(socket).await?;
             let mut config = Config::new();

@@ -76,6 +76,14 @@ impl EngineDir {
         self.root.join("bin").join(name)
     }
 
+    /// Size of its pages, bytes; `None`: there is no `pg_config` beside it that would say.
+    pub fn block_bytes(&self) -> Option<u32> {
+        let mut command = Command::new(self.program("pg_config"));
+        let output = command.arg("--configure").output().ok()?;
+        let configured = output.status.success();
+        configured.then(|| block_bytes_in(&String::from_utf8_lossy(&output.stdout)))
+    }
+
     /// PostgreSQL's own word on its version, such as `18.6`. Runs it, and refuses another major
     /// version.
     pub fn version(&self) -> Result<String, EngineDirError> {
@@ -94,6 +102,18 @@ impl EngineDir {
             }),
         }
     }
+}
+
+/// Size of a page, from what `pg_config --configure` says.
+fn block_bytes_in(configured: &str) -> u32 {
+    let given = configured.split([' ', '\'']).find_map(|word| {
+        let (name, value) = word.split_once('=')?;
+        ["--with-blocksize", "-Dblocksize"]
+            .contains(&name)
+            .then_some(value)
+    });
+    let kib: u32 = given.and_then(|kib| kib.parse().ok()).unwrap_or(8);
+    kib * 1024
 }
 
 /// `18.6` from `postgres (PostgreSQL) 18.6 (Debian …)`, if it is the right major version.
@@ -128,6 +148,15 @@ mod tests {
         );
         assert_eq!(version_in("postgres (PostgreSQL) 17.2\n"), None);
         assert_eq!(version_in("postgres 18\n"), None);
+    }
+
+    #[test]
+    fn pages_have_eight_kibibytes_unless_it_was_built_otherwise() {
+        let plain = "'--prefix=/usr' '--with-wal-blocksize=64'";
+        assert_eq!(block_bytes_in("'--prefix=/usr' '--with-openssl'\n"), 8192);
+        assert_eq!(block_bytes_in("'--with-blocksize=16' '--with-icu'"), 16_384);
+        assert_eq!(block_bytes_in("-Dblocksize=32 -Dicu=enabled"), 32_768);
+        assert_eq!(block_bytes_in(plain), 8192);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Plan, fetch, replay.
 
 use super::site::{Reached, Replay, Site, SiteError};
+use super::suits::{Here, suits};
 use crate::archive::backup::{Catalogue, catalogue_read};
 use crate::archive::layout::Layout;
 use crate::archive::restore::{
@@ -59,6 +60,16 @@ pub(crate) struct Source {
     pub(crate) key: Arc<ArchiveKey>,
 }
 
+/// What shall be restored.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) target: RestoreTarget,
+    /// `None`: the newest.
+    pub(crate) timeline: Option<u32>,
+    /// Also where text is sorted otherwise here: whoever asks makes the indexes anew.
+    pub(crate) other_collations: bool,
+}
+
 /// What was restored.
 #[derive(Debug)]
 pub struct Restored {
@@ -71,6 +82,8 @@ pub struct Restored {
     pub last_transaction: Option<OffsetDateTime>,
     /// Objects that were damaged and could be done without.
     pub damaged: Vec<String>,
+    /// Collations by which indexes are to be sorted anew before they are used, in words.
+    pub collations_changed: Vec<String>,
 }
 
 /// What the archive holds.
@@ -85,17 +98,16 @@ struct Found {
 /// again after any error.
 pub(crate) async fn recover(
     source: &Source,
-    target: RestoreTarget,
-    timeline: Option<u32>,
+    asked: Asked,
     site: &impl Site,
     socket: &Path,
-    here: &str,
+    here: &Here,
     status: &watch::Sender<RestoreStatus>,
 ) -> Result<Restored, RecoveryError> {
     let found = look(source).await?;
     let mut wish = Wish {
-        target,
-        timeline,
+        target: asked.target,
+        timeline: asked.timeline,
         damaged: Vec::new(),
     };
     let mut damaged: Vec<String> = Vec::new();
@@ -109,7 +121,13 @@ pub(crate) async fn recover(
     let plan = loop {
         let plan = restore_plan(&found.catalogue, &found.wal, &wish);
         let plan = plan.map_err(RecoveryError::Refused)?;
-        suits(&found.catalogue, &plan, here)?;
+        for entry in plan
+            .chain
+            .iter()
+            .filter_map(|id| found.catalogue.entry(*id))
+        {
+            suits(&entry.engine, here).map_err(RecoveryError::Refused)?;
+        }
         tracing::info!(backups = ?plan.chain, bytes = plan.bytes, "fetching");
         match fetch(&found, &plan, site, status).await? {
             None => break plan,
@@ -122,6 +140,11 @@ pub(crate) async fn recover(
     site.combine(plan.chain.len()).await?;
     let files = Arc::new(WalFiles::new(found.reader, &found.wal, &plan));
     let reached = replay(&plan, site, socket, &files, status).await?;
+    let changed = &reached.collations_changed;
+    if !changed.is_empty() && !asked.other_collations {
+        let changed = changed.join("; ");
+        return Err(RecoveryError::Refused(Refusal::OtherCollations(changed)));
+    }
     site.finish().await?;
     let base = plan.chain.last().copied();
     let base = base.and_then(|base| found.catalogue.entry(base));
@@ -139,6 +162,7 @@ pub(crate) async fn recover(
         lsn: reached.lsn,
         last_transaction: last,
         damaged,
+        collations_changed: reached.collations_changed,
     })
 }
 
@@ -156,21 +180,6 @@ async fn look(source: &Source) -> Result<Found, RecoveryError> {
         },
         reader,
     })
-}
-
-/// A data folder moves between releases of one major version only.
-fn suits(catalogue: &Catalogue, plan: &Plan, here: &str) -> Result<(), RecoveryError> {
-    let major = |version: &str| version.split('.').next().map(str::to_owned);
-    for entry in plan.chain.iter().filter_map(|id| catalogue.entry(*id)) {
-        let made = &entry.engine.version;
-        if major(made) != major(here) {
-            return Err(RecoveryError::Refused(Refusal::OtherVersion {
-                made: made.clone(),
-                here: here.to_owned(),
-            }));
-        }
-    }
-    Ok(())
 }
 
 /// Fetches every backup of the chain; answers one that is damaged, and its object.
@@ -267,7 +276,12 @@ async fn replay(
                     }
                     target = RecoveryTarget::End;
                 }
-                Replay::Failed(said) => return Err(RecoveryError::Replay(said)),
+                Replay::Failed(said) => {
+                    return Err(match files.damaged() {
+                        Some(what) => RecoveryError::Refused(Refusal::WalDamaged(what.to_owned())),
+                        None => RecoveryError::Replay(said),
+                    });
+                }
             }
         }
     };

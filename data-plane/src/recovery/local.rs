@@ -1,5 +1,6 @@
 //! A restored data folder in an instance's folder that this process owns.
 
+use super::collations;
 use super::config;
 use super::protocol::DataState;
 use super::site::{Reached, Replay, Site, SiteError};
@@ -90,6 +91,11 @@ impl LocalSite<'_> {
     fn move_up(&self, from: &Path) -> io::Result<()> {
         for entry in std::fs::read_dir(from)? {
             let entry = entry?;
+            // Who held a socket there says nothing of who may hold one here.
+            if entry.file_name().to_string_lossy().starts_with(".s.PGSQL.") {
+                remove(&entry.path())?;
+                continue;
+            }
             std::fs::rename(entry.path(), self.instance.data().join(entry.file_name()))?;
         }
         Ok(())
@@ -119,6 +125,8 @@ impl LocalSite<'_> {
         Ok(Reached {
             lsn: text(0).and_then(|lsn| lsn.parse().ok()).unwrap_or_default(),
             last_transaction_us: text(1).and_then(|at| at.parse().ok()),
+            collations_changed: collations::changed(&self.instance.engine_socket(), &session)
+                .await?,
         })
     }
 }

@@ -5,8 +5,9 @@
 //! has replayed up to the target and ended in order, with a configuration that suits any machine.
 
 use super::config;
-use super::driver::{RecoveryError, Restored, Source, recover};
+use super::driver::{Asked, RecoveryError, Restored, Source, recover};
 use super::local::{LocalSite, RESTORED};
+use super::suits::Here;
 use crate::archive::identity::{IdentityError, identity_read};
 use crate::archive::layout::Layout;
 use crate::archive::sealed::{ArchiveKey, SealedError};
@@ -71,6 +72,8 @@ pub struct Rebuild {
     pub target: RestoreTarget,
     /// `None`: the newest.
     pub timeline: Option<u32>,
+    /// Also where text is sorted otherwise here: the indexes are to be made anew then.
+    pub other_collations: bool,
     /// The data folder, which does not exist yet.
     pub to: PathBuf,
     /// This program, which PostgreSQL runs to ask for WAL (`restore-command`).
@@ -83,7 +86,7 @@ pub async fn rebuild(job: &Rebuild) -> Result<Restored, RebuildError> {
         let path = job.to.clone();
         return Err(RebuildError::Exists { path });
     }
-    let here = job.engine.version()?;
+    let here = Here::new(job.engine.version()?, job.engine.block_bytes());
     let key = archive_key(job).await?;
     let source = Source {
         store: job.store.clone(),
@@ -106,8 +109,12 @@ pub async fn rebuild(job: &Rebuild) -> Result<Restored, RebuildError> {
         refusal: None,
     });
     let socket = instance.wal_socket();
-    let (target, timeline) = (job.target.clone(), job.timeline);
-    let restored = recover(&source, target, timeline, &site, &socket, &here, &status).await?;
+    let asked = Asked {
+        target: job.target.clone(),
+        timeline: job.timeline,
+        other_collations: job.other_collations,
+    };
+    let restored = recover(&source, asked, &site, &socket, &here, &status).await?;
     plain(&instance.data())?;
     let moved = std::fs::rename(instance.data(), &job.to);
     moved.map_err(fault(&job.to))?;

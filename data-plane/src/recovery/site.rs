@@ -32,6 +32,10 @@ pub struct Reached {
     pub lsn: Lsn,
     /// When the last transaction ended, microseconds since 1970; `None`: none was replayed.
     pub last_transaction_us: Option<i64>,
+    /// Collations in use of which PostgreSQL here has another version than the one that indexes
+    /// were sorted by, in words.
+    #[serde(default)]
+    pub collations_changed: Vec<String>,
 }
 
 /// How an engine that was to replay ended.

@@ -19,6 +19,8 @@ pub enum Refusal {
     PositionMissing { until: Lsn },
     #[error("WAL from position {from} on is missing, so nothing behind it can be restored.")]
     Hole { from: Lsn },
+    #[error("WAL that leads to what was asked for is damaged: {0}.")]
+    WalDamaged(String),
     #[error("The archive holds no history of timeline {timeline}.")]
     NoHistory { timeline: Timeline },
     #[error("Transaction {0} did not end in the part of the archive that can be restored.")]
@@ -31,6 +33,18 @@ pub enum Refusal {
         "The backup was made by PostgreSQL {made}, and this is PostgreSQL {here}: a data folder moves only between releases of one major version."
     )]
     OtherVersion { made: String, here: String },
+    #[error(
+        "The backup was made on {made}, and this is {here}: a data folder cannot be moved between them."
+    )]
+    OtherArchitecture { made: String, here: String },
+    #[error(
+        "The backup has pages of {made} bytes, and this PostgreSQL has pages of {here}: it cannot read them."
+    )]
+    OtherPages { made: u32, here: u32 },
+    #[error(
+        "Text is sorted otherwise here than where the backup was made, so indexes would be corrupt: {0}."
+    )]
+    OtherCollations(String),
 }
 
 /// To the second, in UTC.

@@ -13,8 +13,8 @@ use crate::archive::wal::{WalError, WalReader};
 use lumadb_contract::archive::Lsn;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -67,6 +67,11 @@ impl WalFileError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Wal(error) if error.is_transient())
     }
+
+    /// Whether an object is not what was written: it never will be.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Wal(error) if error.is_damage())
+    }
 }
 
 /// WAL of one timeline that a plan counts on.
@@ -85,6 +90,8 @@ pub struct WalFiles {
     segment_bytes: u64,
     /// Where the last segment that was given out begins.
     given: AtomicU64,
+    /// The first object that was damaged, in words.
+    damaged: OnceLock<String>,
 }
 
 impl WalFiles {
@@ -108,12 +115,18 @@ impl WalFiles {
             promises,
             segment_bytes: plan.wal_segment_bytes,
             given: AtomicU64::new(0),
+            damaged: OnceLock::new(),
         }
     }
 
     /// PostgreSQL has asked for WAL from here on.
     pub fn given(&self) -> Lsn {
         Lsn(self.given.load(Ordering::Relaxed))
+    }
+
+    /// What was damaged of what PostgreSQL asked for.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.get().map(String::as_str)
     }
 
     /// A file by the name that PostgreSQL gives it; `None`: there is none.
@@ -206,9 +219,12 @@ async fn answer(files: &WalFiles, stream: UnixStream) -> io::Result<()> {
         Ok(Some(content)) => (FOUND, content),
         Ok(None) => (MISSING, Vec::new()),
         Err(error) => {
-            let error = crate::errors::chain(&error);
-            tracing::error!(error, name, "a file of WAL cannot be read");
-            (FAILED, error.into_bytes())
+            let text = crate::errors::chain(&error);
+            tracing::error!(error = text, name, "a file of WAL cannot be read");
+            if error.is_damage() {
+                files.damaged.get_or_init(|| text.clone());
+            }
+            (FAILED, text.into_bytes())
         }
     };
     to.write_u8(found).await?;

@@ -71,7 +71,7 @@ impl WalError {
     }
 
     /// Whether an object was read and is not what it should be.
-    fn is_damage(&self) -> bool {
+    pub(in crate::archive) fn is_damage(&self) -> bool {
         matches!(
             self,
             Self::Sealed { .. } | Self::Damaged { .. } | Self::Foreign { .. }
