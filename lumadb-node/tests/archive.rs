@@ -110,6 +110,15 @@ impl Store {
         reader.expect("opens")
     }
 
+    /// That the archive holds everything up to `end`, without a hole.
+    pub(crate) async fn is_whole(&self, end: Lsn) {
+        let reader = self.reader().await;
+        assert_eq!(reader.faults(), []);
+        let covered = reader.covered(1);
+        assert_eq!(covered.len(), 1, "{covered:?}");
+        assert!(covered[0].end >= end, "{covered:?} and not to {end}");
+    }
+
     /// That the archive holds what the engine's folder does, up to `end`, without a hole.
     async fn holds(&self, world: &World, end: Lsn) {
         let reader = self.reader().await;
@@ -284,6 +293,7 @@ async fn a_store_that_is_away_is_told_and_holds_up_neither_commits_nor_rest() {
     store.proxy.play([Rule {
         method: None,
         contains: "/wal/".to_owned(),
+        passing: 0,
         times: usize::MAX,
         fault: Fault::Refuse(503, "SlowDown"),
     }]);
@@ -302,4 +312,20 @@ async fn a_store_that_is_away_is_told_and_holds_up_neither_commits_nor_rest() {
     let told = archive_told(&world, "no outage", |it| it.error.is_none()).await;
     assert_eq!(told.archive_id, Some(store.access.archive_id));
     store.holds(&world, end).await;
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_is_refused_at_start_and_commits_go_on() {
+    let store = Store::begin().await;
+    // It says that it wrote, twice.
+    let rule = Rule::on(http::Method::PUT, "/probe/", usize::MAX, Fault::Pretend);
+    store.proxy.play([rule]);
+    let world = World::running(&store.spec(1)).await;
+    let told = archive_told(&world, "a refusal", |it| it.error.is_some()).await;
+    let error = told.error.expect("told");
+    assert!(error.contains("accepts a key twice"), "{error}");
+    rows_add(&world).await;
+    store.proxy.calm();
+    let (client, below) = (store.client().await, store.layout().root());
+    assert_eq!(client.list(&below, None).await.expect("listed"), []);
 }

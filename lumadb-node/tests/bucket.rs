@@ -10,16 +10,16 @@ use lumadb_contract::key_chain::{
     KEY_CHAIN_VERSION, Key, KeyChain, archive_key_wrap, organization_key_wrap,
 };
 use lumadb_contract::secret::Secret;
-use lumadb_data_plane::archive::backup::{BackupEntry, BackupJob, backup_run};
+use lumadb_data_plane::archive::backup::{BackupEntry, BackupJob, Claim, backup_run};
 use lumadb_data_plane::archive::identity::{ArchiveIdentity, IDENTITY_VERSION, identity_keep};
 use lumadb_data_plane::archive::layout::Layout;
 use lumadb_data_plane::archive::sealed::ArchiveKey;
 use lumadb_data_plane::archive::store::ObjectStore;
 use lumadb_data_plane::archive::wal::{Pace, Progress, WalSource, WalWriter, WriterError};
+use lumadb_s3_server::faults::Proxy;
 use lumadb_s3_server::{Config, serve};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
-use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -41,10 +41,11 @@ const SOON: Duration = Duration::from_mins(2);
 pub(crate) struct Archive {
     pub(crate) folder: TempDir,
     serving: AbortHandle,
-    address: SocketAddr,
+    /// In front of the server; everything goes through it.
+    pub(crate) proxy: Proxy,
     pub(crate) store: ObjectStore,
     pub(crate) layout: Layout,
-    key: Arc<ArchiveKey>,
+    pub(crate) key: Arc<ArchiveKey>,
     backups: u128,
     spec: ObjectStoreSpec,
     wrapped_key: serde_json::Value,
@@ -64,7 +65,9 @@ impl Archive {
         let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), everyone).expect("opened");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
+        let server = listener.local_addr().expect("bound");
+        let proxy = Proxy::start(server).await.expect("a port");
+        let address = proxy.address();
         let objects = folder.path().join("objects");
         let mut config = Config::new(&objects, "root", Secret::new("of the root"));
         config.buckets.push("bucket".to_owned());
@@ -90,7 +93,7 @@ impl Archive {
             spec: spec.clone(),
             secret: key.to_base64(),
             serving: serving.abort_handle(),
-            address,
+            proxy,
             store: ObjectStore::open(&spec).await,
             layout,
             key: Arc::new(ArchiveKey::parse(&key.to_base64()).expect("a key")),
@@ -193,6 +196,7 @@ impl Archive {
             key: self.key.clone(),
             engine_socket: socket.to_owned(),
             status: watch::Sender::new(BackupJob::status_begin(&request, began)),
+            claim: Claim::default(),
             request,
             rate_kib: None,
             archived: archived_end,
@@ -203,6 +207,11 @@ impl Archive {
 
     /// Runs the tool.
     pub(crate) fn restore(&self, to: &str, target: &[&str]) -> Output {
+        self.restore_command(to, target).output().expect("runs")
+    }
+
+    /// The tool.
+    pub(crate) fn restore_command(&self, to: &str, target: &[&str]) -> Command {
         // Another user cannot reach the folder that cargo builds into.
         let program = self.folder.path().join("lumadb-node");
         if !program.exists() {
@@ -212,7 +221,7 @@ impl Archive {
         command
             .arg("restore")
             .args(["--from", "s3://bucket/some/where", "--path-style"])
-            .args(["--endpoint", &format!("http://{}", self.address)])
+            .args(["--endpoint", &format!("http://{}", self.proxy.address())])
             .args(["--archive", &self.layout.archive_id().to_string()])
             .arg("--master-key")
             .arg(self.folder.path().join("master.key"))
@@ -228,7 +237,7 @@ impl Archive {
         if let Some(user) = Self::user() {
             command.args(["--user", &user.name]);
         }
-        command.output().expect("runs")
+        command
     }
 
     /// As a parent says it.
@@ -271,40 +280,86 @@ impl Drop for Plain {
 
 impl Plain {
     pub(crate) async fn start(archive: &Archive, to: &str) -> Self {
+        Self::start_with(archive, to, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) async fn start_with(
+        archive: &Archive,
+        to: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = archive.restored(to);
-        let mut command = Command::new(engine_dir().join("bin/postgres"));
-        command.arg("-D").arg(&folder).current_dir("/tmp");
-        command.env_clear().env("LC_ALL", "C");
+        let mut command = Self::command("postgres");
+        command.envs(environment.iter().copied());
+        let plain = Self {
+            process: command.arg("-D").arg(&folder).spawn().expect("starts"),
+            folder,
+        };
+        plain.takes_connections("main").await;
+        plain
+    }
+
+    /// A new cluster, with more arguments for `initdb`.
+    pub(crate) async fn make(archive: &Archive, to: &str, arguments: &[&str]) -> Self {
+        let folder = archive.restored(to);
+        let mut initdb = Self::command("initdb");
+        initdb.args(["-U", ADMIN, "-A", "trust", "--no-sync", "-E", "UTF8"]);
+        initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+        initdb.args(["--locale=C", "-D"]).arg(&folder);
+        let made = initdb.args(arguments).output().expect("runs");
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "{said}");
+        let settings = "unix_socket_directories = '.'\nlisten_addresses = ''\n\
+            wal_level = 'logical'\nsummarize_wal = on\nshared_buffers = '16MB'\nfsync = off\n";
+        std::fs::write(folder.join("postgresql.auto.conf"), settings).expect("written");
+        let plain = Self {
+            process: Self::command("postgres")
+                .arg("-D")
+                .arg(&folder)
+                .spawn()
+                .expect("starts"),
+            folder,
+        };
+        plain.takes_connections("postgres").await;
+        let client = plain.try_client("postgres").await.expect("connects");
+        run(&client, "create database main").await;
+        plain
+    }
+
+    /// A program of PostgreSQL's, as its user.
+    fn command(name: &str) -> Command {
+        let mut command = Command::new(engine_dir().join("bin").join(name));
+        command.current_dir("/tmp").env_clear().env("LC_ALL", "C");
         if let Some(user) = Archive::user() {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
-        let plain = Self {
-            process: command.spawn().expect("starts"),
-            folder,
-        };
+        command
+    }
+
+    async fn takes_connections(&self, database: &str) {
         let connecting = async {
-            while plain.try_client().await.is_err() {
+            while self.try_client(database).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(SOON, connecting).await.expect("takes connections");
-        plain
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.join(".s.PGSQL.5432")
     }
 
-    async fn try_client(&self) -> Result<Client, tokio_postgres::Error> {
+    async fn try_client(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
-        config.user(ADMIN).dbname("main").host_path(&self.folder);
+        config.user(ADMIN).dbname(database).host_path(&self.folder);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
     pub(crate) async fn client(&self) -> Client {
-        self.try_client().await.expect("connects")
+        self.try_client("main").await.expect("connects")
     }
 
     pub(crate) async fn rows(&self) -> String {
@@ -364,6 +419,12 @@ impl Writing {
 
     /// Waits until everything that is committed is archived, and ends.
     pub(crate) async fn end(mut self, client: &Client) {
+        self.caught_up(client).await;
+        self.task.abort();
+    }
+
+    /// Waits until everything that is committed is archived.
+    pub(crate) async fn caught_up(&mut self, client: &Client) {
         run(
             client,
             "select pg_logical_emit_message(false, 'test', '', true)",
@@ -372,7 +433,6 @@ impl Writing {
         let flushed = text(client, "select pg_current_wal_flush_lsn()").await;
         let flushed: Lsn = flushed.parse().expect("a position");
         self.wait(|progress| progress.archived >= flushed).await;
-        self.task.abort();
     }
 }
 

@@ -9,8 +9,9 @@ use lumadb_contract::id::BackupId;
 use lumadb_contract::key_chain::Key;
 use lumadb_contract::scope::Access;
 use lumadb_data_plane::archive::backup::{
-    BackupEntry, BackupJob, Catalogue, backup_run, catalogue_read, orphans_remove,
+    BackupEntry, BackupJob, Catalogue, Claim, backup_run, catalogue_read, orphans_remove,
 };
+use lumadb_data_plane::archive::layout::Layout;
 use lumadb_data_plane::archive::sealed::{self, ArchiveKey};
 use lumadb_data_plane::archive::store::ObjectStore;
 use lumadb_s3_server::faults::{Fault, Rule};
@@ -25,34 +26,51 @@ use uuid::Uuid;
 const ROWS: &str = "create table t as select n, md5(n::text) || md5((-n)::text) as text \
     from generate_series(1, 500000) as n";
 
-struct Making {
-    job: BackupJob,
-    archived: watch::Sender<Lsn>,
-    status: watch::Receiver<BackupStatus>,
+/// Of the writer beside which backups are made here.
+pub(super) const CLAIM: Claim = Claim {
+    timeline: 1,
+    epoch: 1,
+};
+
+pub(super) struct Making {
+    pub(super) job: BackupJob,
+    pub(super) archived: watch::Sender<Lsn>,
+    pub(super) status: watch::Receiver<BackupStatus>,
 }
 
-fn key() -> Arc<ArchiveKey> {
+pub(super) fn key() -> Arc<ArchiveKey> {
     let secret = Key::new([7; 32]).to_base64();
     Arc::new(ArchiveKey::parse(&secret).expect("a key"))
 }
 
-fn request(number: u128, kind: BackupKind) -> BackupRequest {
+pub(super) fn request(number: u128, kind: BackupKind) -> BackupRequest {
     BackupRequest {
         backup_id: BackupId::from_uuid(Uuid::from_u128(number)),
         kind,
     }
 }
 
-async fn making(world: &World, engine: &Engine, request: BackupRequest) -> Making {
+pub(super) async fn making(world: &World, engine: &Engine, request: BackupRequest) -> Making {
+    let store = world.store(Access::ReadWrite).await;
+    making_in(store, world.layout, engine, request)
+}
+
+pub(super) fn making_in(
+    store: ObjectStore,
+    layout: Layout,
+    engine: &Engine,
+    request: BackupRequest,
+) -> Making {
     let (archived, archived_end) = watch::channel(Lsn(u64::MAX));
     let began = OffsetDateTime::UNIX_EPOCH;
     let (status_end, status) = watch::channel(BackupJob::status_begin(&request, began));
     Making {
         job: BackupJob {
-            store: world.store(Access::ReadWrite).await,
-            layout: world.layout,
+            store,
+            layout,
             key: key(),
             engine_socket: engine.socket(),
+            claim: CLAIM,
             request,
             rate_kib: None,
             archived: archived_end,
@@ -63,29 +81,38 @@ async fn making(world: &World, engine: &Engine, request: BackupRequest) -> Makin
     }
 }
 
-async fn catalogue(world: &World, store: &ObjectStore) -> Catalogue {
+pub(super) async fn catalogue(world: &World, store: &ObjectStore) -> Catalogue {
     let read = catalogue_read(store, &world.layout, &key()).await;
     read.expect("answers")
 }
 
 /// The content of a part, after everything that was done to it.
-async fn part(world: &World, entry: &BackupEntry, name: &str) -> Vec<u8> {
-    let store = world.store(Access::ReadOnly).await;
-    let object = world.layout.backup(entry.backup_id, name);
+async fn part(store: &ObjectStore, layout: &Layout, entry: &BackupEntry, name: &str) -> Vec<u8> {
+    let object = layout.backup(entry.backup_id, name);
     let stored = store.get(&object).await.expect("answers").expect("there");
     let plain = sealed::open(&key(), &object, &stored).expect("opens");
     zstd::decode_all(&plain[..]).expect("decompresses")
 }
 
 /// Fetches a backup and lets PostgreSQL verify it.
-async fn verify(world: &World, entry: &BackupEntry, into: &Path) {
+pub(super) async fn verify(world: &World, entry: &BackupEntry, into: &Path) {
+    let store = world.store(Access::ReadOnly).await;
+    verify_in(&store, &world.layout, entry, into).await;
+}
+
+pub(super) async fn verify_in(
+    store: &ObjectStore,
+    layout: &Layout,
+    entry: &BackupEntry,
+    into: &Path,
+) {
     std::fs::create_dir(into).expect("made");
     for each in &entry.parts {
         let tar = into.with_extension("tar");
-        std::fs::write(&tar, part(world, entry, &each.name).await).expect("written");
+        std::fs::write(&tar, part(store, layout, entry, &each.name).await).expect("written");
         unpack(&tar, into);
     }
-    let manifest = part(world, entry, &entry.manifest.name).await;
+    let manifest = part(store, layout, entry, &entry.manifest.name).await;
     std::fs::write(into.join("backup_manifest"), manifest).expect("written");
     succeeds(Command::new("chown").args(["-R", "nobody"]).arg(into));
     succeeds(command("pg_verifybackup").arg("-n").arg(into));
@@ -158,7 +185,9 @@ async fn a_full_and_an_incremental_backup_come_back_whole() {
     succeeds(combine.arg(&first).arg(&second).arg("-o").arg(&whole));
     succeeds(command("pg_verifybackup").arg("-n").arg(&whole));
     assert_eq!(
-        orphans_remove(&store, &world.layout, &listed).await.ok(),
+        orphans_remove(&store, &world.layout, &listed, CLAIM)
+            .await
+            .ok(),
         Some(0)
     );
 }
@@ -201,10 +230,12 @@ async fn what_a_killed_backup_left_is_removed_and_nothing_else() {
     let again = making(&world, &engine, request(1, BackupKind::Full)).await;
     let entry = backup_run(again.job).await.expect("is made");
     let listed = catalogue(&world, &store).await;
-    let removed = orphans_remove(&store, &world.layout, &listed).await;
+    let removed = orphans_remove(&store, &world.layout, &listed, CLAIM).await;
     assert!(removed.expect("answers") > 0);
     assert_eq!(
-        orphans_remove(&store, &world.layout, &listed).await.ok(),
+        orphans_remove(&store, &world.layout, &listed, CLAIM)
+            .await
+            .ok(),
         Some(0)
     );
     let work = folder();
@@ -224,7 +255,9 @@ async fn what_a_killed_backup_left_is_removed_and_nothing_else() {
     assert_eq!(listed.damaged.len(), 1);
     assert_eq!(listed.damaged[0].object, object);
     assert_eq!(
-        orphans_remove(&store, &world.layout, &listed).await.ok(),
+        orphans_remove(&store, &world.layout, &listed, CLAIM)
+            .await
+            .ok(),
         Some(0)
     );
 }

@@ -115,7 +115,13 @@ impl Engine {
     /// Starts what was ended.
     pub(super) fn start_again(&mut self) {
         self.process = Self::run(self.folder.path());
-        self.await_ready();
+        // After a kill, processes that it left may stand in the way for a moment.
+        while !self.is_ready() {
+            if self.process.try_wait().expect("waits").is_some() {
+                self.process = Self::run(self.folder.path());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What lies in the data folder of one that has ended, as another engine of its own.
@@ -126,11 +132,14 @@ impl Engine {
         clone
     }
 
+    fn is_ready(&self) -> bool {
+        self.try_sql("select pg_is_in_recovery()").as_deref() == Some("f")
+    }
+
     fn await_ready(&self) {
         let engine = self;
-        let ready = || engine.try_sql("select pg_is_in_recovery()").as_deref() == Some("f");
         let soon = (0..1000).any(|_| {
-            ready() || {
+            engine.is_ready() || {
                 std::thread::sleep(Duration::from_millis(20));
                 false
             }

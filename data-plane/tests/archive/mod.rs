@@ -2,7 +2,11 @@
 
 mod backup;
 mod engine;
+mod independent;
+mod killed;
 mod replication;
 mod restore;
+mod scopes;
 mod store;
 mod wal;
+mod writers;

@@ -22,6 +22,8 @@ const SECRET: &str = "of the root";
 pub(super) struct World {
     _folder: TempDir,
     serving: AbortHandle,
+    /// Of the server itself.
+    address: SocketAddr,
     pub(super) proxy: Proxy,
     pub(super) layout: Layout,
 }
@@ -43,6 +45,7 @@ impl World {
         Self {
             _folder: folder,
             serving: serving.abort_handle(),
+            address,
             proxy: Proxy::start(address).await.expect("a port"),
             layout: Layout::new(ArchiveId::from_uuid(Uuid::from_u128(7))),
         }
@@ -50,14 +53,48 @@ impl World {
 
     /// As a node gets it.
     pub(super) async fn store(&self, access: Access) -> ObjectStore {
-        let scope = self.layout.archive_id().to_string();
+        self.store_by(&self.proxy, access).await
+    }
+
+    /// As the node of another database gets it.
+    pub(super) async fn store_of(&self, archive_id: ArchiveId, access: Access) -> ObjectStore {
         let root = Secret::new(SECRET);
+        let scope = archive_id.to_string();
         let (id, secret) = scoped_credentials(&root, &scope, access).expect("a scope");
         ObjectStore::open(&spec(self.proxy.address(), id, secret)).await
     }
+
+    /// The same, by another way.
+    pub(super) async fn store_by(&self, proxy: &Proxy, access: Access) -> ObjectStore {
+        let scope = self.layout.archive_id().to_string();
+        let root = Secret::new(SECRET);
+        let (id, secret) = scoped_credentials(&root, &scope, access).expect("a scope");
+        ObjectStore::open(&spec(proxy.address(), id, secret)).await
+    }
+
+    /// With all rights, past the proxy.
+    pub(super) async fn root_store(&self) -> ObjectStore {
+        let secret = Secret::new(SECRET);
+        ObjectStore::open(&spec(self.address, "root".to_owned(), secret)).await
+    }
+
+    /// The same, by another way.
+    pub(super) async fn root_store_by(&self, proxy: &Proxy) -> ObjectStore {
+        let secret = Secret::new(SECRET);
+        ObjectStore::open(&spec(proxy.address(), "root".to_owned(), secret)).await
+    }
+
+    /// Another way to the same server.
+    pub(super) async fn other_way(&self) -> Proxy {
+        Proxy::start(self.address).await.expect("a port")
+    }
 }
 
-fn spec(address: SocketAddr, access_key_id: String, secret_access_key: Secret) -> ObjectStoreSpec {
+pub(super) fn spec(
+    address: SocketAddr,
+    access_key_id: String,
+    secret_access_key: Secret,
+) -> ObjectStoreSpec {
     ObjectStoreSpec {
         endpoint: Some(format!("http://{address}")),
         region: "local".to_owned(),
@@ -164,7 +201,7 @@ async fn a_large_object_is_written_once_whatever_happens_to_its_answers() {
     assert!(got == body);
     assert_eq!(world.proxy.calm(), 0);
     // The first beginning, whose answer was lost, left an upload.
-    let aborted = store.uploads_abort(&world.layout.root()).await;
+    let aborted = store.uploads_abort(&world.layout.root(), |_| true).await;
     assert_eq!(aborted.expect("aborted"), 1);
     let mut again = store.multipart(&name, MULTIPART_PART_BYTES, 2);
     again

@@ -25,31 +25,42 @@ use uuid::Uuid;
 const SEGMENT: u64 = 16 << 20;
 
 /// Longest wait for what shall happen soon.
-const SOON: Duration = Duration::from_mins(2);
+pub(super) const SOON: Duration = Duration::from_mins(2);
 
 /// Some hundred kilobytes of WAL.
-const SOME_ROWS: &str =
+pub(super) const SOME_ROWS: &str =
     "create table if not exists t (n int); insert into t select generate_series(1, 5000)";
 
-fn key() -> Arc<ArchiveKey> {
+pub(super) fn key() -> Arc<ArchiveKey> {
     let secret = Key::new([7; 32]).to_base64();
     Arc::new(ArchiveKey::parse(&secret).expect("a key"))
 }
 
-struct Writing {
-    store: ObjectStore,
+pub(super) struct Writing {
+    pub(super) store: ObjectStore,
     pace: watch::Sender<Pace>,
-    progress: watch::Receiver<Progress>,
+    pub(super) progress: watch::Receiver<Progress>,
     task: JoinHandle<WriterError>,
 }
 
 impl Writing {
-    async fn start(world: &World, engine: &Engine, pace: Pace) -> Self {
+    pub(super) async fn start(world: &World, engine: &Engine, pace: Pace) -> Self {
         Self::start_on(world, engine, pace, "lumadb_archive").await
     }
 
-    async fn start_on(world: &World, engine: &Engine, pace: Pace, slot: &str) -> Self {
+    pub(super) async fn start_on(world: &World, engine: &Engine, pace: Pace, slot: &str) -> Self {
         let store = world.store(Access::ReadWrite).await;
+        Self::start_with(store, world, engine, pace, slot)
+    }
+
+    /// The same, by a way of its own.
+    pub(super) fn start_with(
+        store: ObjectStore,
+        world: &World,
+        engine: &Engine,
+        pace: Pace,
+        slot: &str,
+    ) -> Self {
         let (pace, pace_end) = watch::channel(pace);
         let (progress_end, progress) = watch::channel(Progress::default());
         let source = WalSource {
@@ -75,47 +86,47 @@ impl Writing {
         }
     }
 
-    async fn wait(&mut self, until: impl FnMut(&Progress) -> bool) -> Progress {
+    pub(super) async fn wait(&mut self, until: impl FnMut(&Progress) -> bool) -> Progress {
         let reached = timeout(SOON, self.progress.wait_for(until)).await;
         reached.expect("in time").expect("the writer lives").clone()
     }
 
     /// Waits until all that the engine has is archived.
-    async fn caught_up(&mut self, engine: &Engine) -> Lsn {
+    pub(super) async fn caught_up(&mut self, engine: &Engine) -> Lsn {
         let flushed = flushed(engine);
         self.wait(|progress| progress.archived >= flushed).await;
         flushed
     }
 
     /// As a kill: nothing that is under way is finished.
-    async fn kill(self) {
+    pub(super) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.expect_err("ended").is_cancelled());
     }
 
-    async fn fails(self) -> WriterError {
+    pub(super) async fn fails(self) -> WriterError {
         let ended = timeout(SOON, self.task).await.expect("in time");
         ended.expect("ends")
     }
 }
 
-fn flushed(engine: &Engine) -> Lsn {
+pub(super) fn flushed(engine: &Engine) -> Lsn {
     let text = engine.sql("select pg_current_wal_flush_lsn()");
     text.parse().expect("a position")
 }
 
-async fn reader(world: &World) -> WalReader {
+pub(super) async fn reader(world: &World) -> WalReader {
     let store = world.store(Access::ReadOnly).await;
     let reader = WalReader::open(store, world.layout, key()).await;
     reader.expect("opens")
 }
 
 /// What `pg_receivewal` writes down.
-struct Oracle(tempfile::TempDir);
+pub(super) struct Oracle(tempfile::TempDir);
 
 impl Oracle {
     /// Keeps WAL from now on.
-    fn begin(engine: &Engine) -> Self {
+    pub(super) fn begin(engine: &Engine) -> Self {
         engine.sql("select pg_create_physical_replication_slot('oracle', true)");
         Self(folder())
     }
@@ -129,7 +140,7 @@ impl Oracle {
     }
 
     /// Compares every byte up to `end` with what the archive holds; answers how many segments.
-    async fn agrees(&self, engine: &Engine, reader: &WalReader, end: Lsn) -> usize {
+    pub(super) async fn agrees(&self, engine: &Engine, reader: &WalReader, end: Lsn) -> usize {
         let mut receive = self.command(engine);
         succeeds(receive.args(["--endpos", &end.to_string()]));
         let files = std::fs::read_dir(self.0.path()).expect("reads");
@@ -442,7 +453,7 @@ async fn there_not_there_damaged_and_no_answer_are_four_answers() {
     assert_eq!(reader(&world).await.latest(), Some((1, end)));
 }
 
-async fn compactor(world: &World) -> Compactor {
+pub(super) async fn compactor(world: &World) -> Compactor {
     Compactor::new(world.store(Access::ReadWrite).await, world.layout, key())
 }
 

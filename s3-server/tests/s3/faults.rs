@@ -99,7 +99,7 @@ async fn a_write_can_come_twice_and_the_nth_of_some_can_be_meant() {
     // What was sent once came twice, and only the first was to exist.
     let told = refusal(put("key 2").await);
     assert!(is(&told, 412, "PreconditionFailed"), "{told:?}");
-    assert_eq!(get(&server.client(), "key 2").await, [7; 100_000]);
+    assert_eq!(get(&server.client(), "key 2").await, vec![7; 100_000]);
     assert_eq!(proxy.calm(), 0);
 }
 
