@@ -130,6 +130,7 @@ typed_id!(/** A change that was asked for, and how far it is. */ OperationId, "o
 typed_id!(/** The WAL and the backups of one database in the object store. */ ArchiveId, "arc");
 typed_id!(/** One base backup. */ BackupId, "bak");
 typed_id!(/** A named moment of a database. */ RestorePointId, "rpt");
+typed_id!(/** A copy from another PostgreSQL into a database. */ ImportId, "imp");
 typed_id!(/** A session of the web console. */ SessionId, "ses");
 typed_id!(/** A token for the API. */ ApiTokenId, "tok");
 typed_id!(/** An entry of the audit log. */ AuditEventId, "evt");

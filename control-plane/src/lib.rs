@@ -12,6 +12,7 @@ pub mod app;
 pub mod clock;
 pub mod http;
 pub mod identity;
+pub mod import;
 pub mod notify;
 pub mod runtime;
 pub mod store;

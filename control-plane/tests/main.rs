@@ -10,6 +10,7 @@ mod databases;
 mod edges;
 mod golden;
 mod http;
+mod imports;
 mod isolation;
 mod mail;
 mod organizations;

@@ -13,6 +13,7 @@ pub mod api;
 pub mod cloud;
 pub mod mail;
 pub mod process;
+pub mod source;
 pub mod tools;
 pub mod wait;
 

@@ -7,7 +7,7 @@ use crate::app::{Action, Actor, AppError, Caller, Member, Platform, ProblemType}
 use crate::store::membership::{self, Located};
 use crate::store::{IdentityTx, StoreError};
 use lumadb_contract::id::{
-    BackupId, DatabaseId, InvoiceId, OperationId, OrganizationId, ProjectId,
+    BackupId, DatabaseId, ImportId, InvoiceId, OperationId, OrganizationId, ProjectId,
 };
 
 /// What a path names; each belongs to one organization.
@@ -19,6 +19,7 @@ pub enum Resource {
     Operation(OperationId),
     Backup(BackupId),
     Invoice(InvoiceId),
+    Import(ImportId),
 }
 
 macro_rules! from_id {
@@ -37,6 +38,7 @@ from_id!(DatabaseId, Database);
 from_id!(OperationId, Operation);
 from_id!(BackupId, Backup);
 from_id!(InvoiceId, Invoice);
+from_id!(ImportId, Import);
 
 impl Resource {
     async fn locate(self, tx: &mut IdentityTx) -> Result<Option<Located>, StoreError> {
@@ -47,6 +49,7 @@ impl Resource {
             Self::Operation(id) => membership::operation_locate(tx, id).await,
             Self::Backup(id) => membership::backup_locate(tx, id).await,
             Self::Invoice(id) => membership::invoice_locate(tx, id).await,
+            Self::Import(id) => membership::import_locate(tx, id).await,
         }
     }
 
@@ -58,6 +61,7 @@ impl Resource {
             Self::Operation(id) => AppError::not_found("operation", id),
             Self::Backup(id) => AppError::not_found("backup", id),
             Self::Invoice(id) => AppError::not_found("invoice", id),
+            Self::Import(id) => AppError::not_found("import", id),
         }
     }
 }

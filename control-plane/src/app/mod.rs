@@ -15,6 +15,7 @@ pub mod change;
 pub mod database;
 mod error;
 pub mod housekeeping;
+pub mod import;
 pub mod logical_database;
 pub mod me;
 pub mod operation;

@@ -160,6 +160,26 @@ text_enum! {
 }
 
 text_enum! {
+    /// How far an import is. Moves forward, and back to checking where a worker died over it; the
+    /// three last are final.
+    ImportState {
+        /// Asked for; no worker has begun.
+        Pending = "pending",
+        /// Looking at both sides, before anything is copied.
+        Checking = "checking",
+        /// Tables and their rows.
+        Copying = "copying",
+        /// Indexes, constraints and statistics.
+        Finishing = "finishing",
+        /// It ends without success: what was copied is being removed.
+        Cleaning = "cleaning",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
     /// How far a step of an operation is.
     StepState {
         Pending = "pending",
@@ -275,6 +295,7 @@ mod tests {
         spelled(BackupKind::ALL, |kind| kind.as_str());
         spelled(BackupState::ALL, |state| state.as_str());
         spelled(RestorePhase::ALL, |phase| phase.as_str());
+        spelled(ImportState::ALL, |state| state.as_str());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod document;
 pub mod extract;
 pub mod health;
 mod hold;
+pub mod imports;
 pub mod logical_databases;
 pub mod me;
 mod metrics;
@@ -60,6 +61,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(databases::router())
         .merge(backups::router())
         .merge(restores::router())
+        .merge(imports::router())
         .merge(roles::router())
         .merge(logical_databases::router())
         .merge(operations::router())

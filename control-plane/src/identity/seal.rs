@@ -33,6 +33,8 @@ pub enum SealPurpose {
     RolePassword,
     /// Stored answer of a request with an idempotency key.
     IdempotentAnswer,
+    /// Connection string of an import's source, bound to the import.
+    ImportSource,
 }
 
 impl SealPurpose {
@@ -40,6 +42,7 @@ impl SealPurpose {
         match self {
             Self::RolePassword => b"lumadb/role-password/v1\0",
             Self::IdempotentAnswer => b"lumadb/idempotent-answer/v1\0",
+            Self::ImportSource => b"lumadb/import-source/v1\0",
         }
     }
 }

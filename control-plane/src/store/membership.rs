@@ -3,7 +3,7 @@
 use crate::app::OrganizationRole;
 use crate::store::{IdentityTx, StoreError};
 use lumadb_contract::id::{
-    BackupId, DatabaseId, InvoiceId, OperationId, OrganizationId, ProjectId,
+    BackupId, DatabaseId, ImportId, InvoiceId, OperationId, OrganizationId, ProjectId,
 };
 
 /// The organization that owns something, and the caller's role in it.
@@ -118,6 +118,26 @@ pub async fn backup_locate(
             Row,
             r#"select o.organization_id as "organization_id: OrganizationId", m.role
                from backups o
+               join memberships m on m.organization_id = o.organization_id
+                                 and m.user_id = scope_user()
+               where o.id = $1"#,
+            id.uuid()
+        )
+        .fetch_optional(tx.connection())
+        .await?,
+    )
+}
+
+/// `None` unless the transaction's user is a member of the organization that owns it.
+pub async fn import_locate(
+    tx: &mut IdentityTx,
+    id: ImportId,
+) -> Result<Option<Located>, StoreError> {
+    located(
+        sqlx::query_as!(
+            Row,
+            r#"select o.organization_id as "organization_id: OrganizationId", m.role
+               from imports o
                join memberships m on m.organization_id = o.organization_id
                                  and m.user_id = scope_user()
                where o.id = $1"#,

@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod database;
 pub mod desired;
 pub mod idempotency;
+pub mod import;
 pub mod logical_database;
 pub mod membership;
 pub mod operation;

@@ -7,6 +7,7 @@ mod counting;
 mod dependencies;
 mod edge_abuse;
 mod first_steps;
+mod importing;
 mod killed;
 mod logs;
 mod mail;

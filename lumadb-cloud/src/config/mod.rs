@@ -96,6 +96,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("object_store", "credentials_file", Kind::Text),
     ("object_store", "storage_class", Kind::Text),
     ("object_store", "server_side_encryption", Kind::Text),
+    ("import", "networks", Kind::Text),
     ("mail", "from", Kind::Text),
     ("mail", "smtp_url_file", Kind::Text),
     ("billing", "clock_moves", Kind::Flag),

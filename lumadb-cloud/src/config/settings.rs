@@ -1,6 +1,7 @@
 //! What can be set, and the compiled defaults.
 
 use lumadb_control_plane::app::Limits;
+use lumadb_control_plane::import::Networks;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) region: Region,
     pub(crate) pool: Pool,
     pub(crate) object_store: ObjectStore,
+    pub(crate) import: Import,
     pub(crate) mail: Mail,
     pub(crate) billing: Billing,
     pub(crate) stripe: Stripe,
@@ -222,6 +224,15 @@ impl ObjectStore {
         }
         Ok(())
     }
+}
+
+/// Copying from other PostgreSQL servers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Import {
+    /// Where those may be: `public` for the internet alone, `any` for this machine and its networks
+    /// too, which whoever may import then reaches.
+    pub(crate) networks: Networks,
 }
 
 /// How mail leaves: to the outbox page, unless a server is named.

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
 use lumadb_control_plane::app::{billing, housekeeping};
+use lumadb_control_plane::import::{ImportPrograms, Importer};
 use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
@@ -34,6 +35,15 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         host: config.edge.host.clone(),
         node_environment: object_store::environment(&config.object_store),
     };
+    let importer = Importer::new(
+        platform.clone(),
+        config.region.name.clone(),
+        ImportPrograms {
+            engine: local.programs.engine.clone(),
+            data: data.clone(),
+        },
+        config.import.networks,
+    );
     let clock = platform.clock.clone();
     let reports = Reports::new(platform.store.clone(), clock.clone());
     let runtime = LocalRuntime::open(local, reports, clock).await?;
@@ -44,6 +54,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.region.name.clone(),
     );
     let looping = tokio::spawn(workflow.run(shutdown.clone()));
+    let importing = tokio::spawn(importer.run(shutdown.clone()));
     let sweeping = tokio::spawn(housekeeping::run(
         platform.clone(),
         shutdown.clone().cancelled_owned(),
@@ -62,6 +73,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     shutdown.cancel();
     let _ = looping.await;
     let _ = mailing.await;
+    let _ = importing.await;
     let _ = sweeping.await;
     let _ = billing.await;
     runtime.close(told == Told::End).await;

@@ -68,6 +68,7 @@ pub(crate) fn prepare(data: &DataFolder) -> Result<DataFolder, UpError> {
             parent_sockets.parent().unwrap_or(data.root()).to_owned(),
             pass,
         ),
+        (data.imports(), pass),
         (data.pool(), pass),
         (data.instances(), pass),
         (data.authority(), 0o700),

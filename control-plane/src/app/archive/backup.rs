@@ -133,7 +133,7 @@ pub async fn backup_create(
 
 /// Has the loop look at a database that runs; one that sleeps wakes up, one that is suspended is
 /// its owner's to resume.
-pub(super) async fn have_it_run(
+pub(in crate::app) async fn have_it_run(
     platform: &Platform,
     change: &mut Change,
     id: DatabaseId,

@@ -101,6 +101,13 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// A user and a group that nothing on this machine runs as, for one run of a program; `None` where
+/// children run as we do.
+pub fn user_lend(data: &DataFolder) -> Result<Option<(u32, u32)>, FolderError> {
+    let owners = is_root().then(|| UserIds::new(data).give()).transpose()?;
+    Ok(owners.map(|owners| (owners.engine, owners.group)))
+}
+
 /// Makes a whole instance folder at `target`, which appears there in one step. Everything happens
 /// beside it first, under a name that starts with `making-`.
 pub async fn folder_make(

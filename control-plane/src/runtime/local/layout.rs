@@ -88,6 +88,11 @@ impl DataFolder {
         self.root.join("run/edge")
     }
 
+    /// Sockets of imports: a folder for each, of its own user.
+    pub fn imports(&self) -> PathBuf {
+        self.root.join("run/imports")
+    }
+
     /// The control plane's own database.
     pub fn control(&self) -> InstanceFolder {
         InstanceFolder::new(self.root.join("control"))
@@ -185,6 +190,7 @@ impl InstanceFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lumadb_contract::id::ImportId;
 
     #[test]
     fn a_folder_that_fits_leaves_room_for_every_socket() {
@@ -199,6 +205,10 @@ mod tests {
             instance.run().join(".s.PGSQL.5432"),
             folder.edge_sessions().join(".s.PGSQL.5432"),
             folder.parent_socket(),
+            folder
+                .imports()
+                .join(ImportId::from_uuid(uuid::Uuid::max()).to_string())
+                .join(".s.PGSQL.5432"),
         ] {
             assert!(
                 socket.as_os_str().len() <= SOCKET_PATH_BYTES_MAX,
