@@ -8,6 +8,7 @@ import type {
   ComputeSize,
   Connection,
   Database,
+  Import,
   Invoice,
   InvoiceDraft,
   InvoiceSummary,
@@ -131,6 +132,26 @@ export function backup(given: Partial<Backup> = {}): Backup {
     bytes_expected: 48_234_496,
     bytes_stored: 7_340_032,
     parent_id: null,
+    ...given,
+  };
+}
+
+export function importOf(given: Partial<Import> = {}): Import {
+  return {
+    id: "imp_01jdk3x5v9e8rb6w4q2n7m0c1a",
+    database_id: DATABASE,
+    logical_database: "main",
+    source: { host: "db.example.com", port: 5432, database: "shop", user: "ada" },
+    state: "copying",
+    is_cancelling: false,
+    tables_done: 3,
+    tables_total: 12,
+    bytes_copied: 30_000_000,
+    source_bytes: 120_000_000,
+    error: null,
+    created_at: ago(2),
+    started_at: ago(2),
+    ended_at: null,
     ...given,
   };
 }

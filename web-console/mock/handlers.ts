@@ -5,6 +5,7 @@ import type {
   ChangeQuote,
   Database,
   DatabaseRestore,
+  Import,
   Invoice,
   InvoiceSummary,
   Operation,
@@ -22,6 +23,7 @@ export type Cloud = {
   databases: Database[];
   roles: Role[];
   backups: Backup[];
+  imports: Import[];
   restorePoints: RestorePoint[];
   restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
@@ -55,6 +57,7 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
       }),
     ],
     backups: data.backups(),
+    imports: [data.importOf()],
     restorePoints: [data.restorePoint()],
     restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
@@ -257,6 +260,23 @@ function backupHandlers(state: Cloud): RequestHandler[] {
       });
       state.backups.unshift(backup);
       return HttpResponse.json(backup, { status: 201 });
+    }),
+    http.get("*/v1/databases/:id/imports", () => page(state.imports)),
+    http.post("*/v1/databases/:id/imports", async ({ request }) => {
+      const { logical_database } = (await request.json()) as { logical_database: string };
+      const made = data.importOf({
+        id: `imp_${state.imports.length}`,
+        state: "pending",
+        logical_database,
+      });
+      state.imports.unshift(made);
+      return HttpResponse.json(made, { status: 201 });
+    }),
+    http.post("*/v1/imports/:id/cancel", ({ params }) => {
+      const found = state.imports.find(({ id }) => id === params.id);
+      if (found === undefined) return problem(404, "not_found", "There is no such import.");
+      found.is_cancelling = true;
+      return HttpResponse.json(found);
     }),
     http.get("*/v1/databases/:id/restore-points", () => page(state.restorePoints)),
     http.post("*/v1/databases/:id/restore-points", async ({ request }) => {

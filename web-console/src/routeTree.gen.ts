@@ -31,6 +31,7 @@ import { Route as AppDatabasesNewRouteImport } from "./routes/_app/databases/new
 import { Route as AppBillingInvoicesInvoiceIdRouteImport } from "./routes/_app/billing/invoices/$invoiceId";
 import { Route as AppDatabasesDatabaseIdIndexRouteImport } from "./routes/_app/databases/$databaseId/index";
 import { Route as AppDatabasesDatabaseIdBackupsRouteImport } from "./routes/_app/databases/$databaseId/backups";
+import { Route as AppDatabasesDatabaseIdImportsRouteImport } from "./routes/_app/databases/$databaseId/imports";
 import { Route as AppDatabasesDatabaseIdRolesRouteImport } from "./routes/_app/databases/$databaseId/roles";
 import { Route as AppDatabasesDatabaseIdSettingsRouteImport } from "./routes/_app/databases/$databaseId/settings";
 import { Route as AppDatabasesDatabaseIdSqlRouteImport } from "./routes/_app/databases/$databaseId/sql";
@@ -148,6 +149,12 @@ const AppDatabasesDatabaseIdBackupsRoute =
     path: "/backups",
     getParentRoute: () => AppDatabasesDatabaseIdRouteRoute,
   } as any);
+const AppDatabasesDatabaseIdImportsRoute =
+  AppDatabasesDatabaseIdImportsRouteImport.update({
+    id: "/imports",
+    path: "/imports",
+    getParentRoute: () => AppDatabasesDatabaseIdRouteRoute,
+  } as any);
 const AppDatabasesDatabaseIdRolesRoute =
   AppDatabasesDatabaseIdRolesRouteImport.update({
     id: "/roles",
@@ -193,6 +200,7 @@ export interface FileRoutesByFullPath {
   "/databases/": typeof AppDatabasesIndexRoute;
   "/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
+  "/databases/$databaseId/imports": typeof AppDatabasesDatabaseIdImportsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -218,6 +226,7 @@ export interface FileRoutesByTo {
   "/databases": typeof AppDatabasesIndexRoute;
   "/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
+  "/databases/$databaseId/imports": typeof AppDatabasesDatabaseIdImportsRoute;
   "/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -247,6 +256,7 @@ export interface FileRoutesById {
   "/_app/databases/": typeof AppDatabasesIndexRoute;
   "/_app/billing/invoices/$invoiceId": typeof AppBillingInvoicesInvoiceIdRoute;
   "/_app/databases/$databaseId/backups": typeof AppDatabasesDatabaseIdBackupsRoute;
+  "/_app/databases/$databaseId/imports": typeof AppDatabasesDatabaseIdImportsRoute;
   "/_app/databases/$databaseId/roles": typeof AppDatabasesDatabaseIdRolesRoute;
   "/_app/databases/$databaseId/settings": typeof AppDatabasesDatabaseIdSettingsRoute;
   "/_app/databases/$databaseId/sql": typeof AppDatabasesDatabaseIdSqlRoute;
@@ -275,6 +285,7 @@ export interface FileRouteTypes {
     | "/databases/"
     | "/billing/invoices/$invoiceId"
     | "/databases/$databaseId/backups"
+    | "/databases/$databaseId/imports"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
     | "/databases/$databaseId/sql"
@@ -300,6 +311,7 @@ export interface FileRouteTypes {
     | "/databases"
     | "/billing/invoices/$invoiceId"
     | "/databases/$databaseId/backups"
+    | "/databases/$databaseId/imports"
     | "/databases/$databaseId/roles"
     | "/databases/$databaseId/settings"
     | "/databases/$databaseId/sql"
@@ -328,6 +340,7 @@ export interface FileRouteTypes {
     | "/_app/databases/"
     | "/_app/billing/invoices/$invoiceId"
     | "/_app/databases/$databaseId/backups"
+    | "/_app/databases/$databaseId/imports"
     | "/_app/databases/$databaseId/roles"
     | "/_app/databases/$databaseId/settings"
     | "/_app/databases/$databaseId/sql"
@@ -497,6 +510,13 @@ declare module "@tanstack/react-router" {
       preLoaderRoute: typeof AppDatabasesDatabaseIdBackupsRouteImport;
       parentRoute: typeof AppDatabasesDatabaseIdRouteRoute;
     };
+    "/_app/databases/$databaseId/imports": {
+      id: "/_app/databases/$databaseId/imports";
+      path: "/imports";
+      fullPath: "/databases/$databaseId/imports";
+      preLoaderRoute: typeof AppDatabasesDatabaseIdImportsRouteImport;
+      parentRoute: typeof AppDatabasesDatabaseIdRouteRoute;
+    };
     "/_app/databases/$databaseId/roles": {
       id: "/_app/databases/$databaseId/roles";
       path: "/roles";
@@ -530,6 +550,7 @@ declare module "@tanstack/react-router" {
 
 interface AppDatabasesDatabaseIdRouteRouteChildren {
   AppDatabasesDatabaseIdBackupsRoute: typeof AppDatabasesDatabaseIdBackupsRoute;
+  AppDatabasesDatabaseIdImportsRoute: typeof AppDatabasesDatabaseIdImportsRoute;
   AppDatabasesDatabaseIdRolesRoute: typeof AppDatabasesDatabaseIdRolesRoute;
   AppDatabasesDatabaseIdSettingsRoute: typeof AppDatabasesDatabaseIdSettingsRoute;
   AppDatabasesDatabaseIdSqlRoute: typeof AppDatabasesDatabaseIdSqlRoute;
@@ -539,6 +560,7 @@ interface AppDatabasesDatabaseIdRouteRouteChildren {
 const AppDatabasesDatabaseIdRouteRouteChildren: AppDatabasesDatabaseIdRouteRouteChildren =
   {
     AppDatabasesDatabaseIdBackupsRoute: AppDatabasesDatabaseIdBackupsRoute,
+    AppDatabasesDatabaseIdImportsRoute: AppDatabasesDatabaseIdImportsRoute,
     AppDatabasesDatabaseIdRolesRoute: AppDatabasesDatabaseIdRolesRoute,
     AppDatabasesDatabaseIdSettingsRoute: AppDatabasesDatabaseIdSettingsRoute,
     AppDatabasesDatabaseIdSqlRoute: AppDatabasesDatabaseIdSqlRoute,

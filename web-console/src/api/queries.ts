@@ -78,6 +78,10 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/backups", {
       params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
     }),
+  imports: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/imports", {
+      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
+    }),
   restorePoints: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/restore-points", {
       params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },

@@ -284,6 +284,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/databases/{database_id}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports into a database
+         * @description Newest first; those that have ended too.
+         */
+        get: operations["import_list"];
+        put?: never;
+        /**
+         * Import from another PostgreSQL
+         * @description Copies everything of one logical database of a running server into an empty one of this
+         *     database. Follow it with `import_get`. If it fails, what was copied is removed again.
+         */
+        post: operations["import_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/databases/{database_id}/logical-databases": {
         parameters: {
             query?: never;
@@ -604,6 +629,46 @@ export interface paths {
         get: operations["usage_samples_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an import
+         * @description How far it is, and how it ended.
+         */
+        get: operations["import_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/imports/{import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an import
+         * @description What was copied is removed; the import is `cancelled` once that is done.
+         */
+        post: operations["import_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1564,6 +1629,74 @@ export interface components {
             /** @example ok */
             status: string;
         };
+        /** @description A copy from another PostgreSQL. */
+        Import: {
+            /**
+             * Format: int64
+             * @description Rows as text, so it may end below or above the size of the source.
+             */
+            bytes_copied: number;
+            /** Format: date-time */
+            created_at: string;
+            database_id: components["schemas"]["DatabaseId"];
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description Why it failed or was cancelled, and what is left in the target, if anything is. */
+            error: string | null;
+            id: components["schemas"]["ImportId"];
+            /** @description It was asked to end before its end. */
+            is_cancelling: boolean;
+            /** @description Where it is copied to. */
+            logical_database: string;
+            source: components["schemas"]["ImportSource"];
+            /**
+             * Format: int64
+             * @description Size of the source's tables and large objects without indexes; 0: not known yet.
+             */
+            source_bytes: number;
+            /** Format: date-time */
+            started_at: string | null;
+            state: components["schemas"]["ImportState"];
+            /**
+             * Format: int64
+             * @description Tables whose rows are copied; of partitioned ones each partition counts.
+             */
+            tables_done: number;
+            /** Format: int64 */
+            tables_total: number;
+        };
+        ImportCreate: {
+            /**
+             * @description Certificates in PEM that the source's must come from; without it those that browsers trust.
+             *     Only `verify-ca` and `verify-full` look at it.
+             */
+            ca_certificate_pem?: string | null;
+            /** @description Name of the logical database to copy into. It must be empty. */
+            logical_database: string;
+            /**
+             * Format: password
+             * @description `postgres://user:password@host:port/database?sslmode=…`. Kept sealed until the import ends.
+             *     `sslmode` is `require` unless it is given: `disable`, `require`, `verify-ca` or
+             *     `verify-full`.
+             */
+            source: string;
+        };
+        /** @example imp_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        ImportId: string;
+        /** @description Where an import copies from. The password is never shown. */
+        ImportSource: {
+            database: string;
+            host: string;
+            /** Format: int32 */
+            port: number;
+            user: string;
+        };
+        /**
+         * @description How far an import is. Moves forward, and back to checking where a worker died over it; the
+         *     three last are final.
+         * @enum {string}
+         */
+        ImportState: "pending" | "checking" | "copying" | "finishing" | "cleaning" | "succeeded" | "failed" | "cancelled";
         /** @example inc_01jdk3x5v9e8rb6w4q2n7m0c1a */
         IncarnationId: string;
         /** @description An invoice. */
@@ -2039,6 +2172,46 @@ export interface components {
                 system_identifier: string | null;
                 /** Format: date-time */
                 updated_at: string;
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Import: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description Rows as text, so it may end below or above the size of the source.
+                 */
+                bytes_copied: number;
+                /** Format: date-time */
+                created_at: string;
+                database_id: components["schemas"]["DatabaseId"];
+                /** Format: date-time */
+                ended_at: string | null;
+                /** @description Why it failed or was cancelled, and what is left in the target, if anything is. */
+                error: string | null;
+                id: components["schemas"]["ImportId"];
+                /** @description It was asked to end before its end. */
+                is_cancelling: boolean;
+                /** @description Where it is copied to. */
+                logical_database: string;
+                source: components["schemas"]["ImportSource"];
+                /**
+                 * Format: int64
+                 * @description Size of the source's tables and large objects without indexes; 0: not known yet.
+                 */
+                source_bytes: number;
+                /** Format: date-time */
+                started_at: string | null;
+                state: components["schemas"]["ImportState"];
+                /**
+                 * Format: int64
+                 * @description Tables whose rows are copied; of partitioned ones each partition counts.
+                 */
+                tables_done: number;
+                /** Format: int64 */
+                tables_total: number;
             }[];
             /** @description Ask with it for the next page; null on the last one. */
             next_cursor: string | null;
@@ -3409,6 +3582,80 @@ export interface operations {
             };
         };
     };
+    import_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Import"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportCreate"];
+            };
+        };
+        responses: {
+            /** @description Asked for. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     logical_database_list: {
         parameters: {
             query?: never;
@@ -4071,6 +4318,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageSamples"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: components["schemas"]["ImportId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The import. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_cancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                import_id: components["schemas"]["ImportId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It will end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
                 };
             };
             /** @description What went wrong, as a problem document. */

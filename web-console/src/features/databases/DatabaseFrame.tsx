@@ -97,6 +97,9 @@ function Tabs({ databaseId }: { databaseId: string }) {
       <Link to="/databases/$databaseId/backups" params={params}>
         {t("nav.backups")}
       </Link>
+      <Link to="/databases/$databaseId/imports" params={params}>
+        {t("nav.imports")}
+      </Link>
       <Link to="/databases/$databaseId/settings" params={params}>
         {t("nav.settings")}
       </Link>

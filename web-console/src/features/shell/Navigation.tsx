@@ -2,6 +2,7 @@ import { NativeSelect } from "@mantine/core";
 import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs";
 import IconChartBar from "@tabler/icons-react/dist/esm/icons/IconChartBar.mjs";
 import IconDatabase from "@tabler/icons-react/dist/esm/icons/IconDatabase.mjs";
+import IconDatabaseImport from "@tabler/icons-react/dist/esm/icons/IconDatabaseImport.mjs";
 import IconHistory from "@tabler/icons-react/dist/esm/icons/IconHistory.mjs";
 import IconKey from "@tabler/icons-react/dist/esm/icons/IconKey.mjs";
 import IconReceipt from "@tabler/icons-react/dist/esm/icons/IconReceipt.mjs";
@@ -111,6 +112,10 @@ function DatabaseLinks({ databaseId }: { databaseId: string }) {
       <Link to="/databases/$databaseId/backups" params={params} className={css.link}>
         <IconRestore {...ICON} />
         {t("nav.backups")}
+      </Link>
+      <Link to="/databases/$databaseId/imports" params={params} className={css.link}>
+        <IconDatabaseImport {...ICON} />
+        {t("nav.imports")}
       </Link>
       <Link to="/databases/$databaseId/settings" params={params} className={css.link}>
         <IconSettings {...ICON} />

@@ -71,6 +71,11 @@ function useCommands(): Command[] {
       },
       {
         group,
+        label: t("nav.imports"),
+        run: () => void navigate({ to: "/databases/$databaseId/imports", params }),
+      },
+      {
+        group,
         label: t("nav.settings"),
         run: () => void navigate({ to: "/databases/$databaseId/settings", params }),
       },
