@@ -7,6 +7,7 @@ use lumadb_contract::id::{CreditNoteId, DatabaseId, IncarnationId, InvoiceId, Or
 use lumadb_contract::money::Cents;
 use lumadb_contract::usage::{UsageCounters, UsageGauges, UsageSample};
 use lumadb_control_plane::app::billing::{self, Collection, CollectionMode};
+use lumadb_control_plane::app::{Limits, Settings};
 use lumadb_control_plane::runtime::ComputeSpan;
 use lumadb_control_plane::store::billing::invoice::InvoiceRow;
 use lumadb_control_plane::store::{EitherTx, StoreError};
@@ -753,4 +754,86 @@ async fn the_platforms_owner_says_what_was_paid_how_one_is_taxed_and_what_was_ag
         .map(|l| &l["kind"])
         .collect();
     assert!(kinds.contains(&&json!("minimum")), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_month_can_be_seen_to_end_by_moving_billings_clock() {
+    let cloud = TestCloud::with(Settings {
+        billing_clock_moves: true,
+        limits: Limits {
+            requests_per_minute: 1_000_000,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let ada = cloud.person("ada@example.com").await;
+    cloud.plan_change(&ada, "pro-payg").await.expect(201);
+    let (id, _) = cloud.created(&ada, "a").await;
+    let mut node = Node::new(id, 1);
+    cloud.move_to(START + Duration::hours(1));
+    node.says(
+        &cloud,
+        START + Duration::minutes(59),
+        1_000_000,
+        1_000_000_000,
+        false,
+    )
+    .await;
+    let span = |ended_at, seen_at| ComputeSpan {
+        database_id: id,
+        incarnation_id: node.incarnation,
+        started_at: START,
+        ended_at,
+        seen_at,
+        milli_vcpu: 1000,
+    };
+    let open = span(None, START + Duration::hours(1));
+    cloud.reports().compute_span(open).await.expect("stored");
+    // Seven days and a half, to the first hours of December.
+    let ahead = json!({ "seconds": 648_000 });
+    let call = cloud.post("/v1/billing-clock").cookie(&ada.cookie);
+    call.json(&ahead).send().await.expect(200);
+    assert_eq!(cloud.work().await, 0, "nothing has been heard since");
+    cloud.move_to(START + Duration::hours(2));
+    let end = START + Duration::hours(2);
+    cloud
+        .reports()
+        .compute_span(span(Some(end), end))
+        .await
+        .expect("stored");
+    cloud
+        .reports()
+        .compute_span(span(None, end))
+        .await
+        .expect("stored");
+    node.says(&cloud, end, 500_000, 1_000_000_000, true).await;
+    assert_eq!(cloud.work().await, 1);
+    let closing = cloud.closing(&ada, "2026-11").await;
+    let theirs = calculate(&[cloud.input(ada.organization).await]);
+    assert_eq!(lines_of(&closing), theirs[0]["closing"]["lines"]);
+    assert_eq!(closing["total_cents"], theirs[0]["closing"]["total"]);
+    // As if it had run all the time between: seven and a half days at 5 cents an hour.
+    let compute = &closing["lines"][1];
+    assert_eq!(compute["usage"]["meter"], "compute");
+    assert_eq!(compute["amount_cents"], 900);
+    let spans: i64 = sqlx::query_scalar("select count(*) from compute_spans")
+        .fetch_one(&cloud.admin)
+        .await
+        .expect("counted");
+    assert_eq!(
+        spans, 1,
+        "a span is known again by its start as it was said"
+    );
+    // What comes now is December's, and the live figures are of now.
+    let usage = cloud.billing_of(&ada, "usage?granularity=month").await;
+    assert_eq!(usage["items"][0]["start"], "2026-12-01T00:00:00Z");
+    assert_eq!(usage["totals"]["requests"], 500_000);
+    cloud.clock.advance(Duration::seconds(10));
+    let path = format!("/v1/databases/{id}/metrics");
+    let live = cloud.get(&path).cookie(&ada.cookie).send().await;
+    let last = live.body["points"]
+        .as_array()
+        .and_then(|points| points.last().cloned());
+    assert_eq!(last.expect("points")["storage_bytes"], 1_000_000_000);
 }
