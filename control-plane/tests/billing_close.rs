@@ -707,6 +707,14 @@ async fn a_credit_note_takes_back_what_was_too_much() {
     assert!(credit(501).await.is_err(), "more than is left");
     credit(500).await.expect("issued");
     assert_eq!(cloud.invoices(&ada).await[0]["state"], "paid");
+    let path = format!("/v1/invoices/{id}/credit-notes");
+    let notes = cloud.get(&path).cookie(&ada.cookie).send().await;
+    notes.expect(200);
+    assert_eq!(notes.body["items"][1]["number"], "CN-2026-000002");
+    assert_eq!(
+        notes.body["items"][1]["lines"],
+        json!([{ "position": 0, "amount_cents": 500 }])
+    );
 }
 
 #[tokio::test]
@@ -719,6 +727,8 @@ async fn the_platforms_owner_says_what_was_paid_how_one_is_taxed_and_what_was_ag
     let number = changed.text("/invoice/number");
     let paid = billing::owner_paid(platform, &number, "transfer-1", None).await;
     assert_eq!(paid.expect("booked").outstanding_cents, Cents::ZERO);
+    let twice = billing::owner_paid(platform, &number, "transfer-1", None).await;
+    assert_eq!(twice.expect("known").outstanding_cents, Cents::ZERO);
     let again = billing::owner_paid(platform, &number, "transfer-2", None).await;
     assert!(again.is_err(), "nothing is outstanding");
     let unknown = billing::owner_paid(platform, "INV-2026-999999", "x", None).await;

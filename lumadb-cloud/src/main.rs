@@ -29,10 +29,10 @@ struct Arguments {
 #[derive(Debug, Args)]
 struct Where {
     /// Folder of everything that is kept [default: ./lumadb-data]
-    #[arg(long, env = "LUMADB_DATA_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "LUMADB_DATA_DIR", value_name = "FOLDER", global = true)]
     data_dir: Option<PathBuf>,
     /// Configuration [default: config.toml in the data folder, if it is there]
-    #[arg(long, env = "LUMADB_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "LUMADB_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 

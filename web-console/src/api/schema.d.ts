@@ -692,6 +692,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invoices/{invoice_id}/credit-notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the credit notes of an invoice
+         * @description Oldest first; all on one page.
+         */
+        get: operations["credit_note_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invoices/{invoice_id}/lines/{position}/hours": {
         parameters: {
             query?: never;
@@ -1443,6 +1463,31 @@ export interface components {
         };
         /** @example crd_01jdk3x5v9e8rb6w4q2n7m0c1a */
         CreditId: string;
+        /** @example crn_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        CreditNoteId: string;
+        /** @description What is taken back of a line. */
+        CreditNoteLine: {
+            amount_cents: components["schemas"]["Cents"];
+            /**
+             * Format: int32
+             * @description On the invoice, from 0 on.
+             */
+            position: number;
+        };
+        /** @description What takes back a part of an invoice, or all of it. */
+        CreditNoteView: {
+            id: components["schemas"]["CreditNoteId"];
+            invoice_id: components["schemas"]["InvoiceId"];
+            /** Format: date-time */
+            issued_at: string;
+            lines: components["schemas"]["CreditNoteLine"][];
+            net_cents: components["schemas"]["Cents"];
+            /** @example CN-2026-000001 */
+            number: string;
+            reason: string;
+            tax_cents: components["schemas"]["Cents"];
+            total_cents: components["schemas"]["Cents"];
+        };
         /** @description One PostgreSQL cluster with its own address. */
         Database: {
             /**
@@ -2101,6 +2146,24 @@ export interface components {
                 /** Format: date-time */
                 started_at: string | null;
                 state: components["schemas"]["BackupState"];
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page_CreditNoteView: {
+            items: {
+                id: components["schemas"]["CreditNoteId"];
+                invoice_id: components["schemas"]["InvoiceId"];
+                /** Format: date-time */
+                issued_at: string;
+                lines: components["schemas"]["CreditNoteLine"][];
+                net_cents: components["schemas"]["Cents"];
+                /** @example CN-2026-000001 */
+                number: string;
+                reason: string;
+                tax_cents: components["schemas"]["Cents"];
+                total_cents: components["schemas"]["Cents"];
             }[];
             /** @description Ask with it for the next page; null on the last one. */
             next_cursor: string | null;
@@ -4414,6 +4477,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invoice"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    credit_note_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: components["schemas"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CreditNoteView"];
                 };
             };
             /** @description What went wrong, as a problem document. */

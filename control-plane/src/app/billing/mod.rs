@@ -13,6 +13,7 @@ mod account;
 mod clock;
 mod close;
 mod collection;
+mod credit_note;
 mod draft;
 mod dunning;
 mod invoice;
@@ -31,6 +32,7 @@ pub use account::{Address, BillingAccount, BillingUpdate, TaxView, billing_get, 
 pub use clock::{BillingClock, BillingClockAdvance, clock_advance, clock_get, now};
 pub use close::{period_close, run, work};
 pub use collection::Collection;
+pub use credit_note::{CreditNoteLine, CreditNoteView, credit_note_list};
 pub use draft::{
     BilledDatabase, DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get,
 };

@@ -6,9 +6,9 @@ use super::{CollectionMode, gone, issue, plan_change, reckon, settle};
 use super::{InvoiceKind, NewInvoice};
 use crate::app::{AppError, Platform, ProblemType};
 use crate::store::billing::credit::{self, NewCredit};
-use crate::store::billing::customer;
 use crate::store::billing::invoice::{self, InvoiceRow};
 use crate::store::billing::subscription::{self, NewSubscription};
+use crate::store::billing::{customer, ledger};
 use crate::store::{EitherTx, RegionTx};
 use lumadb_billing::invoice::{CreditNote, CreditedLine, Tax};
 use lumadb_billing::period::Period;
@@ -20,7 +20,8 @@ use time::OffsetDateTime;
 /// Who did it, in what is recorded.
 const OWNER: &str = "system";
 
-/// Money came for an invoice: all that is outstanding, unless an amount is named.
+/// Money came for an invoice: all that is outstanding, unless an amount is named. Said twice, it is
+/// booked once.
 pub async fn owner_paid(
     platform: &Platform,
     number: &str,
@@ -35,6 +36,9 @@ pub async fn owner_paid(
     let row = invoice::find(tx, organization, id)
         .await?
         .ok_or_else(gone)?;
+    if amount.is_none() && ledger::is_paid_by(tx, organization, id, reference).await? {
+        return Ok(row);
+    }
     let amount = amount.unwrap_or(row.outstanding_cents);
     if amount <= Cents::ZERO {
         let text = format!("Nothing of {number} is to be paid.");

@@ -2,6 +2,7 @@
 
 mod clock_advance;
 mod clock_get;
+mod credit_note_list;
 mod draft_get;
 mod forecast_get;
 mod get;
@@ -24,6 +25,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(forecast_get::forecast_get))
         .routes(routes!(invoice_list::invoice_list))
         .routes(routes!(invoice_get::invoice_get))
+        .routes(routes!(credit_note_list::credit_note_list))
         .routes(routes!(line_hours_get::invoice_line_hours_get))
         .routes(routes!(
             plan_change_list::plan_change_list,

@@ -58,6 +58,25 @@ pub async fn post(tx: &mut EitherTx<'_>, entry: &Entry) -> Result<Posted, StoreE
     }
 }
 
+/// Whether a payment with this reference is booked for an invoice.
+pub async fn is_paid_by(
+    tx: &mut EitherTx<'_>,
+    organization: OrganizationId,
+    invoice: InvoiceId,
+    reference: &str,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select exists(select from ledger_entries
+                         where organization_id = $1 and invoice_id = $2 and key = $3) as "found!""#,
+        organization.uuid(),
+        invoice.uuid(),
+        format!("payment/{reference}")
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(found)
+}
+
 /// What is still owed for an invoice; below zero, what we owe.
 pub async fn outstanding(
     tx: &mut EitherTx<'_>,
