@@ -7,6 +7,7 @@ mod billing;
 mod billing_close;
 mod billing_plans;
 mod databases;
+mod documents;
 mod edges;
 mod golden;
 mod http;

@@ -149,7 +149,12 @@ fn sums(invoice: &Invoice, context: &Context<'_>, due: Option<Cents>) -> Vec<Sum
     for payment in context.payments {
         push(
             format!(
-                "Paid {}, {}",
+                "{} {}, {}",
+                if payment.amount.is_negative() {
+                    "Paid back"
+                } else {
+                    "Paid"
+                },
                 words::date(payment.at),
                 words::clean(&payment.method)
             ),

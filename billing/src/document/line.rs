@@ -136,7 +136,7 @@ fn explain_usage(row: &mut Row, line: &Line, usage: &UsageDetail, context: &Cont
         let prorated = if whole || line.corrects.is_some() {
             ""
         } else {
-            ", prorated by the second"
+            ", prorated"
         };
         row.explained.push(format!(
             "{} used, {} included{prorated}",

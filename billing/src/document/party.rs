@@ -43,7 +43,7 @@ pub struct PlanText {
     pub monthly: Option<Cents>,
 }
 
-/// Money that came in.
+/// Money that came in; below zero, that went back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     pub at: OffsetDateTime,

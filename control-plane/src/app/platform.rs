@@ -1,7 +1,7 @@
 //! What every call of the product needs.
 
 use crate::app::archive::Archives;
-use crate::app::billing::Collection;
+use crate::app::billing::{Collection, Seller};
 use crate::clock::Clock;
 use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
 use crate::store::Store;
@@ -111,6 +111,8 @@ pub struct Settings {
     pub limits: Limits,
     /// For developers: whether billing's clock may be moved ahead.
     pub billing_clock_moves: bool,
+    /// Who sells, as invoices say it.
+    pub seller: Seller,
 }
 
 impl Default for Settings {
@@ -124,6 +126,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             billing_clock_moves: false,
+            seller: Seller::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod roles;
 mod serve;
 pub mod sql;
 mod state;
+mod table;
 pub mod tagged;
 pub mod tokens;
 pub mod usage;

@@ -1,6 +1,7 @@
 //! What our mails say.
 
 use crate::notify::layout::{Layout, render};
+use lumadb_contract::id::{InvoiceId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
 /// A mail that is ready to leave.
@@ -10,6 +11,16 @@ pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: String,
+    /// Whose PDF goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<MailedInvoice>,
+}
+
+/// An invoice that a mail is about: its document is made when the mail leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailedInvoice {
+    pub organization: OrganizationId,
+    pub id: InvoiceId,
 }
 
 /// Asks the owner of an address to prove it.
@@ -205,6 +216,7 @@ fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
         subject: subject.to_owned(),
         text,
         html,
+        invoice: None,
     }
 }
 

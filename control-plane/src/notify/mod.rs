@@ -11,6 +11,6 @@ pub(crate) mod layout;
 mod sender;
 mod transport;
 
-pub use content::Mail;
+pub use content::{Mail, MailedInvoice};
 pub use sender::{run, send_due};
-pub use transport::{LocalMail, Transport, TransportError, read_local};
+pub use transport::{Attached, LocalMail, Transport, TransportError, read_local};

@@ -1,7 +1,7 @@
 //! Sends what lies in the outbox.
 
-use crate::app::{AppError, Platform};
-use crate::notify::{Mail, Transport, TransportError};
+use crate::app::{AppError, Platform, billing};
+use crate::notify::{Attached, Mail, Transport, TransportError};
 use crate::store::outbox::{self, DueRow};
 use sqlx::postgres::PgListener;
 use std::future::Future;
@@ -66,12 +66,32 @@ pub async fn send_due(platform: &Platform, transport: &Transport) -> Result<i64,
     for row in rows {
         taken += 1;
         let outcome = match serde_json::from_value::<Mail>(row.payload.clone()) {
-            Ok(mail) => transport.send(row.id, &mail, row.created_at).await,
+            Ok(mail) => send(platform, transport, &row, &mail).await,
             Err(error) => Err(TransportError::Permanent(error.to_string())),
         };
         record(platform, &row, outcome).await?;
     }
     Ok(taken)
+}
+
+async fn send(
+    platform: &Platform,
+    transport: &Transport,
+    row: &DueRow,
+    mail: &Mail,
+) -> Result<(), TransportError> {
+    let file = match &mail.invoice {
+        None => None,
+        Some(about) => billing::mailed_pdf(platform, about.organization, about.id)
+            .await
+            .map_err(|error| TransportError::Temporary(error.to_string()))?,
+    };
+    let file = file.map(|file| Attached {
+        name: file.name,
+        content: file.content,
+    });
+    let file = file.as_ref();
+    transport.send(row.id, mail, file, row.created_at).await
 }
 
 async fn record(

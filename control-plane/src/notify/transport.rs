@@ -1,7 +1,8 @@
 //! How a mail leaves: by SMTP, or into a folder that the console shows.
 
 use crate::notify::Mail;
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::ContentType;
+use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use lumadb_contract::id::OutboxId;
 use lumadb_contract::secret::Secret;
@@ -57,6 +58,13 @@ pub enum Transport {
     },
 }
 
+/// A PDF that goes with a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    pub name: String,
+    pub content: Vec<u8>,
+}
+
 /// A mail that the local transport took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LocalMail {
@@ -95,11 +103,12 @@ impl Transport {
         &self,
         id: OutboxId,
         mail: &Mail,
+        file: Option<&Attached>,
         now: OffsetDateTime,
     ) -> Result<(), TransportError> {
         match self {
             Self::Local { folder, from } => {
-                let message = build(id, mail, from, now)?;
+                let message = build(id, mail, file, from, now)?;
                 let shown = LocalMail {
                     id,
                     to: mail.to.clone(),
@@ -114,7 +123,7 @@ impl Transport {
                     .map_err(|error| TransportError::Temporary(error.to_string()))?
             }
             Self::Smtp { smtp, from } => {
-                let message = build(id, mail, from, now)?;
+                let message = build(id, mail, file, from, now)?;
                 smtp.send(message).await.map(drop).map_err(|e| refused(&e))
             }
         }
@@ -141,6 +150,7 @@ fn mailbox(text: &str) -> Result<Mailbox, TransportError> {
 fn build(
     id: OutboxId,
     mail: &Mail,
+    file: Option<&Attached>,
     from: &Mailbox,
     now: OffsetDateTime,
 ) -> Result<Message, TransportError> {
@@ -149,16 +159,23 @@ fn build(
         .to
         .parse()
         .map_err(|_| permanent("the recipient's address is not valid".into()))?;
+    let words = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
+    let parts = match file {
+        None => words,
+        Some(file) => {
+            let kind = ContentType::parse("application/pdf")
+                .map_err(|error| permanent(error.to_string()))?;
+            let file = Attachment::new(file.name.clone()).body(file.content.clone(), kind);
+            MultiPart::mixed().multipart(words).singlepart(file)
+        }
+    };
     Message::builder()
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)
         .date(now.into())
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
-        .multipart(MultiPart::alternative_plain_html(
-            mail.text.clone(),
-            mail.html.clone(),
-        ))
+        .multipart(parts)
         .map_err(|error| permanent(error.to_string()))
 }
 

@@ -1,6 +1,7 @@
 //! What can be set, and the compiled defaults.
 
 use lumadb_control_plane::app::Limits;
+use lumadb_control_plane::app::billing::{Party, Seller};
 use lumadb_control_plane::import::Networks;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -27,11 +28,52 @@ pub(crate) struct Config {
 }
 
 /// What customers pay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Billing {
     /// For developers: billing's clock may be moved ahead, to see a month end.
     pub(crate) clock_moves: bool,
+    /// Who sells, as invoices say it.
+    pub(crate) seller_name: String,
+    /// Line by line.
+    pub(crate) seller_address: Vec<String>,
+    /// With its kind, such as `VAT IE1234567T`.
+    pub(crate) seller_tax_id: Option<String>,
+    pub(crate) seller_email: Option<String>,
+    /// Where transfers go, such as `IBAN: IE29 AIBK 9311 5212 3456 78`; without any, invoices say
+    /// nothing of transfers.
+    pub(crate) transfer_account: Vec<String>,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self {
+            clock_moves: false,
+            seller_name: Seller::default().party.name,
+            seller_address: Vec::new(),
+            seller_tax_id: None,
+            seller_email: None,
+            transfer_account: Vec::new(),
+        }
+    }
+}
+
+impl Billing {
+    pub(crate) fn seller(&self) -> Seller {
+        let account = self.transfer_account.iter().map(|line| {
+            let (label, value) = line.split_once(':').unwrap_or(("Account", line));
+            (label.trim().to_owned(), value.trim().to_owned())
+        });
+        Seller {
+            party: Party {
+                name: self.seller_name.clone(),
+                address: self.seller_address.clone(),
+                tax_id: self.seller_tax_id.clone(),
+                email: self.seller_email.clone(),
+            },
+            account: account.collect(),
+        }
+    }
 }
 
 /// The console and the API.

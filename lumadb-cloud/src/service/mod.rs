@@ -102,6 +102,7 @@ pub(crate) fn platform(
         trusted_proxies: config.http.trusted_proxies.clone(),
         limits: config.limits.limits(),
         billing_clock_moves: config.billing.clock_moves,
+        seller: config.billing.seller(),
         ..Settings::default()
     };
     let links = Links {

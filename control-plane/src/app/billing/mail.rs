@@ -1,7 +1,7 @@
 //! Mails of billing, written with what they tell.
 
 use crate::app::{AppError, Platform};
-use crate::notify::{Mail, content};
+use crate::notify::{Mail, MailedInvoice, content};
 use crate::store::billing::customer::{self, CustomerRow};
 use crate::store::billing::invoice::InvoiceRow;
 use crate::store::{EitherTx, outbox};
@@ -18,7 +18,7 @@ pub(super) async fn invoice_final(
     let url = invoice_url(platform, invoice);
     send(platform, tx, customer, |to, name| {
         let due = (invoice.outstanding_cents.get() > 0).then(|| invoice.due_at.date().to_string());
-        content::invoice_final(
+        let mail = content::invoice_final(
             to,
             name,
             &content::InvoiceMail {
@@ -28,7 +28,14 @@ pub(super) async fn invoice_final(
                 by_card: invoice.collection == super::CollectionMode::Stripe,
                 url: &url,
             },
-        )
+        );
+        Mail {
+            invoice: Some(MailedInvoice {
+                organization: invoice.organization_id,
+                id: invoice.id,
+            }),
+            ..mail
+        }
     })
     .await
 }

@@ -14,6 +14,7 @@ mod clock;
 mod close;
 mod collection;
 mod credit_note;
+mod document;
 mod draft;
 mod dunning;
 mod invoice;
@@ -33,6 +34,9 @@ pub use clock::{BillingClock, BillingClockAdvance, clock_advance, clock_get, now
 pub use close::{period_close, run, work};
 pub use collection::Collection;
 pub use credit_note::{CreditNoteLine, CreditNoteView, credit_note_list};
+pub use document::{
+    File, MonthQuery, Seller, Table, cost_export, invoice_document, invoice_pdf, mailed_pdf,
+};
 pub use draft::{
     BilledDatabase, DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get,
 };
@@ -42,6 +46,7 @@ pub use invoice::{
 };
 pub use issue::{NewInvoice, issue};
 pub use line_hours::{LineHour, LineHours, LineHoursQuery, line_hours_get};
+pub use lumadb_billing::document::Party;
 pub use owner::{
     owner_agree, owner_credit, owner_credit_note, owner_customer, owner_paid, owner_void,
 };

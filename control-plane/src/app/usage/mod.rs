@@ -4,6 +4,7 @@
 //! transaction, into the hour in which it was taken. Nothing is rounded on the way: counters are
 //! integers, stored bytes are kept as bytes times microseconds.
 
+mod export;
 mod fold;
 mod intake;
 mod live;
@@ -11,6 +12,7 @@ mod organization;
 mod report;
 mod samples;
 
+pub use export::{UsageExportQuery, usage_export};
 pub(super) use fold::split_by_hour;
 pub use fold::{Folded, Front, Hour, Mark, Refusal};
 pub use intake::{IngestError, close, ingest, record_span};

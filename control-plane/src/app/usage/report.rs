@@ -8,6 +8,7 @@ use crate::store::EitherTx;
 use crate::store::billing::usage::HourOf;
 use crate::store::usage::{self, HourRow, SpanRow};
 use lumadb_contract::id::DatabaseId;
+use lumadb_contract::meter::Meter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
@@ -128,6 +129,17 @@ impl Sums {
         self.storage_byte_us += more.storage_byte_us;
     }
 
+    /// In counted units of a meter.
+    pub(super) fn counted(&self, meter: Meter) -> u128 {
+        match meter {
+            Meter::Storage => self.storage_byte_us,
+            Meter::Compute => self.compute_milli_vcpu_us,
+            Meter::Requests => self.requests.into(),
+            Meter::TransferOut => self.transfer_out_bytes.into(),
+            Meter::VectorOperations => self.vector_operations.into(),
+        }
+    }
+
     pub(super) fn quantities(&self) -> Quantities {
         Quantities {
             requests: self.requests,
@@ -213,7 +225,7 @@ pub(super) fn start_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDa
 }
 
 /// Start of the hour, day or month after the one that holds this moment.
-fn end_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn end_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
     let longest = match granularity {
         Granularity::Hour => Duration::HOUR,
         Granularity::Day => Duration::DAY,
@@ -223,7 +235,7 @@ fn end_of(granularity: Granularity, at: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// By the hour: what is folded, what a sleeping database holds, and compute from its spans.
-fn sum(
+pub(super) fn sum(
     hours: &[HourRow],
     spans: &[SpanRow],
     front: Option<Front>,

@@ -2,12 +2,15 @@
 
 mod clock_advance;
 mod clock_get;
+mod cost_export;
 mod credit_note_list;
 mod draft_get;
 mod forecast_get;
 mod get;
 mod invoice_get;
+mod invoice_html;
 mod invoice_list;
+mod invoice_pdf;
 mod line_hours_get;
 mod plan_change_cancel;
 mod plan_change_create;
@@ -27,6 +30,9 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(invoice_get::invoice_get))
         .routes(routes!(credit_note_list::credit_note_list))
         .routes(routes!(line_hours_get::invoice_line_hours_get))
+        .routes(routes!(invoice_html::invoice_html))
+        .routes(routes!(invoice_pdf::invoice_pdf))
+        .routes(routes!(cost_export::cost_export))
         .routes(routes!(
             plan_change_list::plan_change_list,
             plan_change_create::plan_change_create

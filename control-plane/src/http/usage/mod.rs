@@ -1,5 +1,6 @@
 //! Usage and live figures.
 
+mod export;
 mod metrics;
 mod organization;
 mod samples;
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
         .routes(routes!(usage::usage_get))
+        .routes(routes!(export::usage_export))
         .routes(routes!(metrics::metrics_get))
         .routes(routes!(organization::organization_usage_get))
         .routes(routes!(samples::usage_samples_get))

@@ -8,6 +8,7 @@ pub mod close;
 pub mod credit;
 pub mod credit_note;
 pub mod customer;
+pub mod document;
 pub mod hold;
 pub mod invoice;
 pub mod ledger;

@@ -18,7 +18,22 @@ export function InvoiceList({ organizationId }: { organizationId: string }) {
   const { t } = useTranslation();
   const query = useInfiniteQuery(queries.invoices(organizationId));
   return (
-    <Panel title={t("invoice.list")} lead={t("invoice.listLead")} flush>
+    <Panel
+      title={t("invoice.list")}
+      lead={t("invoice.listLead")}
+      flush
+      actions={
+        <Button
+          size="sm"
+          variant="default"
+          component="a"
+          href={`/v1/organizations/${organizationId}/cost-export`}
+          download
+        >
+          {t("invoice.costs")}
+        </Button>
+      }
+    >
       <Loaded
         query={query}
         skeleton={

@@ -1,3 +1,4 @@
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -23,6 +24,24 @@ export function InvoicePage({ invoiceId }: { invoiceId: string }) {
     <Page
       title={query.data?.number ?? t("invoice.invoice")}
       lead={<Link to="/billing">{t("billing.title")}</Link>}
+      actions={
+        query.data === undefined ? null : (
+          <div className="row">
+            <Button
+              variant="default"
+              component="a"
+              href={`/v1/invoices/${invoiceId}/document.html`}
+              target="_blank"
+              rel="noopener"
+            >
+              {t("invoice.open")}
+            </Button>
+            <Button component="a" href={`/v1/invoices/${invoiceId}/document.pdf`} download>
+              {t("invoice.pdf")}
+            </Button>
+          </div>
+        )
+      }
     >
       <Loaded
         query={query}

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { billing, changeQuote } from "#mock/data";
+import { billing, changeQuote, INVOICE } from "#mock/data";
 import { problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
@@ -25,6 +25,10 @@ it("shows what is owed, and opens an invoice into databases and hours", async ()
   const { user } = open("/billing");
   await user.click(await screen.findByRole("link", { name: "INV-2026-000007" }));
   expect(await screen.findByRole("heading", { name: "INV-2026-000007" })).toBeVisible();
+  expect(screen.getByRole("link", { name: "Download PDF" })).toHaveAttribute(
+    "href",
+    `/v1/invoices/${INVOICE}/document.pdf`,
+  );
   expect(screen.getByText("46.5 GB-months")).toBeVisible();
   expect(screen.getByText("VAT 19 %")).toBeVisible();
   await user.click(screen.getByRole("button", { name: "Storage" }));

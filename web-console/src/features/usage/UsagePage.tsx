@@ -1,4 +1,4 @@
-import { NativeSelect } from "@mantine/core";
+import { Button, NativeSelect } from "@mantine/core";
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -37,7 +37,7 @@ const REFRESH_MS = 60_000;
 /** What was used in a month: by meter, by day, by database. */
 export function UsagePage() {
   const { t } = useTranslation();
-  const { projectId } = useScope();
+  const { organization, projectId } = useScope();
   const [before, setBefore] = useState(0);
   const now = new Date();
   const month = monthOf(now, before);
@@ -48,6 +48,14 @@ export function UsagePage() {
       lead={t("usagePage.lead")}
       actions={
         <div className="row">
+          <Button
+            variant="default"
+            component="a"
+            href={`/v1/organizations/${organization.id}/usage-export?period=${month.id}`}
+            download
+          >
+            {t("usagePage.export")}
+          </Button>
           <NativeSelect
             aria-label={t("usagePage.month")}
             value={String(before)}
