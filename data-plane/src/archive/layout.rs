@@ -59,6 +59,11 @@ impl Layout {
         format!("{}{sequence:016}", self.chunks(timeline))
     }
 
+    /// Holds one folder for each timeline, with runs in it.
+    pub fn runs(&self) -> String {
+        format!("{}/segments/", self.archive_id)
+    }
+
     pub fn segments(&self, timeline: Timeline) -> String {
         format!("{}/segments/{timeline:08X}/", self.archive_id)
     }

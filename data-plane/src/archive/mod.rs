@@ -12,7 +12,8 @@
 //! - [`wal`]: chunks of WAL, written as they come and read back as segments;
 //! - [`backup`]: base backups and their catalogue;
 //! - [`restore`]: which of it leads to a moment, and the way back;
-//! - [`expire`]: what of it is needed no more.
+//! - [`expire`]: what of it is needed no more;
+//! - [`remove`]: the end of all of it.
 //!
 //! Invariants:
 //! - an object that others build on is written once, under a name that must not exist
@@ -29,6 +30,7 @@ pub mod backup;
 pub mod expire;
 pub mod identity;
 pub mod layout;
+pub mod remove;
 pub mod replication;
 pub mod restore;
 pub mod sealed;

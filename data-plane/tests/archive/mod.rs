@@ -4,6 +4,7 @@ mod backup;
 mod engine;
 mod independent;
 mod killed;
+mod remove;
 mod replication;
 mod restore;
 mod scopes;

@@ -51,6 +51,14 @@ impl World {
         }
     }
 
+    /// What a node is told of it.
+    pub(super) fn spec(&self, access: Access) -> ObjectStoreSpec {
+        let scope = self.layout.archive_id().to_string();
+        let root = Secret::new(SECRET);
+        let (id, secret) = scoped_credentials(&root, &scope, access).expect("a scope");
+        spec(self.proxy.address(), id, secret)
+    }
+
     /// As a node gets it.
     pub(super) async fn store(&self, access: Access) -> ObjectStore {
         self.store_by(&self.proxy, access).await

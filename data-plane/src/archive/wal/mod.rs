@@ -8,7 +8,7 @@
 //!
 //! - `format`: the bytes of an item; `chain`: which may follow which; `scan`: what there is of a
 //!   timeline; [`WalReader`]: reads it; [`WalWriter`]: writes it; [`Compactor`]: makes runs, `run` each
-//!   of them as a stream.
+//!   of them as a stream; [`chunks_remove`]: leaves nothing but seals.
 //!
 //! Invariants:
 //! - only what is archived without a hole counts, and only that is confirmed to the engine;
@@ -22,6 +22,7 @@ mod compact;
 mod format;
 mod item;
 mod reader;
+mod remove;
 mod run;
 mod scan;
 mod writer;
@@ -29,6 +30,7 @@ mod writer;
 pub use compact::Compactor;
 pub use format::{CHUNK_BYTES_MAX, Origin};
 pub use reader::WalReader;
+pub use remove::chunks_remove;
 pub use scan::Fault;
 pub use writer::{Pace, Progress, WalSource, WalWriter, WriterError};
 
