@@ -17,6 +17,7 @@ mod mail;
 mod organizations;
 mod passwords;
 mod profile;
+mod removal;
 mod restores;
 mod roles;
 mod smtp;

@@ -8,6 +8,7 @@ import type {
   ComputeSize,
   Connection,
   Database,
+  DeletedDatabase,
   Import,
   Invoice,
   InvoiceDraft,
@@ -62,6 +63,21 @@ export function database(given: Partial<Database> = {}): Database {
     revision: 3,
     system_identifier: "7573291045861123074",
     restore: null,
+    ...given,
+  };
+}
+
+export function deletedDatabase(given: Partial<DeletedDatabase> = {}): DeletedDatabase {
+  return {
+    id: "db_01jdk3x5v9e8rb6w4q2n7m0c5a",
+    project_id: PROJECT,
+    name: "old-shop",
+    region: "local",
+    created_at: ago(60 * 24 * 30),
+    deleted_at: ago(60 * 24),
+    restorable_until: ago(-60 * 24 * 6),
+    earliest: ago(60 * 24 * 7),
+    latest: ago(60 * 24),
     ...given,
   };
 }

@@ -5,6 +5,7 @@ import type {
   ChangeQuote,
   Database,
   DatabaseRestore,
+  DeletedDatabase,
   Import,
   Invoice,
   InvoiceSummary,
@@ -21,6 +22,7 @@ import * as data from "./data.ts";
 export type Cloud = {
   signedIn: boolean;
   databases: Database[];
+  deleted: DeletedDatabase[];
   roles: Role[];
   backups: Backup[];
   imports: Import[];
@@ -47,6 +49,7 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
         storage_bytes: 1_288_490_188,
       }),
     ],
+    deleted: [],
     roles: [
       data.role(),
       data.role({
@@ -243,6 +246,7 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
 
 function backupHandlers(state: Cloud): RequestHandler[] {
   return [
+    http.get("*/v1/projects/:id/deleted-databases", () => page(state.deleted)),
     http.get("*/v1/databases/:id/restore-window", () => HttpResponse.json(state.restoreWindow)),
     http.get("*/v1/databases/:id/backups", () => page(state.backups)),
     http.post("*/v1/databases/:id/backups", async ({ request }) => {

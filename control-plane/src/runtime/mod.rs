@@ -13,8 +13,10 @@
 //! A runtime must not know tenants, plans, operations or the control plane's tables.
 
 pub mod local;
+mod objects;
 mod reports;
 
+pub use objects::{ArchiveObjects, ObjectsError};
 pub use reports::{ComputeSpan, Reports};
 
 use lumadb_contract::id::DatabaseId;
@@ -58,7 +60,8 @@ pub enum Observation {
     Unknown,
     /// None of its processes runs: it never started, it stopped, or it died.
     Absent,
-    /// Its node is attached to the runtime.
+    /// Its node is attached to the runtime; or it has stopped as it was told to, and this is what
+    /// it said at last.
     Attached {
         status: InstanceStatus,
         node_address: NodeAddress,

@@ -39,15 +39,19 @@ pub struct DatabaseRow {
     pub wildcard_dns: bool,
     /// Where its first content came from; `None`: it began empty.
     pub restore: Option<Json<RestoreRow>>,
+    /// When nothing of it was left but its archive.
+    pub deleted_at: Option<OffsetDateTime>,
 }
 
 impl DatabaseRow {
-    /// Nothing of it runs, and nothing shall.
-    pub fn is_at_rest(&self) -> bool {
-        matches!(
+    /// Until when it has been as it was when its node spoke last: of one of which nothing runs and
+    /// nothing shall, until now, or until it was deleted.
+    pub fn at_rest_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let rests = matches!(
             (self.desired, self.observed),
             (Desired::Asleep, Observed::Asleep) | (Desired::Suspended, Observed::Suspended)
-        )
+        );
+        self.deleted_at.or(rests.then_some(now))
     }
 }
 
@@ -109,14 +113,43 @@ pub async fn find(
     lock: bool,
 ) -> Result<Option<DatabaseRow>, StoreError> {
     if lock {
-        sqlx::query!(
-            "select id from databases where id = $1 for update",
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?;
+        lock_row(tx, id).await?;
     }
-    Ok(select(tx, Some(id), None, None, 1).await?.pop())
+    Ok(select(tx, Some(id), None, None, Which::Living, 1)
+        .await?
+        .pop())
+}
+
+/// One of which something can be restored: it is not deleted, or its archive is still there. It
+/// stays until the transaction ends.
+pub async fn find_past(
+    tx: &mut TenantTx,
+    id: DatabaseId,
+) -> Result<Option<DatabaseRow>, StoreError> {
+    lock_row(tx, id).await?;
+    Ok(select(tx, Some(id), None, None, Which::Past, 1)
+        .await?
+        .pop())
+}
+
+async fn lock_row(tx: &mut TenantTx, id: DatabaseId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select id from databases where id = $1 for update",
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Which databases are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Living,
+    /// Deleted, with an archive that is not being removed.
+    Deleted,
+    /// Either.
+    Past,
 }
 
 /// By identifier, from behind `after` on.
@@ -126,7 +159,17 @@ pub async fn list(
     after: Option<DatabaseId>,
     limit: i64,
 ) -> Result<Vec<DatabaseRow>, StoreError> {
-    select(tx, None, Some(project), after, limit).await
+    select(tx, None, Some(project), after, Which::Living, limit).await
+}
+
+/// Deleted ones that can be restored, as [`list`].
+pub async fn list_deleted(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    after: Option<DatabaseId>,
+    limit: i64,
+) -> Result<Vec<DatabaseRow>, StoreError> {
+    select(tx, None, Some(project), after, Which::Deleted, limit).await
 }
 
 async fn select(
@@ -134,6 +177,7 @@ async fn select(
     id: Option<DatabaseId>,
     project: Option<ProjectId>,
     after: Option<DatabaseId>,
+    which: Which,
     limit: i64,
 ) -> Result<Vec<DatabaseRow>, StoreError> {
     let organization = tx.organization();
@@ -149,11 +193,15 @@ async fn select(
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
                   d.storage_bytes, r.host, r.port, r.wildcard_dns,
                   (select to_jsonb(o) from restores o where o.database_id = d.id)
-                      as "restore: Json<RestoreRow>"
+                      as "restore: Json<RestoreRow>", d.deleted_at
            from databases d
            join compute_sizes s using (milli_vcpu)
            join regions r on r.name = d.region
-           where d.organization_id = $1 and d.deleted_at is null
+           where d.organization_id = $1
+             and case when d.deleted_at is null then $6
+                      else $7 and exists (select from archives a
+                                          where a.database_id = d.id and a.removing_since is null)
+                 end
              and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.project_id = $3)
              and ($4::uuid is null or d.id > $4)
            order by d.id limit $5"#,
@@ -161,7 +209,9 @@ async fn select(
         id.map(DatabaseId::uuid),
         project.map(ProjectId::uuid),
         after.map(DatabaseId::uuid),
-        limit
+        limit,
+        which != Which::Deleted,
+        which != Which::Living
     )
     .fetch_all(tx.connection())
     .await?;

@@ -354,7 +354,8 @@ pub async fn wake(
     Ok(done.rows_affected() > 0)
 }
 
-/// Nothing of the instance is left: the row stays as a record, its secrets go.
+/// Nothing of the instance is left: the row stays as a record. Roles and logical databases stay for
+/// as long as the archive does, so that the database can be restored; without one they go.
 pub async fn mark_deleted(
     tx: &mut RegionTx,
     id: DatabaseId,
@@ -378,13 +379,15 @@ pub async fn mark_deleted(
         return Ok(false);
     }
     sqlx::query!(
-        "delete from logical_databases where database_id = $1",
+        "delete from logical_databases where database_id = $1
+           and not exists (select from archives a where a.database_id = $1)",
         id.uuid()
     )
     .execute(tx.connection())
     .await?;
     sqlx::query!(
-        "delete from database_roles where database_id = $1",
+        "delete from database_roles where database_id = $1
+           and not exists (select from archives a where a.database_id = $1)",
         id.uuid()
     )
     .execute(tx.connection())

@@ -23,6 +23,7 @@ pub mod operation;
 pub mod organization;
 pub mod outbox;
 pub mod project;
+pub mod removal;
 pub mod restore;
 pub mod restore_point;
 pub mod role;

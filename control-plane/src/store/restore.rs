@@ -13,7 +13,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RestoreRow {
     source_database_id: Uuid,
-    source_archive_id: Uuid,
+    /// `None`: it is removed.
+    source_archive_id: Option<Uuid>,
     pub target: RestoreTarget,
     pub phase: RestorePhase,
     pub bytes_done: i64,
@@ -33,8 +34,8 @@ impl RestoreRow {
         DatabaseId::from_uuid(self.source_database_id)
     }
 
-    pub const fn source_archive(&self) -> ArchiveId {
-        ArchiveId::from_uuid(self.source_archive_id)
+    pub fn source_archive(&self) -> Option<ArchiveId> {
+        self.source_archive_id.map(ArchiveId::from_uuid)
     }
 }
 

@@ -52,9 +52,6 @@ pub(super) async fn load(
         row.backup_due_at = None;
         return Ok(None);
     };
-    if row.desired == Desired::Deleted {
-        return Ok(None);
-    }
     let Some(archive) = find_or_make(platform, archives, tx, row).await? else {
         return Ok(None);
     };
@@ -70,11 +67,14 @@ pub(super) async fn load(
         None => Vec::new(),
     };
     let restore = match restore::of_database(tx, row.id).await? {
-        Some(made) if made.phase != RestorePhase::Done => {
-            let id = made.source_archive();
-            let source = store::find(&mut EitherTx::Region(tx), row.organization_id, id).await?;
-            source.map(|source| (made, source))
-        }
+        Some(made) if made.phase != RestorePhase::Done => match made.source_archive() {
+            Some(id) => {
+                let either = &mut EitherTx::Region(tx);
+                let source = store::find(either, row.organization_id, id).await?;
+                source.map(|source| (made, source))
+            }
+            None => None,
+        },
         _ => None,
     };
     Ok(Some(Loaded {
@@ -88,7 +88,7 @@ pub(super) async fn load(
     }))
 }
 
-/// A database that is older than archives gets one now.
+/// A database that is older than archives gets one now, unless it goes away.
 async fn find_or_make(
     platform: &Platform,
     archives: &Archives,
@@ -97,7 +97,7 @@ async fn find_or_make(
 ) -> Result<Option<ArchiveRow>, ArchiveKeyError> {
     let (organization, database) = (row.organization_id, row.id);
     let found = store::of_database(&mut EitherTx::Region(tx), organization, database).await?;
-    if found.is_some() {
+    if found.is_some() || row.desired == Desired::Deleted {
         return Ok(found);
     }
     let either = EitherTx::Region(tx);
@@ -197,6 +197,33 @@ impl Loaded {
         record: &Record,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
+        if !matches!(observation, Observation::Attached { .. }) {
+            return Ok(());
+        }
+        self.record_archive(tx, observation, now).await?;
+        if self.restore.is_some() {
+            let told = restore_status(observation);
+            // An engine that serves as asked has been restored, whatever was last said on the way.
+            let phase = if record.observed == Observed::Running {
+                Some(RestorePhase::Done)
+            } else {
+                told.map(|told| told.phase.into())
+                    .filter(|phase| *phase != RestorePhase::Done)
+            };
+            if let Some(phase) = phase {
+                restore::record(tx, self.row.database_id, phase, told, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what the node said of its archive.
+    pub(super) async fn record_archive(
+        &self,
+        tx: &mut RegionTx,
+        observation: &Observation,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
         let Observation::Attached { status, .. } = observation else {
             return Ok(());
         };
@@ -214,19 +241,6 @@ impl Loaded {
                 backup::expire(tx, self.row.id, &told.backups, before).await?;
             }
             restore_point::expire(tx, self.row.id, before).await?;
-        }
-        if self.restore.is_some() {
-            let told = restore_status(observation);
-            // An engine that serves as asked has been restored, whatever was last said on the way.
-            let phase = if record.observed == Observed::Running {
-                Some(RestorePhase::Done)
-            } else {
-                told.map(|told| told.phase.into())
-                    .filter(|phase| *phase != RestorePhase::Done)
-            };
-            if let Some(phase) = phase {
-                restore::record(tx, self.row.database_id, phase, told, now).await?;
-            }
         }
         Ok(())
     }

@@ -43,8 +43,8 @@ pub(super) struct Turn {
     pub(super) to: Desired,
 }
 
-/// What the runtime is asked for; `None` for a database that shall be removed, or that holds a
-/// value outside of its range.
+/// What the runtime is asked for; `None` for a database that holds a value outside of its range. One
+/// that shall be removed stops first, so that all that was committed is archived.
 pub(super) fn spec(
     row: &ClaimedDatabase,
     roles: Vec<RoleSpec>,
@@ -55,8 +55,7 @@ pub(super) fn spec(
     let run = match row.desired {
         Desired::Running => RunState::Running,
         Desired::Asleep => RunState::Asleep,
-        Desired::Suspended => RunState::Stopped,
-        Desired::Deleted => return None,
+        Desired::Suspended | Desired::Deleted => RunState::Stopped,
     };
     Some(InstanceSpec {
         database_id: row.id,

@@ -5,19 +5,22 @@ use super::decide::{self, Decision};
 use super::steps::{self, Reached};
 use crate::app::Platform;
 use crate::app::archive::ArchiveKeyError;
-use crate::app::state::{Desired, OperationState};
+use crate::app::state::{Desired, OperationKind, OperationState};
 use crate::app::usage;
 use crate::runtime::{Observation, Runtime, RuntimeError};
 use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
 use crate::store::{RegionTx, StoreError, backup, restore};
 use lumadb_contract::id::DatabaseId;
-use lumadb_contract::instance::InstanceSpec;
+use lumadb_contract::instance::{InstancePhase, InstanceSpec};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Longest time that the runtime may take for one wish.
 const RUNTIME_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Longest wait for a deleted database to stop before it is removed.
+const STOP_LIMIT: time::Duration = time::Duration::minutes(3);
 
 /// What operations say that a deletion overtook.
 const ERROR_DELETED: &str = "The database was deleted.";
@@ -40,13 +43,16 @@ pub(super) async fn look<R: Runtime>(
     let Some(loaded) = load(platform, owner, id).await? else {
         return Ok(());
     };
-    let asked = ask(runtime, &loaded).await;
+    let before = runtime.observe(id);
+    let removes = loaded.row.desired == Desired::Deleted
+        && !stops_first(&loaded, &before, platform.clock.now());
+    let asked = ask(runtime, &loaded, removes).await;
     if let Err(error) = &asked {
         tracing::warn!(database = %id, attempt = loaded.row.attempt, %error, "the runtime did not do as asked");
     }
     let now = platform.clock.now();
-    if loaded.row.desired == Desired::Deleted && asked.is_ok() {
-        return finish_deleted(platform, owner, &loaded, now).await;
+    if removes && asked.is_ok() {
+        return finish_deleted(platform, owner, &loaded, &before, now).await;
     }
     let observation = runtime.observe(id);
     let decision = decide::decide(
@@ -106,11 +112,32 @@ async fn load(
     }))
 }
 
-async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded) -> Result<(), RuntimeError> {
+/// Whether what runs of a deleted database stops before it is removed, so that all that was
+/// committed is in its archive. What does not stop in time is removed all the same.
+fn stops_first(loaded: &Loaded, observation: &Observation, now: OffsetDateTime) -> bool {
+    let mut deletions = loaded.operations.iter();
+    let since = deletions
+        .find(|operation| operation.kind == OperationKind::DatabaseDelete)
+        .and_then(|operation| operation.started_at);
+    loaded.archive.is_some()
+        && matches!(loaded.spec, Ok(Some(_)))
+        && !is_at_rest(observation)
+        && since.is_none_or(|since| now < since + STOP_LIMIT)
+}
+
+fn is_at_rest(observation: &Observation) -> bool {
+    match observation {
+        Observation::Absent => true,
+        Observation::Unknown => false,
+        Observation::Attached { status, .. } => status.phase == InstancePhase::Stopped,
+    }
+}
+
+async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded, removes: bool) -> Result<(), RuntimeError> {
     let work = async {
         match &loaded.spec {
+            _ if removes => runtime.remove(loaded.row.id).await,
             Ok(Some(spec)) => runtime.apply(spec.clone()).await,
-            _ if loaded.row.desired == Desired::Deleted => runtime.remove(loaded.row.id).await,
             Err(error) => Err(error.clone()),
             Ok(None) => Err(RuntimeError::GiveUp(
                 "its row holds a value that no spec can".into(),
@@ -170,9 +197,13 @@ async fn finish_deleted(
     platform: &Platform,
     owner: Uuid,
     loaded: &Loaded,
+    observation: &Observation,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let mut tx = platform.store.region().await?;
+    if let Some(archive) = &loaded.archive {
+        archive.record_archive(&mut tx, observation, now).await?;
+    }
     if desired::mark_deleted(&mut tx, loaded.row.id, owner, now).await? {
         usage::close(&mut tx, loaded.row.id, now).await?;
         backup::abandon(&mut tx, loaded.row.id, now).await?;
@@ -192,8 +223,8 @@ fn deleted_record(
     generation: i64,
     now: OffsetDateTime,
 ) -> OperationRecord {
-    use crate::app::state::OperationKind::DatabaseDelete;
-    let is_deletion = operation.kind == DatabaseDelete && operation.generation <= generation;
+    let is_deletion =
+        operation.kind == OperationKind::DatabaseDelete && operation.generation <= generation;
     let state = if is_deletion {
         OperationState::Succeeded
     } else {

@@ -17,6 +17,7 @@ mod decide;
 pub mod edge_control;
 mod look;
 mod region;
+pub mod removal;
 mod steps;
 
 pub use region::Workflow;

@@ -3,11 +3,13 @@
 mod cloud;
 mod cluster;
 mod databases;
+mod objects;
 mod request;
 mod runtime;
 pub(crate) mod smtp;
 
 pub(crate) use cloud::{PASSWORD, Person, START, TestCloud};
 pub(crate) use databases::{Loop, backup_status};
+pub(crate) use objects::{FakeObjects, Trouble};
 pub(crate) use request::Answer;
 pub(crate) use runtime::{FakeRuntime, Fault};

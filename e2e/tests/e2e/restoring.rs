@@ -8,6 +8,7 @@ use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::json;
 use std::time::Duration;
+use tokio::process::Command;
 
 /// A backup is made, and WAL is archived, in seconds; machines of tests are crowded.
 const ARCHIVE_LIMIT: Duration = Duration::from_mins(2);
@@ -117,6 +118,88 @@ async fn a_database_whose_folder_is_lost_comes_back_from_its_archive() -> Outcom
     let count = "select count(*) from orders";
     assert_eq!(tools::psql(&restored.uri, count).await?, "1000");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_database_comes_back_and_at_last_nothing_is_left_of_it() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = shop_with_backup(&ada).await?;
+    // Committed at the last moment, with what Free allows to be on its way.
+    tools::psql(&shop.uri, "insert into orders values (42)").await?;
+    let path = format!("/v1/databases/{}", shop.id);
+    let deleted = ada.api.delete(&path).await?.expect(200)?;
+    ada.operation_succeeds(&deleted.text_at("/operation/id")?)
+        .await?;
+    let list = format!("/v1/projects/{}/deleted-databases", ada.project_id);
+    let list = ada.api.read(&list).await?;
+    assert_eq!(list["items"][0]["name"], "shop", "{list}");
+    // Its old name is free, its password is as it was.
+    let body = json!({ "name": "shop", "latest": true });
+    let restored = restore(&ada, &shop, body).await?;
+    let ids = "select string_agg(id::text, ' ' order by id) from orders";
+    assert_eq!(tools::psql(&restored.uri, ids).await?, "42");
+
+    let archive = archive_id(&cloud, &shop).await?;
+    let of_restored = archive_id(&cloud, &restored).await?;
+    assert!(bucket_list(&cloud, &archive).await?.contains("<Key>"));
+    cloud
+        .control_sql("update databases set deleted_at = deleted_at - interval '25 hours'")
+        .await?;
+    until("the archive to be removed", ARCHIVE_LIMIT, || async {
+        let left = bucket_list(&cloud, &archive).await?;
+        Ok((!left.contains("<Key>")).then_some(()))
+    })
+    .await?;
+    let roles = "select count(*) from database_roles r join databases d on d.id = r.database_id
+                 where d.deleted_at is not null";
+    until("its rows to be removed", ARCHIVE_LIMIT, || async {
+        Ok((cloud.control_sql(roles).await? == "0").then_some(()))
+    })
+    .await?;
+    // Nobody else lost anything.
+    assert!(bucket_list(&cloud, &of_restored).await?.contains("<Key>"));
+    assert_eq!(tools::psql(&restored.uri, ids).await?, "42");
+    Ok(())
+}
+
+/// The ID of a database's archive, as the names of its objects begin.
+async fn archive_id(cloud: &Cloud, database: &Database) -> Outcome<String> {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let digit = |symbol: u8| DIGITS.iter().position(|known| *known == symbol);
+    let number = database
+        .id
+        .bytes()
+        .skip("db_".len())
+        .try_fold(0_u128, |number, symbol| {
+            Some(number << 5 | digit(symbol)? as u128)
+        });
+    let number = number.ok_or("no ID")?;
+    let archive = format!(
+        "select replace(id::text, '-', '') from archives where replace(database_id::text, '-', '') = '{number:032x}'"
+    );
+    let archive = u128::from_str_radix(&cloud.control_sql(&archive).await?, 16)?;
+    let digits = (0..26)
+        .rev()
+        .map(|place| (archive >> (place * 5)) as usize & 31);
+    let digits = digits.map(|at| char::from(DIGITS[at]));
+    Ok(format!("arc_{}", digits.collect::<String>()))
+}
+
+/// The first objects of an archive, as the object store lists them to whoever may see all.
+async fn bucket_list(cloud: &Cloud, archive: &str) -> Outcome<String> {
+    let ports = std::fs::read_to_string(cloud.data_dir().join("run/ports.json"))?;
+    let ports: serde_json::Value = serde_json::from_str(&ports)?;
+    let secret = std::fs::read_to_string(cloud.data_dir().join("keys/object-store.secret"))?;
+    let address = format!(
+        "http://127.0.0.1:{}/lumadb?list-type=2&max-keys=10&prefix={archive}%2F",
+        ports["object_store"]
+    );
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail-with-body"])
+        .args(["--aws-sigv4", "aws:amz:local:s3"])
+        .args(["--user", &format!("root:{}", secret.trim()), &address]);
+    tools::run(&mut curl).await
 }
 
 /// Waits until everything that is committed now is in the archive.

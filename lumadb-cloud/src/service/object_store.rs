@@ -1,15 +1,28 @@
 //! Where archives lie, from the configuration and the files that it names.
 
 use super::s3::BUCKET;
-use super::{ServiceError, read};
+use super::{ServiceError, read, with_cause};
 use crate::config::ObjectStore;
 use crate::keys::KeyFiles;
 use crate::up::reachable;
-use lumadb_contract::archive::{ObjectStoreCredentials, ObjectStoreSpec};
+use lumadb_contract::archive::{ArchiveAccess, ObjectStoreCredentials, ObjectStoreSpec};
 use lumadb_contract::key_chain::Key;
 use lumadb_contract::secret::Secret;
 use lumadb_control_plane::app::archive::{Archives, StoreCredentials};
+use lumadb_control_plane::runtime::{ArchiveObjects, ObjectsError};
+use lumadb_data_plane::archive::remove::archive_remove;
 use std::ffi::OsString;
+
+/// Objects of archives, for the worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Objects;
+
+impl ArchiveObjects for Objects {
+    async fn remove(&self, access: &ArchiveAccess) -> Result<u64, ObjectsError> {
+        let removed = archive_remove(access).await;
+        removed.map_err(|error| ObjectsError(with_cause(&error)))
+    }
+}
 
 /// What the control plane knows of the object store.
 pub(super) fn archives(files: &KeyFiles, config: &ObjectStore) -> Result<Archives, ServiceError> {

@@ -1,4 +1,4 @@
-//! `lumadb-cloud worker`: the loop of the region, its runtime, and mail.
+//! `lumadb-cloud worker`: the loop of the region, its runtime, what is removed, and mail.
 
 use super::{ServiceError, StopSignals, Told, object_store, platform, read};
 use crate::config::Config;
@@ -10,7 +10,7 @@ use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::{LocalConfig, LocalRuntime};
-use lumadb_control_plane::workflow::Workflow;
+use lumadb_control_plane::workflow::{Workflow, removal};
 use tokio_util::sync::CancellationToken;
 
 /// Connections of this process to the control plane's database.
@@ -63,6 +63,12 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         platform.clone(),
         shutdown.clone().cancelled_owned(),
     ));
+    let removing = tokio::spawn(removal::run(
+        platform.clone(),
+        object_store::Objects,
+        config.region.name.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -76,6 +82,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let _ = importing.await;
     let _ = sweeping.await;
     let _ = billing.await;
+    let _ = removing.await;
     runtime.close(told == Told::End).await;
     Ok(())
 }

@@ -51,6 +51,10 @@ export const queries = {
     $api.queryOptions("get", "/v1/projects/{project_id}/databases", {
       params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },
     }),
+  deletedDatabases: (projectId: string) =>
+    $api.queryOptions("get", "/v1/projects/{project_id}/deleted-databases", {
+      params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },
+    }),
   database: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}", {
       params: { path: { database_id: databaseId } },

@@ -14,6 +14,7 @@ export type Connection = Schemas["Connection"];
 export type Database = Schemas["Database"];
 export type DatabaseRestore = Schemas["DatabaseRestore"];
 export type DatabaseState = Database["state"];
+export type DeletedDatabase = Schemas["DeletedDatabase"];
 export type Import = Schemas["Import"];
 export type Invoice = Schemas["Invoice"];
 export type InvoiceDraft = Schemas["InvoiceDraft"];

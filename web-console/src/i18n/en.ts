@@ -331,6 +331,15 @@ export const en = {
     state: "State",
     into: "into {{name}}",
   },
+  deleted: {
+    title: "Deleted databases",
+    lead: "They can be restored until their time is over; then everything of them is removed.",
+    deleted: "Deleted",
+    until: "Restorable until",
+    never: "Never backed up",
+    restore: "Restore",
+    restoreNamed: "Restore {{name}}, deleted {{at}}",
+  },
   backups: {
     title: "What you can restore to",
     lead_one: "Every change of the last {{count}} day leaves for the archive as it happens.",
@@ -412,6 +421,7 @@ export const en = {
     transactionHint: "The ID of the last transaction to keep, as pg_current_xact_id() gives it",
     transactionForm: "Is a number below 4294967296",
     action: "Restore into a new database",
+    leadDeleted: "Into a new database with the roles and passwords that it had.",
     progress: "Restore",
     fetched: "Backup fetched",
     bytesOf: "{{done}} of {{whole}}",
@@ -522,7 +532,7 @@ export const en = {
     protected: "Deletion protection is on. Turn it off above first.",
     action: "Delete database",
     ask: "Delete {{name}}?",
-    text: "Open connections are closed and all data is gone. Nobody can bring it back.",
+    text: "Open connections are closed and its address is gone. For as long as your plan’s window reaches back you can restore it from the list of databases; after that nobody can.",
     accepted: "{{name}} is being deleted.",
   },
   activity: {
@@ -535,6 +545,7 @@ export const en = {
     empty: "Every change, by console or by API, is written down here.",
     actor: { you: "You", member: "A member", token: "API token", system: "LumaDB" },
     action: {
+      archive_remove: "Removed what was kept of the database",
       backup_create: "Asked for a backup",
       billing_update: "Changed the billing settings",
       plan_change: "Changed the plan of",

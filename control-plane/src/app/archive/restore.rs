@@ -8,9 +8,10 @@ use crate::app::database::{self, Database};
 use crate::app::operation::{self, Operation};
 use crate::app::state::{Desired, Durability, OperationKind, RestorePhase, Undo};
 use crate::app::validate::FieldErrors;
-use crate::app::{Action, AppError, Caller, Platform, role};
+use crate::app::{Action, AppError, Caller, Platform, ProblemType, role};
 use crate::store::archive::ArchiveRow;
 use crate::store::database::{self as store_database, DatabaseRow, NewDatabase};
+use crate::store::removal;
 use crate::store::restore::{self, NewRestore, RestoreRow};
 use crate::store::restore_point;
 use lumadb_contract::archive::RestoreTarget;
@@ -140,7 +141,7 @@ impl From<RestoreRow> for Restore {
     }
 }
 
-/// Makes a database as another was. Nothing of the other changes.
+/// Makes a database as another was, which may be deleted. Nothing of the other changes.
 pub async fn database_restore(
     platform: &Platform,
     caller: &Caller,
@@ -155,7 +156,14 @@ pub async fn database_restore(
         Begun::Fresh(change) => change,
     };
     let limits = store_database::plan_limits(&mut change).await?;
-    let row = database::find_for_change(&mut change, source).await?;
+    removal::hold_off(&mut change, source).await?;
+    let row = database::find_past(&mut change, source).await?;
+    if row.desired == Desired::Deleted && row.deleted_at.is_none() {
+        return Err(AppError::rejected(
+            ProblemType::Conflict,
+            "The database is being deleted; it can be restored once that is done.",
+        ));
+    }
     let archive = archive_of(&mut change, source).await?;
     let target = admit(platform, &mut change, &row, &archive, asked).await?;
     database::check_room(&limits, row.milli_vcpu)?;
@@ -169,8 +177,10 @@ pub async fn database_restore(
         now,
     };
     restore::insert(&mut change, &new).await?;
-    // The source must hear at once what it has to keep.
-    store_database::bump_generation(&mut change, source, now).await?;
+    if row.deleted_at.is_none() {
+        // The source must hear at once what it has to keep.
+        store_database::bump_generation(&mut change, source, now).await?;
+    }
     let operation = operation::begin(
         platform,
         &mut change,
@@ -243,7 +253,8 @@ async fn admit(
     archive: &ArchiveRow,
     asked: RestoreTarget,
 ) -> Result<RestoreTarget, AppError> {
-    let reach = Reach::of(archive, row.is_at_rest(), platform.clock.now());
+    let now = platform.clock.now();
+    let reach = Reach::of(archive, row.at_rest_until(now), now);
     let target = reach.admit(asked)?;
     if let RestoreTarget::Name(name) = &target {
         let point = restore_point::find_by_name(change, archive.id, name).await?;

@@ -134,7 +134,7 @@ pub async fn restore_point_list(
 ) -> Result<Vec<RestorePoint>, AppError> {
     let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
     let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, database, false).await?;
+    database::find_past(&mut tx, database).await?;
     let rows = restore_point::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(RestorePoint::from).collect())

@@ -60,7 +60,7 @@ struct Stretch {
 
 /// What of an archive can be restored at a moment. Pure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reach {
+pub(in crate::app) struct Reach {
     stretches: Vec<Stretch>,
     /// What was committed before it is archived.
     archived_until: Option<OffsetDateTime>,
@@ -75,22 +75,28 @@ pub(crate) fn cutoff(archive: &ArchiveRow, now: OffsetDateTime) -> OffsetDateTim
 }
 
 impl Reach {
-    /// `is_at_rest`: nothing runs that could have written since the node spoke last, so that the
-    /// database is now as it was then.
-    pub(super) fn of(archive: &ArchiveRow, is_at_rest: bool, now: OffsetDateTime) -> Self {
+    /// `at_rest_until`: until then nothing ran that could have written since the node spoke last, so
+    /// that the database was as it was then.
+    pub(in crate::app) fn of(
+        archive: &ArchiveRow,
+        at_rest_until: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Self {
         let lsn = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
         let (archived_lsn, flushed_lsn) = (lsn(&archive.archived_lsn), lsn(&archive.flushed_lsn));
         let is_whole = archived_lsn.is_some() && archived_lsn >= flushed_lsn;
-        let latest = if is_at_rest && is_whole {
-            archive.archived_until.map(|_| now)
-        } else {
-            archive.archived_until
+        let latest = match at_rest_until {
+            Some(until) if is_whole => archive.archived_until.map(|_| until),
+            _ => archive.archived_until,
         };
         let cutoff = cutoff(archive, now);
         let windows = &archive.windows.0;
         let stretches = windows.iter().filter_map(|window| {
             let from = window.from.max(cutoff);
-            let until = window.until.or(latest)?;
+            // What a complete backup needs is archived, whatever was heard of the archive since.
+            let until = window
+                .until
+                .or(latest.map(|latest| latest.max(window.from)))?;
             (from <= until).then_some(Stretch { from, until })
         });
         Self {
@@ -113,11 +119,11 @@ impl Reach {
             .collect()
     }
 
-    fn earliest(&self) -> Option<OffsetDateTime> {
+    pub(in crate::app) fn earliest(&self) -> Option<OffsetDateTime> {
         self.stretches.first().map(|stretch| stretch.from)
     }
 
-    fn latest(&self) -> Option<OffsetDateTime> {
+    pub(in crate::app) fn latest(&self) -> Option<OffsetDateTime> {
         self.stretches.last().map(|stretch| stretch.until)
     }
 
@@ -206,7 +212,7 @@ pub(super) fn outside(field: &str, message: impl Into<String>) -> AppError {
 }
 
 /// The archive that a database writes.
-pub(super) async fn archive_of(
+pub(in crate::app) async fn archive_of(
     tx: &mut TenantTx,
     database: DatabaseId,
 ) -> Result<ArchiveRow, AppError> {
@@ -225,11 +231,11 @@ pub async fn restore_window_get(
 ) -> Result<RestoreWindow, AppError> {
     let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
     let mut tx = platform.store.tenant(member.organization).await?;
-    let row = database::find(&mut tx, id, false).await?;
+    let row = database::find_past(&mut tx, id).await?;
     let archive = archive_of(&mut tx, id).await?;
     tx.commit().await?;
     let now = platform.clock.now();
-    let reach = Reach::of(&archive, row.is_at_rest(), now);
+    let reach = Reach::of(&archive, row.at_rest_until(now), now);
     let lag_bytes = reach.lag_bytes();
     let behind = archive
         .observed_at
@@ -252,7 +258,7 @@ pub async fn restore_window_get(
         lag_ms_max: unsigned(archive.archive_lag_ms),
         lag_ms,
         lag_bytes,
-        is_stuck: archive.error.is_some(),
+        is_stuck: row.deleted_at.is_none() && archive.error.is_some(),
     })
 }
 
@@ -318,7 +324,7 @@ mod tests {
             stretch(20, Some(10), 0x1000),
             stretch(8, None, 0x3000),
         ]);
-        let reach = Reach::of(&row, false, NOW);
+        let reach = Reach::of(&row, None, NOW);
         let at = |hours| RestoreTarget::Time(NOW - Duration::hours(hours));
         for hours in [20, 15, 10, 8, 1] {
             assert_eq!(reach.admit(at(hours)).expect("inside"), at(hours));
@@ -335,10 +341,10 @@ mod tests {
 
     #[test]
     fn the_plan_cuts_the_window_and_without_a_backup_there_is_none() {
-        let reach = Reach::of(&archive(vec![stretch(100, None, 1)]), false, NOW);
+        let reach = Reach::of(&archive(vec![stretch(100, None, 1)]), None, NOW);
         assert_eq!(reach.earliest(), Some(NOW - Duration::days(1)));
         assert!(reach.gaps().is_empty());
-        let reach = Reach::of(&archive(Vec::new()), true, NOW);
+        let reach = Reach::of(&archive(Vec::new()), Some(NOW), NOW);
         assert_eq!((reach.earliest(), reach.latest()), (None, None));
         assert!(
             fault(reach.admit(RestoreTarget::Latest))
@@ -351,13 +357,28 @@ mod tests {
     fn a_database_at_rest_is_now_as_it_was_when_it_was_archived() {
         let mut row = archive(vec![stretch(5, None, 1)]);
         let now = RestoreTarget::Time(NOW);
-        let reach = Reach::of(&row, true, NOW);
+        let reach = Reach::of(&row, Some(NOW), NOW);
         assert_eq!(reach.latest(), Some(NOW));
         assert_eq!(
             reach.admit(now.clone()).expect("inside"),
             RestoreTarget::Latest
         );
+        // A backup that was complete a moment before its database went away is there to restore.
+        let mut late = row.clone();
+        late.archived_until = Some(NOW - Duration::hours(6));
+        late.flushed_lsn = Some("0/6000".into());
+        let reach = Reach::of(&late, Some(NOW - Duration::hours(4)), NOW);
+        assert_eq!(reach.latest(), Some(NOW - Duration::hours(5)));
+        // One that was deleted is not any more.
+        let deleted_at = NOW - Duration::hours(2);
+        let reach = Reach::of(&row, Some(deleted_at), NOW);
+        assert_eq!(reach.latest(), Some(deleted_at));
+        assert_eq!(fault(reach.admit(now.clone())).0, "time");
+        let reach = Reach::of(&row, Some(deleted_at), deleted_at + Duration::days(1));
+        assert_eq!(reach.latest(), Some(deleted_at), "to its last moment");
+        let reach = Reach::of(&row, Some(deleted_at), NOW + Duration::days(1));
+        assert_eq!(reach.latest(), None, "its time is over");
         row.archived_lsn = Some("0/4000".into());
-        assert_eq!(fault(Reach::of(&row, true, NOW).admit(now)).0, "time");
+        assert_eq!(fault(Reach::of(&row, Some(NOW), NOW).admit(now)).0, "time");
     }
 }

@@ -1,8 +1,9 @@
-//! Databases: create, list, change, suspend, resume, delete.
+//! Databases: create, list, change, suspend, resume, delete; and those that were deleted.
 
 mod change;
 pub mod connection;
 mod create;
+mod deleted;
 mod view;
 pub mod wake;
 
@@ -12,6 +13,7 @@ pub use change::{
 };
 pub use create::{DatabaseCreate, DatabaseCreated, database_create};
 pub(super) use create::{archive_make, check_room, name_taken, pg_name, quota};
+pub use deleted::{DeletedDatabase, deleted_database_list};
 pub use view::{Database, DatabaseChanged};
 
 use crate::app::authorize::authorize;
@@ -59,6 +61,13 @@ pub(super) async fn find(
     lock: bool,
 ) -> Result<DatabaseRow, AppError> {
     database::find(tx, id, lock)
+        .await?
+        .ok_or_else(|| AppError::not_found("database", id))
+}
+
+/// One of which something can be restored: it is there, or was deleted and its archive is there.
+pub(super) async fn find_past(tx: &mut TenantTx, id: DatabaseId) -> Result<DatabaseRow, AppError> {
+    database::find_past(tx, id)
         .await?
         .ok_or_else(|| AppError::not_found("database", id))
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod create;
 mod delete;
+mod deleted_list;
 mod get;
 mod list;
 mod resume;
@@ -21,6 +22,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
             update::database_update,
             delete::database_delete
         ))
+        .routes(routes!(deleted_list::deleted_database_list))
         .routes(routes!(suspend::database_suspend))
         .routes(routes!(resume::database_resume))
         .routes(routes!(connection::connection_get))

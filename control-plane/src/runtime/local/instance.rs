@@ -8,7 +8,7 @@ use super::parent::{Expected, Seen};
 use super::process::{Processes, Program};
 use super::spans::SpanBook;
 use lumadb_contract::id::DatabaseId;
-use lumadb_contract::instance::{InstancePhase, InstanceSpec, RunState};
+use lumadb_contract::instance::{InstancePhase, InstanceSpec, InstanceStatus, RunState};
 use lumadb_contract::route::NodeAddress;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -208,7 +208,7 @@ impl Steering {
             }
             self.steer(&goal, engine, node).await;
             self.record_span(&goal, engine, &seen);
-            let observed = observe(engine, node, &seen, &self.parts.folder);
+            let observed = observe(&goal, engine, node, &seen, &self.parts.folder);
             self.said.send_if_modified(|said| {
                 let changed = *said != observed;
                 *said = observed;
@@ -349,17 +349,22 @@ async fn end_engine(pid: i32) {
 }
 
 fn observe(
+    goal: &Goal,
     engine: KeptState,
     node: KeptState,
     seen: &Seen,
     folder: &InstanceFolder,
 ) -> Observation {
     match (&seen.status, seen.stream) {
-        (Some(status), Some(_)) => Observation::Attached {
-            status: status.clone(),
-            node_address: NodeAddress::Unix(folder.node_socket()),
-        },
+        (Some(_), Some(_)) => attached(seen, folder),
         _ => match (node, engine) {
+            // It stopped as it was told: what it said at last, of its archive above all, stays true.
+            (KeptState::Ended, KeptState::Ended)
+                if matches!(goal, Goal::Spec(spec) if spec.run == RunState::Stopped)
+                    && seen.status.as_ref().is_some_and(has_stopped) =>
+            {
+                attached(seen, folder)
+            }
             // It died and will be back; until then it serves nobody.
             (KeptState::Waiting { .. }, _) | (KeptState::Ended, KeptState::Ended) => {
                 Observation::Absent
@@ -370,5 +375,19 @@ fn observe(
             }
             _ => Observation::Unknown,
         },
+    }
+}
+
+fn has_stopped(status: &InstanceStatus) -> bool {
+    status.phase == InstancePhase::Stopped
+}
+
+fn attached(seen: &Seen, folder: &InstanceFolder) -> Observation {
+    match &seen.status {
+        Some(status) => Observation::Attached {
+            status: status.clone(),
+            node_address: NodeAddress::Unix(folder.node_socket()),
+        },
+        None => Observation::Absent,
     }
 }

@@ -45,12 +45,15 @@ function bodyOf(values: Values): DatabaseRestore {
 /** Restores a database into a new one, as it was at a moment that is chosen here. */
 export default function RestoreDialog({
   database,
+  deleted = false,
   window,
   points,
   at,
   onClose,
 }: {
-  database: Database;
+  database: Pick<Database, "id" | "name">;
+  /** Whether it is there no more: then its name is free, and its last moment is what is wanted. */
+  deleted?: boolean;
   window: RestoreWindow;
   points: readonly RestorePoint[];
   /** The moment that is offered; the latest one if none is given. */
@@ -64,8 +67,8 @@ export default function RestoreDialog({
   const made = points.filter(({ made_at }) => made_at);
   const form = useForm<Values>({
     defaultValues: {
-      name: t("restore.nameOf", { name: database.name }).slice(0, 63),
-      kind: "time",
+      name: deleted ? database.name : t("restore.nameOf", { name: database.name }).slice(0, 63),
+      kind: deleted ? "latest" : "time",
       time: toLocalInput(at ? secondAfter(at) : new Date(window.latest ?? Date.now())),
       restore_point: made[0]?.name ?? "",
       lsn: window.latest_lsn ?? "",
@@ -105,7 +108,7 @@ export default function RestoreDialog({
   return (
     <Modal opened onClose={onClose} title={t("restore.title", { name: database.name })} size="md">
       <form className="stack" noValidate onSubmit={submit}>
-        <p className="muted">{t("restore.lead")}</p>
+        <p className="muted">{t(deleted ? "restore.leadDeleted" : "restore.lead")}</p>
         {failure === undefined ? null : <Failure error={failure} title={t("restore.failed")} />}
         <TextInput
           label={t("restore.name")}

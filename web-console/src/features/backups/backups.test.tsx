@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { DATABASE, restoreWindow } from "#mock/data";
+import { DATABASE, deletedDatabase, restoreWindow } from "#mock/data";
 import { problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
@@ -128,4 +128,20 @@ it("makes a restore point and shows that it is on its way", async () => {
   await user.type(within(dialog).getByRole("textbox"), "release 8");
   await user.click(within(dialog).getByRole("button", { name: "Make restore point" }));
   expect(await screen.findByText("Being made")).toBeVisible();
+});
+
+it("restores a deleted database under its old name, as it was at last", async () => {
+  cloud.current.deleted = [
+    deletedDatabase(),
+    deletedDatabase({ id: "db_01jdk3x5v9e8rb6w4q2n7m0c5b", name: "brief", latest: null }),
+  ];
+  const heard = listen();
+  const { user, router } = open("/databases");
+  const list = await screen.findByRole("region", { name: "Deleted databases" });
+  expect(within(list).getByText("Never backed up")).toBeVisible();
+  await user.click(within(list).getByRole("button", { name: /Restore old-shop/ }));
+  const dialog = await screen.findByRole("dialog");
+  await user.click(within(dialog).getByRole("button", { name: "Restore into a new database" }));
+  await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
+  expect(heard.body).toEqual({ name: "old-shop", latest: true });
 });

@@ -14,6 +14,7 @@ import { Page } from "#/ui/Page";
 import { StateBadge } from "#/ui/StateBadge";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
+import { DeletedDatabases } from "./DeletedDatabases";
 import css from "./databases.module.css";
 
 /** Databases from which on a filter is offered. */
@@ -33,6 +34,7 @@ export function DatabaseList() {
       <Loaded query={query} skeleton={<ListSkeleton />}>
         {({ items }) => (items.length === 0 ? <NoDatabases /> : <Cards databases={items} />)}
       </Loaded>
+      <DeletedDatabases projectId={projectId} />
     </Page>
   );
 }

@@ -1,0 +1,86 @@
+import { Button, VisuallyHidden } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { queries } from "#/api/queries";
+import type { DeletedDatabase } from "#/api/types";
+import { formatMoment } from "#/lib/format";
+import { Panel } from "#/ui/Panel";
+import ui from "#/ui/ui.module.css";
+
+const RestoreDialog = lazy(() => import("../backups/RestoreDialog"));
+
+/** Databases of a project that were deleted and can be restored; nothing where there is none. */
+export function DeletedDatabases({ projectId }: { projectId: string }) {
+  const { t } = useTranslation();
+  const { data } = useQuery(queries.deletedDatabases(projectId));
+  const [chosen, setChosen] = useState<DeletedDatabase>();
+  if (data === undefined || data.items.length === 0) return null;
+  return (
+    <Panel title={t("deleted.title")} lead={t("deleted.lead")} flush>
+      <div className={ui.tableWrap}>
+        <table className={ui.table}>
+          <thead>
+            <tr>
+              <th scope="col">{t("form.nameOf")}</th>
+              <th scope="col" className={ui.spare}>
+                {t("deleted.deleted")}
+              </th>
+              <th scope="col">{t("deleted.until")}</th>
+              <th scope="col" className={ui.tight}>
+                <VisuallyHidden>{t("actions")}</VisuallyHidden>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {data.items.map((database) => (
+              <tr key={database.id}>
+                <td>{database.name}</td>
+                <td className={ui.spare}>{formatMoment(database.deleted_at)}</td>
+                <td>{formatMoment(database.restorable_until)}</td>
+                <td className={ui.tight}>
+                  {database.latest ? (
+                    <Button
+                      size="xs"
+                      variant="default"
+                      aria-label={t("deleted.restoreNamed", {
+                        name: database.name,
+                        at: formatMoment(database.deleted_at),
+                      })}
+                      onClick={() => setChosen(database)}
+                    >
+                      {t("deleted.restore")}
+                    </Button>
+                  ) : (
+                    <span className="muted">{t("deleted.never")}</span>
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {chosen === undefined ? null : (
+        <Restore database={chosen} onClose={() => setChosen(undefined)} />
+      )}
+    </Panel>
+  );
+}
+
+function Restore({ database, onClose }: { database: DeletedDatabase; onClose: () => void }) {
+  const { data: window } = useQuery(queries.restoreWindow(database.id));
+  const { data: points } = useQuery(queries.restorePoints(database.id));
+  if (window === undefined || points === undefined) return null;
+  return (
+    <Suspense>
+      <RestoreDialog
+        database={database}
+        deleted
+        window={window}
+        points={points.items}
+        at={undefined}
+        onClose={onClose}
+      />
+    </Suspense>
+  );
+}
