@@ -34,6 +34,7 @@ pub struct ArchiveRow {
     pub restore_window_days: i32,
     pub archive_lag_ms: i32,
     pub backup_interval_hours: i32,
+    pub full_backup_interval_hours: i32,
 }
 
 #[derive(Debug)]
@@ -127,7 +128,8 @@ async fn select(
                   k.wrapped_key as organization_key, a.backup_due_at,
                   a.archived_lsn::text as archived_lsn, a.flushed_lsn::text as flushed_lsn,
                   a.archived_until, a.windows as "windows: Json<Vec<RestoreWindow>>", a.error,
-                  a.observed_at, p.restore_window_days, p.archive_lag_ms, p.backup_interval_hours
+                  a.observed_at, p.restore_window_days, p.archive_lag_ms, p.backup_interval_hours,
+                  p.full_backup_interval_hours
            from archives a
            join organization_keys k on k.organization_id = a.organization_id
            join organizations o on o.id = a.organization_id

@@ -49,6 +49,16 @@ pub struct OpenBackup {
     pub requested_at: OffsetDateTime,
 }
 
+/// One that was made, or failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedBackup {
+    pub id: BackupId,
+    pub state: BackupState,
+    pub requested_at: OffsetDateTime,
+    /// What an incremental one builds on.
+    pub parent_id: Option<BackupId>,
+}
+
 /// A caller asks for one.
 pub async fn insert(tx: &mut TenantTx, new: &NewBackup<'_>) -> Result<(), StoreError> {
     insert_into(tx.connection(), new).await
@@ -152,16 +162,18 @@ pub async fn open(tx: &mut RegionTx, archive: ArchiveId) -> Result<Vec<OpenBacku
     Ok(rows)
 }
 
-/// Those of an archive that can be restored.
-pub async fn complete(tx: &mut RegionTx, archive: ArchiveId) -> Result<Vec<BackupId>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select id as "id: BackupId" from backups
-           where archive_id = $1 and state = 'complete' order by id"#,
+/// Those of an archive that can be restored, and those that failed.
+pub async fn ended(tx: &mut RegionTx, archive: ArchiveId) -> Result<Vec<EndedBackup>, StoreError> {
+    let rows = sqlx::query_as!(
+        EndedBackup,
+        r#"select id as "id: BackupId", state as "state: BackupState", requested_at,
+                  parent_id as "parent_id: BackupId"
+           from backups where archive_id = $1 and state in ('complete', 'failed') order by id"#,
         archive.uuid()
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    Ok(rows)
 }
 
 /// A backup as a node tells of it, with identifiers as the schema has them.

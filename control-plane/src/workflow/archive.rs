@@ -1,13 +1,14 @@
 //! What a node is told of its archive, and what of its answer is kept.
 //!
 //! The schedule is here: a database that runs is backed up soon after its creation, then as often as
-//! its plan says, and at once where its archive has a hole. What is being restored from is held
+//! its plan says, and at once where its archive has a hole; [`schedule`] says of which kind. What is being restored from is held
 //! fast: nothing of it expires until every restore has ended.
 
 use super::decide::restore_status;
+use super::schedule::{self, Rhythm};
 use crate::app::Platform;
 use crate::app::archive::{self, ArchiveKeyError, Archives, Rights, window};
-use crate::app::state::{BackupKind, BackupOrigin, Desired, Durability, Observed, RestorePhase};
+use crate::app::state::{BackupOrigin, BackupState, Desired, Durability, Observed, RestorePhase};
 use crate::runtime::Observation;
 use crate::store::archive::{self as store, ArchiveRow};
 use crate::store::backup::{self, NewBackup, OpenBackup};
@@ -57,13 +58,18 @@ pub(super) async fn load(
     };
     let mut open = backup::open(tx, archive.id).await?;
     let now = platform.clock.now();
-    if is_due(row, &archive, &open, now) {
-        open.push(schedule(platform, tx, &archive, now).await?);
+    let has_hole = has_hole(&archive);
+    if is_due(row, &archive, &open, has_hole, now) {
+        open.push(schedule(platform, tx, &archive, has_hole, now).await?);
         row.backup_due_at = None;
     }
     let restoring_since = restore::open_since(tx, archive.id).await?;
     let pinned = match restoring_since {
-        Some(_) => backup::complete(tx, archive.id).await?,
+        Some(_) => {
+            let ended = backup::ended(tx, archive.id).await?.into_iter();
+            let complete = ended.filter(|backup| backup.state == BackupState::Complete);
+            complete.map(|backup| backup.id).collect()
+        }
         None => Vec::new(),
     };
     let restore = match restore::of_database(tx, row.id).await? {
@@ -111,23 +117,32 @@ fn is_due(
     row: &ClaimedDatabase,
     archive: &ArchiveRow,
     open: &[OpenBackup],
+    has_hole: bool,
     now: OffsetDateTime,
 ) -> bool {
     let runs = row.desired == Desired::Running && row.observed == Observed::Running;
-    let has_hole = archive
-        .windows
-        .last()
-        .is_some_and(|window| window.until.is_some());
     runs && open.is_empty() && (has_hole || now >= archive.backup_due_at)
+}
+
+/// Whether nothing of the present can be restored.
+fn has_hole(archive: &ArchiveRow) -> bool {
+    let last = archive.windows.last();
+    last.is_some_and(|window| window.until.is_some())
 }
 
 async fn schedule(
     platform: &Platform,
     tx: &mut RegionTx,
     archive: &ArchiveRow,
+    has_hole: bool,
     now: OffsetDateTime,
 ) -> Result<OpenBackup, StoreError> {
-    let kind = BackupKind::Full;
+    let rhythm = Rhythm {
+        every: Duration::hours(i64::from(archive.backup_interval_hours)),
+        full_every: Duration::hours(i64::from(archive.full_backup_interval_hours)),
+    };
+    let ended = backup::ended(tx, archive.id).await?;
+    let kind = schedule::kind_next(&ended, has_hole, rhythm, now);
     let new = NewBackup {
         id: BackupId::from_uuid(platform.clock.new_uuid()),
         organization: archive.organization_id,
@@ -139,8 +154,7 @@ async fn schedule(
         now,
     };
     backup::schedule(tx, &new).await?;
-    let next = now + Duration::hours(i64::from(archive.backup_interval_hours));
-    store::backup_due_set(tx, archive.id, next).await?;
+    store::backup_due_set(tx, archive.id, now + rhythm.every).await?;
     Ok(OpenBackup {
         id: new.id,
         kind,

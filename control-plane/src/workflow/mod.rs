@@ -18,6 +18,7 @@ pub mod edge_control;
 mod look;
 mod region;
 pub mod removal;
+mod schedule;
 mod steps;
 
 pub use region::Workflow;

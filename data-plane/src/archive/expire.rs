@@ -136,6 +136,58 @@ mod tests {
         }
     }
 
+    /// A backup a day for more than a year, of which each `full_every`th is a full one.
+    fn year(window: u32, full_every: u32) -> usize {
+        let day_of = |day: i64| at(day * 86_400);
+        let mut catalogue = Catalogue::default();
+        let mut most = 0;
+        for day in 0..400 {
+            let mut made = backup(day + 1, 1, day * 100 + 100);
+            made.ended_at = day_of(i64::from(day));
+            if day % full_every != 0 {
+                made.kind = BackupKind::Incremental;
+                made.parent = Some(id(day));
+            }
+            catalogue.entries.push(made);
+            let begin = day_of(i64::from(day) - i64::from(window));
+            let gone = expired(&catalogue, Some(begin), &[]);
+            catalogue
+                .entries
+                .retain(|entry| !gone.backups.contains(&entry.backup_id));
+            for entry in &catalogue.entries {
+                let chain = catalogue.chain(entry.backup_id);
+                assert!(chain.is_some(), "{window} days: what one builds on is gone");
+            }
+            let first = catalogue
+                .entries
+                .iter()
+                .rev()
+                .find(|entry| entry.ended_at < begin);
+            let first = first.map_or(Lsn(100), |entry| entry.start_lsn);
+            let oldest = catalogue.entries.first().expect("some").ended_at;
+            assert!(
+                oldest < begin || day <= window,
+                "{window} days: the window has lost its begin"
+            );
+            assert_eq!(
+                gone.wal_before, first,
+                "{window} days: WAL is kept from there on"
+            );
+            most = most.max(catalogue.entries.len());
+        }
+        most
+    }
+
+    #[test]
+    fn each_window_keeps_what_it_needs_for_a_year_and_not_much_more() {
+        for (window, full_every) in [(1, 1), (7, 7), (14, 7), (30, 7), (365, 7)] {
+            let most = year(window, full_every);
+            // The days of the window, the one before it, and what its chain has in front.
+            let bound = usize::try_from(window + 1 + full_every).expect("positive");
+            assert!(most <= bound, "{window} days: {most} backups of {bound}");
+        }
+    }
+
     #[test]
     fn what_is_pinned_stays_with_its_wal_and_what_it_builds_on() {
         let expired = expired(&chain(), Some(at(99_999)), &[id(3)]);

@@ -1176,6 +1176,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects/{project_id}/deleted-databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List deleted databases
+         * @description Those that can still be restored, oldest first. `restore-window`, `backups`, `restore-points` and
+         *     `restore` of such a database answer as before it was deleted.
+         */
+        get: operations["deleted_database_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/regions": {
         parameters: {
             query?: never;
@@ -1641,6 +1662,29 @@ export interface components {
              */
             milli_vcpu?: number | null;
             name?: string | null;
+        };
+        /** @description A database that was deleted: its archive and its roles are kept for the plan's window. */
+        DeletedDatabase: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            deleted_at: string;
+            /**
+             * Format: date-time
+             * @description The moments that it can be restored to; null: no backup of it was ever complete.
+             */
+            earliest: string | null;
+            id: components["schemas"]["DatabaseId"];
+            /** Format: date-time */
+            latest: string | null;
+            name: string;
+            project_id: components["schemas"]["ProjectId"];
+            region: string;
+            /**
+             * Format: date-time
+             * @description From then on everything of it is removed.
+             */
+            restorable_until: string;
         };
         /**
          * @description When a client hears that its transaction is committed.
@@ -2235,6 +2279,33 @@ export interface components {
                 system_identifier: string | null;
                 /** Format: date-time */
                 updated_at: string;
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page_DeletedDatabase: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                deleted_at: string;
+                /**
+                 * Format: date-time
+                 * @description The moments that it can be restored to; null: no backup of it was ever complete.
+                 */
+                earliest: string | null;
+                id: components["schemas"]["DatabaseId"];
+                /** Format: date-time */
+                latest: string | null;
+                name: string;
+                project_id: components["schemas"]["ProjectId"];
+                region: string;
+                /**
+                 * Format: date-time
+                 * @description From then on everything of it is removed.
+                 */
+                restorable_until: string;
             }[];
             /** @description Ask with it for the next page; null on the last one. */
             next_cursor: string | null;
@@ -5608,6 +5679,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatabaseCreated"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleted_database_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                project_id: components["schemas"]["ProjectId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DeletedDatabase"];
                 };
             };
             /** @description What went wrong, as a problem document. */

@@ -300,6 +300,7 @@ mod tests {
             restore_window_days: 1,
             archive_lag_ms: 10_000,
             backup_interval_hours: 24,
+            full_backup_interval_hours: 168,
         }
     }
 
