@@ -150,23 +150,23 @@ async fn commits_wait_for_the_archive_where_the_owner_wants_it_and_the_plan_has_
     .await;
 
     let path = format!("/v1/databases/{id}");
-    let patch = |body: serde_json::Value| {
+    let change = |body: serde_json::Value| {
         let call = cloud.patch(&path).cookie(&ada.cookie);
         call.json(&body).send()
     };
-    let changed = patch(json!({ "durability": "local" })).await;
+    let changed = change(json!({ "durability": "local" })).await;
     changed.expect(200);
     assert_eq!(changed.text("/operation/kind"), "database_update");
     told_that(&cloud, &runtime, id, |spec| {
         spec.durability == Durability::Lag { lag_ms: 1000 }
     })
     .await;
-    let both = patch(json!({ "durability": "s3", "milli_vcpu": 2000 })).await;
+    let both = change(json!({ "durability": "s3", "milli_vcpu": 2000 })).await;
     both.expect_problem(400, "invalid_request");
     assert_eq!(both.text("/errors/0/field"), "durability");
 
     drop(running);
-    let again = patch(json!({ "durability": "s3" })).await;
+    let again = change(json!({ "durability": "s3" })).await;
     again.expect(200);
     let cancel = format!("/v1/operations/{}/cancel", again.text("/operation/id"));
     cloud.act(&ada, &cancel).await.expect(200);
