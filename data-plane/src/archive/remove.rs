@@ -31,7 +31,7 @@ pub async fn archive_remove(access: &ArchiveAccess) -> Result<u64, RemoveError> 
     let layout = Layout::new(access.archive_id);
     let key = Arc::new(ArchiveKey::parse(&access.key)?);
     let mut removed = clear(&store, &layout.catalogue()).await?;
-    removed += store.uploads_abort(&layout.root()).await?;
+    removed += store.uploads_abort(&layout.root(), |_| true).await?;
     for folder in [layout.backups(), layout.runs(), layout.histories()] {
         removed += clear(&store, &folder).await?;
     }

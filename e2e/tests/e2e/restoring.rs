@@ -186,6 +186,9 @@ async fn archive_id(cloud: &Cloud, database: &Database) -> Outcome<String> {
     Ok(format!("arc_{}", digits.collect::<String>()))
 }
 
+/// SHA-256 of a request without a body.
+const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// The first objects of an archive, as the object store lists them to whoever may see all.
 async fn bucket_list(cloud: &Cloud, archive: &str) -> Outcome<String> {
     let ports = std::fs::read_to_string(cloud.data_dir().join("run/ports.json"))?;
@@ -198,6 +201,7 @@ async fn bucket_list(cloud: &Cloud, archive: &str) -> Outcome<String> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--fail-with-body"])
         .args(["--aws-sigv4", "aws:amz:local:s3"])
+        .args(["--header", &format!("x-amz-content-sha256: {NOTHING}")])
         .args(["--user", &format!("root:{}", secret.trim()), &address]);
     tools::run(&mut curl).await
 }
