@@ -633,11 +633,11 @@ export const en = {
     capLead: "Fees and usage of a month together are not billed beyond it, as far as usage goes.",
     capLabel: "Dollars a month",
     capHow:
-      "It sets aside your plan’s fee and the storage to the month’s end. When the rest is used, databases become read-only, then sleep. Nothing is deleted.",
+      "It covers your plan’s fee and every meter. What is used above it is not billed; nothing is slowed down or deleted.",
     capRemove: "Remove the cap",
     capSaved: "The spend cap is saved.",
     budgets: "Budget alerts",
-    budgetsLead: "A mail when a month’s cost reaches an amount, once for each.",
+    budgetsLead: "Amounts to hold a month’s cost against. No mail goes out yet when one is reached.",
     budgetLabel: "Dollars of a month",
     budgetAdd: "Add alert",
     budgetRemove: "Remove the alert at {{amount}}",
