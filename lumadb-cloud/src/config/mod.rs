@@ -273,7 +273,9 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::settings::{Edge, Engine, Http, Mail, Node, ObjectStore, Stripe, Telemetry};
+    use super::settings::{
+        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, Stripe, Telemetry,
+    };
     use super::*;
     use std::net::SocketAddr;
 
@@ -313,6 +315,11 @@ mod tests {
             mail: Mail {
                 smtp_url_file: Some("x".into()),
                 ..Mail::default()
+            },
+            billing: Billing {
+                seller_tax_id: Some("x".into()),
+                seller_email: Some("x".into()),
+                ..Billing::default()
             },
             stripe: Stripe {
                 secret_key_file: Some("x".into()),
