@@ -25,7 +25,15 @@ fn routes_with_bodies() -> Vec<(Method, String, Value)> {
     routes
 }
 
+/// Types that a property may have, as the document says; a reference is to an object or to a word.
 fn types(property: &Value) -> Vec<&str> {
+    if let Some(choices) = property["oneOf"].as_array() {
+        return choices.iter().flat_map(types).collect();
+    }
+    if let Some(name) = property["$ref"].as_str() {
+        let is_word = name.ends_with("/Durability");
+        return vec![if is_word { "string" } else { "object" }];
+    }
     match &property["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         kind => kind.as_str().into_iter().collect(),

@@ -30,7 +30,7 @@ fn fee(cents: i64) -> Line {
 
 impl TestCloud {
     /// An invoice of one line.
-    async fn issued(&self, person: &Person, cents: i64) -> InvoiceRow {
+    pub(crate) async fn issued(&self, person: &Person, cents: i64) -> InvoiceRow {
         let mut tx = self.platform.store.region().await.expect("a scope");
         let new = NewInvoice {
             organization: person.organization,

@@ -6,7 +6,7 @@ use http::Method;
 use lumadb_control_plane::app::{Action, Member, OrganizationRole};
 use serde_json::{Value, json};
 
-const ACTIONS: [(&str, Action); 13] = [
+const ACTIONS: [(&str, Action); 15] = [
     ("organization_read", Action::OrganizationRead),
     ("organization_update", Action::OrganizationUpdate),
     ("project_read", Action::ProjectRead),
@@ -20,6 +20,8 @@ const ACTIONS: [(&str, Action); 13] = [
     ("database_connect", Action::DatabaseConnect),
     ("role_write", Action::RoleWrite),
     ("usage_read", Action::UsageRead),
+    ("billing_read", Action::BillingRead),
+    ("billing_write", Action::BillingWrite),
 ];
 
 const QUERY: &str = "01935d3e-8f00-7abc-8def-0123456789ab";
@@ -31,6 +33,11 @@ fn body(path: &str) -> Value {
     } else if path.ends_with("/query") {
         json!({ "role": "owner", "logical_database": "main", "sql": "select 1",
                 "query_id": QUERY })
+    } else if path.ends_with("/imports") {
+        json!({ "source": "postgresql://reader:secret@db.example.com/shop",
+                "logical_database": "main" })
+    } else if path.ends_with("/plan-changes") {
+        json!({ "plan_id": "pro-starter" })
     } else if path.ends_with("/restore") {
         json!({ "name": "x", "latest": true })
     } else {
@@ -47,6 +54,10 @@ async fn each_role_may_call_what_it_is_promised_and_nobody_calls_without_a_log_i
     let backups = format!("/v1/databases/{database}/backups");
     let backup = cloud.post(&backups).cookie(&ada.cookie);
     let backup = backup.json(&json!({})).send().await.text("/id");
+    let imports = format!("/v1/databases/{database}/imports");
+    let import = cloud.post(&imports).cookie(&ada.cookie);
+    let import = import.json(&body(&imports)).send().await.text("/id");
+    let invoice = cloud.issued(&ada, 2900).await.id.to_string();
     let known = |path: &str| {
         // What a role counts for must be there: what is not answers 404 before. What stands inside
         // of it is looked for afterwards.
@@ -54,6 +65,11 @@ async fn each_role_may_call_what_it_is_promised_and_nobody_calls_without_a_log_i
             .replace("{database_id}", &database.to_string())
             .replace("{operation_id}", &operation)
             .replace("{backup_id}", &backup)
+            .replace("{import_id}", &import)
+            .replace("{invoice_id}", &invoice)
+            .replace("{position}", "0")
+            .replace("{plan_change_id}", "pch_00000000000000000000000000")
+            .replace("/usage/samples", "/usage/samples?hour=2026-11-23T12:00:00Z")
             .replace("{role_id}", "rol_00000000000000000000000000")
             .replace("{logical_database_id}", "ldb_00000000000000000000000000")
             .replace("{query_id}", QUERY)

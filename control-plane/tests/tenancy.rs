@@ -11,6 +11,11 @@ fn body(path: &str) -> Value {
                 "query_id": "00000000-0000-0000-0000-000000000001" })
     } else if path.ends_with("/tokens") {
         json!({ "name": "x", "expires_in_days": 30 })
+    } else if path.ends_with("/imports") {
+        json!({ "source": "postgresql://reader:secret@db.example.com/shop",
+                "logical_database": "main" })
+    } else if path.ends_with("/plan-changes") {
+        json!({ "plan_id": "pro-starter" })
     } else if path.ends_with("/restore") {
         json!({ "name": "x", "latest": true })
     } else {
@@ -29,6 +34,10 @@ async fn what_is_somebody_elses_is_not_there() {
     let logical = cloud.get(&logical).cookie(&ada.cookie).send().await;
     let backup = cloud.post(&format!("/v1/databases/{id}/backups"));
     let backup = backup.cookie(&ada.cookie).json(&json!({})).send().await;
+    let imports = format!("/v1/databases/{id}/imports");
+    let import = cloud.post(&imports).cookie(&ada.cookie);
+    let import = import.json(&body(&imports)).send().await;
+    let invoice = cloud.issued(&ada, 2900).await.id.to_string();
     let eves = cloud.create(&eve, &json!({ "name": "e" })).await;
     let eves_token = cloud.token(&eve, false).await;
     cloud.token(&ada, false).await;
@@ -46,6 +55,11 @@ async fn what_is_somebody_elses_is_not_there() {
                 .replace("{database_id}", database)
                 .replace("{operation_id}", &made.text("/operation/id"))
                 .replace("{backup_id}", &backup.text("/id"))
+                .replace("{import_id}", &import.text("/id"))
+                .replace("{invoice_id}", &invoice)
+                .replace("{position}", "0")
+                .replace("{plan_change_id}", "pch_00000000000000000000000000")
+                .replace("/usage/samples", "/usage/samples?hour=2026-11-23T12:00:00Z")
                 .replace("{role_id}", &made.text("/role/id"))
                 .replace("{logical_database_id}", &logical.text("/items/0/id"))
                 .replace("{query_id}", "00000000-0000-0000-0000-000000000001")

@@ -132,6 +132,7 @@ pub struct BillingUpdate {
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>, min_length = 3, max_length = 254)]
     pub email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "crate::app::validate::object")]
     pub address: Option<Address>,
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 50)]

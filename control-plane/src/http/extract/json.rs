@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::time::Duration;
 
 /// Most that is read and thrown away of a body that is too long, bytes.
@@ -100,6 +100,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AppError> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
+        // A choice of words that finds no word is told like a fault of the syntax.
+        if !error.inner().is_data() && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+            return AppError::field(field(&path), "is of another type");
+        }
         describe(&path, error.inner())
     })?;
     reader.end().map_err(|error| describe(".", &error))?;
@@ -132,10 +136,14 @@ fn describe(path: &str, error: &serde_json::Error) -> AppError {
         }
         ("", Some(name)) => name.to_owned(),
         (parent, Some(name)) => format!("{parent}.{name}"),
-        ("", None) => "body".to_owned(),
-        (parent, None) => parent.to_owned(),
+        (_, None) => self::field(path),
     };
     AppError::field(field, message)
+}
+
+/// The field that a path names.
+fn field(path: &str) -> String {
+    if path == "." { "body" } else { path }.to_owned()
 }
 
 #[cfg(test)]
@@ -156,6 +164,13 @@ mod tests {
     #[expect(dead_code, reason = "only parsed")]
     struct Inner {
         size: u32,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Round,
     }
 
     fn field_of(body: &str) -> String {
@@ -183,6 +198,10 @@ mod tests {
             field_of(r#"{"name": "a", "inner": {"size": 1, "x": 1}}"#),
             "inner.x"
         );
+        for kind in ["7", "true", "1.5", "[\"round\"]", "\"square\""] {
+            let body = format!(r#"{{"name": "a", "inner": {{"size": 1, "kind": {kind}}}}}"#);
+            assert_eq!(field_of(&body), "inner.kind", "{kind}");
+        }
         assert_eq!(field_of("[]"), "body");
         assert_eq!(field_of(r#"["a", null]"#), "body");
         assert_eq!(field_of("1"), "body");
