@@ -4,11 +4,12 @@ use crate::archive::{Store, caught_up};
 use crate::world::World;
 use lumadb_contract::instance::VolumeStage;
 use lumadb_s3_server::faults::{Fault, Rule};
+use nix::sys::statvfs::statvfs;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-/// Of the volume, bytes.
-const BYTES: u64 = 256 << 20;
+/// Of the volume, bytes: a file of WAL is three hundredths of it, less than lies between two stages.
+const BYTES: u64 = 512 << 20;
 
 async fn stage(world: &World, stage: VolumeStage) {
     let told = world.hears("a stage of the volume", |heard| {
@@ -18,9 +19,10 @@ async fn stage(world: &World, stage: VolumeStage) {
     told.await;
 }
 
-fn is_at_least(world: &World, stage: VolumeStage) -> bool {
-    let heard = world.parent().heard().borrow().clone();
-    heard.status.is_some_and(|status| status.volume >= stage)
+/// How much of the volume is used, hundredths.
+fn used(world: &World) -> u64 {
+    let found = statvfs(&world.instance()).expect("answers");
+    100 - found.blocks_available() * 100 / found.blocks()
 }
 
 /// Some 1 MB of WAL, and a table that does not grow.
@@ -58,12 +60,16 @@ async fn a_store_that_is_away_fills_the_volume_up_to_read_only_and_loses_no_wal(
     // PostgreSQL keeps as many files for new WAL as it needed between two checkpoints.
     let admin = world.direct("lumadb_admin", "postgres").await;
     let checkpoint = async || admin.batch_execute("checkpoint").await.expect("done");
-    while !is_at_least(&world, VolumeStage::Alarm) {
+    while used(&world) < 71 {
         writes(&client).await.expect("goes on");
         checkpoint().await;
     }
+    stage(&world, VolumeStage::Alarm).await;
     // Commits go on until nothing new may be written.
     let refused = loop {
+        if used(&world) > 90 {
+            stage(&world, VolumeStage::ReadOnly).await;
+        }
         match writes(&client).await {
             Ok(()) => {}
             Err(error) => break error,

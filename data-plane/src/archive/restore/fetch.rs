@@ -85,15 +85,21 @@ pub trait PartSink: Send {
 pub type SinkOpen<'site> = &'site (dyn Fn(PartKind) -> io::Result<Box<dyn PartSink>> + Sync);
 
 impl Fetcher {
-    /// Gives every object of a backup to a place that `open` opens for it.
+    /// Gives every object of a backup to a place that `open` opens for it. When it answers, nothing is
+    /// written any more.
     pub async fn fetch(&self, entry: &BackupEntry, open: SinkOpen<'_>) -> Result<(), FetchError> {
+        // Held by each thread, also of a part whose fetching broke off with another's.
+        let (working, mut all_ended) = mpsc::channel::<()>(1);
         let manifest = [(PartKind::Manifest, &entry.manifest)].into_iter();
         let files = entry.parts.iter().map(|part| (PartKind::Files, part));
         let parts = manifest
             .chain(files)
-            .map(|(kind, part)| self.part(entry, part, kind, open));
+            .map(|(kind, part)| self.part(entry, part, kind, open, working.clone()));
         let parts = stream::iter(parts).buffer_unordered(PARTS_AT_ONCE);
-        parts.try_collect().await
+        let fetched = parts.try_collect().await;
+        drop(working);
+        while all_ended.recv().await.is_some() {}
+        fetched
     }
 
     async fn part(
@@ -102,6 +108,7 @@ impl Fetcher {
         part: &BackupPart,
         kind: PartKind,
         open: SinkOpen<'_>,
+        working: mpsc::Sender<()>,
     ) -> Result<(), FetchError> {
         let object = self.layout.backup(entry.backup_id, &part.name);
         let damaged = |source| FetchError::Damaged {
@@ -122,6 +129,7 @@ impl Fetcher {
         let thread = std::thread::Builder::new().name("restore".to_owned());
         let started = thread.spawn(move || {
             let _ = done.send(work.run(sink, pieces_end));
+            drop(working);
         });
         started.map_err(|_| FetchError::Thread)?;
         while let Some(piece) = reader.next().await? {
