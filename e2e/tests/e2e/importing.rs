@@ -239,7 +239,7 @@ async fn an_import_that_breaks_off_leaves_nothing_and_one_whose_worker_dies_begi
 -> Outcome<()> {
     let (cloud, ada, shop) = cloud_with_shop().await?;
     let mut source = Source::start().await?;
-    let rows = "create table rows as select n, md5(n::text) from generate_series(1, 200000) n";
+    let rows = "create table rows as select n, md5(n::text) from generate_series(1, 1000000) n";
     source.sql("shop", rows).await?;
     let relay = TlsRelay::start(source.port()).await?;
     let port = relay.address.port();
@@ -266,7 +266,7 @@ async fn an_import_that_breaks_off_leaves_nothing_and_one_whose_worker_dies_begi
     relay.let_go();
     ends(&ada, &id, "succeeded").await?;
     let count = "select count(*) from rows";
-    assert_eq!(tools::psql(&shop.uri, count).await?, "200000");
+    assert_eq!(tools::psql(&shop.uri, count).await?, "1000000");
 
     tools::psql(&shop.uri, "drop table rows").await?;
     relay.hold_after(2_000_000);

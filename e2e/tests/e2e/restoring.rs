@@ -1,9 +1,9 @@
 //! A database is brought back as it was, with psql on both sides of it: everything that was committed
 //! before the moment, nothing that came after.
 
+use crate::oracle::round::destroy;
 use lumadb_e2e::account::{Account, Database};
 use lumadb_e2e::cloud::Cloud;
-use lumadb_e2e::process::Process;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::json;
@@ -109,10 +109,7 @@ async fn a_database_whose_folder_is_lost_comes_back_from_its_archive() -> Outcom
     let fill = "insert into orders select generate_series(1, 1000)";
     tools::psql(&shop.uri, fill).await?;
     is_archived(&ada, &shop).await?;
-    let folder = cloud.data_dir().join("instances").join(&shop.id);
-    let of_shop = |process: &Process| process.instance_dir().as_deref() == Some(folder.as_path());
-    cloud.kill(of_shop).await?;
-    std::fs::remove_dir_all(folder.join("data"))?;
+    destroy(&cloud, &shop).await?;
     let body = json!({ "name": "again", "latest": true });
     let restored = restore(&ada, &shop, body).await?;
     let count = "select count(*) from orders";

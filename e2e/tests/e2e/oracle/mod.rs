@@ -6,7 +6,7 @@
 
 mod load;
 mod log;
-mod round;
+pub(crate) mod round;
 
 use lumadb_e2e::Outcome;
 use lumadb_e2e::account::Account;

@@ -137,7 +137,7 @@ async fn begin(ada: &Account, durability: Durability, number: usize) -> Outcome<
 }
 
 /// Its processes, without warning, and its data.
-async fn destroy(cloud: &Cloud, database: &Database) -> Outcome<()> {
+pub(crate) async fn destroy(cloud: &Cloud, database: &Database) -> Outcome<()> {
     let folder = cloud.instance_dir(&database.id);
     let of_it = |process: &Process| process.instance_dir().as_deref() == Some(folder.as_path());
     cloud.kill(of_it).await?;
