@@ -637,7 +637,8 @@ export const en = {
     capRemove: "Remove the cap",
     capSaved: "The spend cap is saved.",
     budgets: "Budget alerts",
-    budgetsLead: "Amounts to hold a month’s cost against. No mail goes out yet when one is reached.",
+    budgetsLead:
+      "Amounts to hold a month’s cost against. No mail goes out yet when one is reached.",
     budgetLabel: "Dollars of a month",
     budgetAdd: "Add alert",
     budgetRemove: "Remove the alert at {{amount}}",
