@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod clock;
+pub mod collect;
 pub mod http;
 pub mod identity;
 pub mod import;

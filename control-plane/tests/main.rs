@@ -22,6 +22,7 @@ mod restores;
 mod roles;
 mod smtp;
 mod sql;
+mod stripe;
 mod support;
 mod tenancy;
 mod tokens;

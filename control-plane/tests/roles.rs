@@ -40,6 +40,8 @@ fn body(path: &str) -> Value {
         json!({ "plan_id": "pro-starter" })
     } else if path.ends_with("/restore") {
         json!({ "name": "x", "latest": true })
+    } else if path.ends_with("/card") {
+        json!({})
     } else {
         json!({ "name": "x" })
     }

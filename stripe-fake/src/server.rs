@@ -146,6 +146,11 @@ impl Fake {
         state.executed.get(request).copied().unwrap_or_default()
     }
 
+    /// How many requests that change something were executed.
+    pub fn executed_all(&self) -> u64 {
+        self.state().executed.values().sum()
+    }
+
     /// All objects of a kind, such as `invoice`, the latest first.
     pub fn objects(&self, kind: &str) -> Vec<Value> {
         self.state().all(kind).cloned().collect()

@@ -143,6 +143,8 @@ pub struct CreditNote {
     /// `issued` or `void`.
     pub status: String,
     pub total: i64,
+    /// Seconds since 1970.
+    pub created: i64,
     pub refunds: Vec<NoteRefund>,
     pub metadata: Option<BTreeMap<String, String>>,
 }

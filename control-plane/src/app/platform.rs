@@ -3,6 +3,7 @@
 use crate::app::archive::Archives;
 use crate::app::billing::{Collection, Seller};
 use crate::clock::Clock;
+use crate::collect::Account;
 use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
 use crate::store::Store;
 use lumadb_billing::price_book::{InvalidBook, PriceBooks};
@@ -33,6 +34,8 @@ pub struct Platform {
     pub books: Arc<PriceBooks>,
     /// Who collects what customers owe; `None`: the platform's owner, by hand.
     pub collection: Option<Arc<dyn Collection>>,
+    /// The account through which cards are charged.
+    pub stripe: Option<Account>,
 }
 
 /// The control plane's secret keys.
@@ -73,6 +76,7 @@ impl Platform {
             archives: keys.archives.map(Arc::new),
             books: Arc::new(PriceBooks::committed()?),
             collection: None,
+            stripe: None,
         })
     }
 }

@@ -34,6 +34,7 @@ pub mod roles;
 mod serve;
 pub mod sql;
 mod state;
+pub mod stripe;
 mod table;
 pub mod tagged;
 pub mod tokens;
@@ -68,6 +69,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(operations::router())
         .merge(usage::router())
         .merge(billing::router())
+        .merge(stripe::router())
         .merge(sql::router())
         .merge(catalog::router())
         .merge(health::router())

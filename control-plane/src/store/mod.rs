@@ -32,6 +32,7 @@ mod scope;
 pub mod session;
 pub mod setup;
 pub mod signal;
+pub mod stripe;
 pub mod throttle;
 pub mod usage;
 pub mod user;

@@ -133,6 +133,12 @@ const BOUNDARIES: &[Boundary] = &[
         why: "long work goes on without a request",
     },
     Boundary {
+        folder: "control-plane/src/collect",
+        except: &[],
+        forbidden: &["crate::http", "axum::", "price_book"],
+        why: "who collects does not decide what is owed",
+    },
+    Boundary {
         folder: "control-plane/src/runtime/local",
         except: &[],
         forbidden: &[

@@ -5,7 +5,7 @@
 
 mod settings;
 
-pub(crate) use settings::{Config, ObjectStore, PlaintextFrom};
+pub(crate) use settings::{Config, ObjectStore, PlaintextFrom, Stripe};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

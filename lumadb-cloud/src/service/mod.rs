@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod edge;
 mod object_store;
 pub(crate) mod s3;
+mod stripe;
 pub(crate) mod stripe_fake;
 pub(crate) mod worker;
 
@@ -15,11 +16,13 @@ use crate::database;
 use crate::keys::KeyFiles;
 use lumadb_control_plane::app::{Keys, Links, Platform, Settings};
 use lumadb_control_plane::clock::Clock;
+use lumadb_control_plane::collect::StripeCollection;
 use lumadb_control_plane::identity::{SealKey, ServiceSigner, ServiceVerifier};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::Store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,8 @@ pub(crate) enum ServiceError {
     Credentials { path: PathBuf, message: String },
     #[error("the master key: {0}")]
     MasterKey(#[from] lumadb_contract::key_chain::KeyError),
+    #[error(transparent)]
+    Stripe(#[from] lumadb_billing::stripe::InvalidSetting),
     #[error(transparent)]
     StripeFake(#[from] lumadb_stripe_fake::ServeError),
     #[error("{}", with_cause(.0))]
@@ -109,13 +114,13 @@ pub(crate) fn platform(
         console_url: console_url(config, config.http.listen),
     };
     let store = Store::open(database::application(data), connections_max);
-    Ok(Platform::new(
-        store,
-        Clock::system(),
-        links,
-        keys,
-        settings,
-    )?)
+    let mut platform = Platform::new(store, Clock::system(), links, keys, settings)?;
+    platform.stripe = stripe::account(&files, &config.stripe)?;
+    if platform.stripe.is_some() {
+        let collection = StripeCollection::new(platform.clock.clone());
+        platform.collection = Some(Arc::new(collection));
+    }
+    Ok(platform)
 }
 
 fn read(path: PathBuf) -> Result<String, ServiceError> {

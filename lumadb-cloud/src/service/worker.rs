@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
 use lumadb_control_plane::app::{billing, housekeeping};
+use lumadb_control_plane::collect::{self, Collector};
 use lumadb_control_plane::import::{ImportPrograms, Importer};
 use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
@@ -69,6 +70,10 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.region.name.clone(),
         shutdown.clone().cancelled_owned(),
     ));
+    let collecting = Collector::of(&platform).ok().map(|collector| {
+        let shutdown = shutdown.clone().cancelled_owned();
+        tokio::spawn(collect::run(collector, shutdown))
+    });
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -80,6 +85,9 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let _ = looping.await;
     let _ = mailing.await;
     let _ = importing.await;
+    if let Some(collecting) = collecting {
+        let _ = collecting.await;
+    }
     let _ = sweeping.await;
     let _ = billing.await;
     let _ = removing.await;

@@ -29,6 +29,7 @@ pub(crate) fn detach(call: &mut Call<'_>, id: &str) -> Result<Value, ApiError> {
     {
         owner["invoice_settings"]["default_payment_method"] = Value::Null;
         call.state.put(&owner);
+        call.state.event("customer.updated", &owner, call.now);
     }
     set(&mut method, [("customer", Value::Null)]);
     call.state.put(&method);

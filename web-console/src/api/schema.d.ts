@@ -963,6 +963,28 @@ export interface paths {
         patch: operations["billing_update"];
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get the card that invoices are paid with */
+        get: operations["card_get"];
+        put?: never;
+        /**
+         * Open a page on which a card is saved
+         * @description The page is Stripe's. Once the card is saved, changes of plan that wait for a way to pay come
+         *     into force, and charges that were refused are tried again.
+         */
+        post: operations["card_page_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/cost-export": {
         parameters: {
             query?: never;
@@ -1085,6 +1107,23 @@ export interface paths {
          * @description One that waits for the month's end or for a card.
          */
         delete: operations["plan_change_cancel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/portal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open the page on which cards are changed */
+        post: operations["portal_page_create"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1286,6 +1325,26 @@ export interface paths {
         get: operations["region_list"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stripe/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take what Stripe pushes
+         * @description Believed by the header `Stripe-Signature` alone. What came before changes nothing.
+         */
+        post: operations["stripe_webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1500,6 +1559,31 @@ export interface components {
              */
             spend_cap_cents?: number | null;
             tax_id?: string | null;
+        };
+        /** @description What a customer knows a card by. */
+        Card: {
+            /** @example visa */
+            brand: string;
+            /** Format: int64 */
+            exp_month: number;
+            /** Format: int64 */
+            exp_year: number;
+            /** @example 4242 */
+            last4: string;
+        };
+        /** @description A page on which a card is saved. */
+        CardPage: {
+            /**
+             * @description Path of the console to come back to; `/billing` unless given.
+             * @default null
+             */
+            return_path: string | null;
+        };
+        /** @description How an organization pays. */
+        CardView: {
+            card: components["schemas"]["Card"] | null;
+            /** @description Charges that the card's bank refused, and that were not made up for yet. */
+            refused_charges: components["schemas"]["RefusedCharge"][];
         };
         /**
          * Format: int64
@@ -2186,6 +2270,11 @@ export interface components {
             /** Format: date-time */
             start: string;
         };
+        /** @description A page that Stripe hosts. */
+        Page: {
+            /** @description Where to send the browser. */
+            url: string;
+        };
         /** @description A page of a list. */
         Page_ApiToken: {
             items: {
@@ -2823,6 +2912,13 @@ export interface components {
             /** @description It would be more than the plan allows. */
             is_exceeded: boolean;
             quota: components["schemas"]["QuotaName"];
+        };
+        /** @description A charge that was refused. */
+        RefusedCharge: {
+            because: string;
+            invoice_id: components["schemas"]["InvoiceId"];
+            /** @description Where the invoice can be paid by hand, or the bank's question be answered. */
+            url: string | null;
         };
         /** @description Where databases can be. */
         Region: {
@@ -5203,6 +5299,72 @@ export interface operations {
             };
         };
     };
+    card_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The card, and charges that were refused. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CardView"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    card_page_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CardPage"];
+            };
+        };
+        responses: {
+            /** @description Where to send the browser. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     cost_export: {
         parameters: {
             query?: {
@@ -5446,6 +5608,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanChange"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    portal_page_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where to send the browser. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"];
                 };
             };
             /** @description What went wrong, as a problem document. */
@@ -5961,6 +6154,41 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_Region"];
                 };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stripe_webhook: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Time and signatures of the body. */
+                "Stripe-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An event. */
+        requestBody: {
+            content: {
+                "application/json": string;
+            };
+        };
+        responses: {
+            /** @description It is stored. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong, as a problem document. */
             default: {
