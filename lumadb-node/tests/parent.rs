@@ -1,12 +1,15 @@
 //! A parent that says specs and remembers what it is told.
 
+use lumadb_contract::allowance::{Allowance, AllowanceRequest, MeterAllowance, StorageAllowance};
 use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
+use lumadb_contract::meter::Meter;
 use lumadb_contract::rpc::{NodeParent, NodeParentServer};
 use lumadb_contract::stream::{NodeMessage, ParentMessage};
 use lumadb_contract::usage::UsageSample;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
+use time::macros::datetime;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -19,12 +22,53 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) struct Heard {
     pub(crate) status: Option<InstanceStatus>,
     pub(crate) samples: Vec<UsageSample>,
+    /// Under which limits the last question was answered.
+    pub(crate) limits: Option<Limits>,
+}
+
+/// Limits of an organization with one database.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) requests: Option<u64>,
+    pub(crate) storage_bytes: Option<u64>,
+    pub(crate) read_only: Option<String>,
+}
+
+impl Limits {
+    fn answer(&self, question: &AllowanceRequest) -> Allowance {
+        let requests = question.meters.iter();
+        let requests = requests.filter(|asked| asked.meter == Meter::Requests);
+        let meters = requests
+            .zip(self.requests)
+            .map(|(asked, limit)| MeterAllowance {
+                meter: Meter::Requests,
+                ceiling: limit.max(asked.counted),
+                limit,
+                is_used_up: asked.counted >= limit,
+                is_scarce: false,
+                resets_at: datetime!(2099-01-01 00:00 UTC),
+            });
+        Allowance {
+            number: question.number,
+            incarnation_id: question.incarnation_id,
+            meters: meters.collect(),
+            storage: self.storage_bytes.map(|limit| StorageAllowance {
+                ceiling_bytes: limit,
+                limit_bytes: limit,
+            }),
+            read_only: self.read_only.clone(),
+            upgrade_url: "https://console.example.com/billing".into(),
+            renew_after_seconds: 1,
+        }
+    }
 }
 
 #[derive(Clone)]
 struct Service {
     spec: watch::Sender<Option<InstanceSpec>>,
     heard: watch::Sender<Heard>,
+    /// `None`: of an earlier version, which knows no limits.
+    limits: watch::Sender<Option<Limits>>,
 }
 
 /// Serves until dropped.
@@ -48,6 +92,7 @@ impl Parent {
         let service = Service {
             spec: watch::Sender::new(None),
             heard: watch::Sender::new(Heard::default()),
+            limits: watch::Sender::new(None),
         };
         let serving = tonic::transport::Server::builder()
             .add_service(NodeParentServer::new(service.clone()))
@@ -58,6 +103,11 @@ impl Parent {
 
     pub(crate) fn say(&self, spec: &InstanceSpec) {
         self.service.spec.send_replace(Some(spec.clone()));
+    }
+
+    /// Answers questions for room from now on.
+    pub(crate) fn limit(&self, limits: Limits) {
+        self.service.limits.send_replace(Some(limits));
     }
 
     pub(crate) fn heard(&self) -> watch::Receiver<Heard> {
@@ -116,6 +166,15 @@ impl Service {
                 }
                 self.heard
                     .send_modify(|heard| heard.samples.extend(samples));
+            }
+            NodeMessage::Allowance(question) => {
+                let limits = self.limits.borrow().clone();
+                if let Some(limits) = limits {
+                    let answer = Box::new(limits.answer(&question));
+                    let _ = out.send(Ok(ParentMessage::Allowance(answer))).await;
+                    self.heard
+                        .send_modify(|heard| heard.limits = Some(limits.clone()));
+                }
             }
             NodeMessage::Hello(_) | NodeMessage::Unknown(_) => {}
         }

@@ -15,12 +15,15 @@
 //! Everything runs on one thread, beside the connections; what blocks on the disk goes elsewhere.
 //! This folder knows nothing of the messages of a tenant's protocol.
 
+mod allowance;
 mod archive;
 mod archive_status;
 mod backups;
 mod engine_link;
 mod gate;
 mod health;
+mod leases;
+mod measuring;
 mod meter;
 mod node;
 mod parent;

@@ -1,23 +1,23 @@
 //! Wires the node together and runs it.
 
+use super::allowance::AllowanceKeeper;
 use super::archive::Archiver;
 use super::engine_link::EngineLink;
 use super::gate::GateKeeper;
 use super::health::{Health, health_serve};
+use super::measuring::Measuring;
 use super::meter::{Meter, MeterError};
 use super::parent::ParentLink;
 use super::restoring::Restoring;
 use super::spec::{KnownSpec, SpecError, spec_read};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
-use super::supervisor::{Supervisor, storage_measure};
+use super::supervisor::Supervisor;
 use super::volume::VolumeWatch;
 use crate::engine::{AtRest, InstanceDir, Machine};
-use crate::errors::chain;
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
 use crate::protocol::postgres;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
-use lumadb_contract::instance::InstancePhase;
 use lumadb_contract::stream::{NodeHello, STREAM_VERSION};
 use std::io;
 use std::net::SocketAddr;
@@ -28,14 +28,8 @@ use time::OffsetDateTime;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-
-/// Between looks at the stored bytes while clients are connected, seconds.
-const STORAGE_EVERY_SECONDS: u64 = 30;
-
-/// Every so manieth look measures although nobody was connected.
-const STORAGE_IDLE_LOOKS: u32 = 10;
 
 /// Time for the last samples and the last state to reach the parent, seconds.
 const FAREWELL_SECONDS: u64 = 5;
@@ -95,6 +89,13 @@ pub async fn node_run(
     let (meter, meter_handle) =
         Meter::new(incarnation.spool, state.clone(), status.clone(), config.now);
 
+    let (allowances, allowance_link) = AllowanceKeeper::new(
+        &config.instance,
+        incarnation.id,
+        state.clone(),
+        status.clone(),
+        config.now,
+    );
     let leaving = CancellationToken::new();
     let parent = ParentLink {
         socket: config.parent.clone(),
@@ -103,6 +104,7 @@ pub async fn node_run(
         outbox: outbox.clone(),
         meter: meter_handle.clone(),
         specs: specs.clone(),
+        allowances: allowance_link,
         leaving: leaving.clone(),
     };
     let farewell = Farewell {
@@ -111,6 +113,7 @@ pub async fn node_run(
         outbox: outbox.clone(),
     };
     let (volume_watch, volume) = VolumeWatch::new(&config.instance, &status);
+    let measuring = Measuring::new(&config.instance, state.clone(), status.clone());
     let written = spec_read(&config.instance.spec_file(), config.database_id)?;
     let supervisor = Supervisor {
         instance: config.instance.clone(),
@@ -126,20 +129,11 @@ pub async fn node_run(
         written,
         leave_until: None,
         volume: volume.clone(),
+        writes: allowances.writes(),
+        measuring: measuring.clone(),
     };
-    let archiver = Archiver {
-        instance: config.instance.clone(),
-        database_id: config.database_id,
-        specs: specs.subscribe(),
-        state: state.clone(),
-        status: status.clone(),
-        now: config.now,
-    };
-    let keeper = GateKeeper {
-        instance: config.instance.clone(),
-        gate: state.gate().clone(),
-        serving: state.subscribe(),
-    };
+    let archiver = archiver(&config, &specs, &state, &status);
+    let keeper = gate_keeper(&config, &state);
     let health = Arc::new(Health {
         state: state.clone(),
         status: status.clone(),
@@ -164,7 +158,8 @@ pub async fn node_run(
         () = Box::pin(archiver.run()) => Ended::Told,
         () = Box::pin(keeper.run()) => Ended::Told,
         () = volume_watch.run() => Ended::Told,
-        () = storage_follow(&config.instance, &state, &status) => Ended::Told,
+        () = Box::pin(allowances.run()) => Ended::Told,
+        () = measuring.follow() => Ended::Told,
         () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
     };
     sessions_end.cancel();
@@ -180,6 +175,30 @@ pub async fn node_run(
     match ended {
         Ended::AtRest | Ended::Told => Ok(()),
         Ended::Meter(result) => Ok(result?),
+    }
+}
+
+fn archiver(
+    config: &NodeConfig,
+    specs: &watch::Sender<Option<KnownSpec>>,
+    state: &Arc<NodeState>,
+    status: &StatusBoard,
+) -> Archiver {
+    Archiver {
+        instance: config.instance.clone(),
+        database_id: config.database_id,
+        specs: specs.subscribe(),
+        state: state.clone(),
+        status: status.clone(),
+        now: config.now,
+    }
+}
+
+fn gate_keeper(config: &NodeConfig, state: &Arc<NodeState>) -> GateKeeper {
+    GateKeeper {
+        instance: config.instance.clone(),
+        gate: state.gate().clone(),
+        serving: state.subscribe(),
     }
 }
 
@@ -281,28 +300,6 @@ fn hello(config: &NodeConfig, incarnation_id: IncarnationId) -> NodeHello {
         incarnation_id,
         node_version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-    }
-}
-
-/// Measures the stored bytes: when the engine is ready, and every so often after that.
-async fn storage_follow(instance: &InstanceDir, state: &Arc<NodeState>, status: &StatusBoard) {
-    let mut phases = status.subscribe();
-    let mut connections = state.connections();
-    let mut looks = 0;
-    loop {
-        let ready = phases.wait_for(|status| status.phase == InstancePhase::Ready);
-        if ready.await.is_err() {
-            return;
-        }
-        let used = connections.has_changed().unwrap_or(false) || *connections.borrow() > 0;
-        if used || looks % STORAGE_IDLE_LOOKS == 0 {
-            connections.mark_unchanged();
-            if let Err(error) = storage_measure(instance, status).await {
-                tracing::warn!(error = %chain(&error), "storage was not measured");
-            }
-        }
-        looks += 1;
-        sleep(Duration::from_secs(STORAGE_EVERY_SECONDS)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The stream to the parent: specs and acknowledgements in, state and samples out.
 
+use super::allowance::AllowanceLink;
 use super::meter::MeterHandle;
 use super::spec::KnownSpec;
 use super::status::is_urgent;
@@ -56,6 +57,7 @@ pub(crate) struct ParentLink {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) meter: MeterHandle,
     pub(crate) specs: watch::Sender<Option<KnownSpec>>,
+    pub(crate) allowances: AllowanceLink,
     /// The node leaves: what there is goes out, then the stream is closed in order.
     pub(crate) leaving: CancellationToken,
 }
@@ -105,6 +107,7 @@ impl ParentLink {
             .await?
             .into_inner();
         self.outbox.rewind();
+        self.allowances.questions.mark_changed();
         let mut told = first;
         let mut tell_at = Instant::now() + Duration::from_secs(STATUS_EVERY_SECONDS);
         loop {
@@ -125,6 +128,12 @@ impl ParentLink {
                     tell_at = Instant::now() + Duration::from_secs(STATUS_EVERY_SECONDS);
                 }
                 () = self.outbox.filled() => self.send_samples(&out).await?,
+                Ok(()) = self.allowances.questions.changed() => {
+                    let question = self.allowances.questions.borrow_and_update().clone();
+                    if let Some(question) = question {
+                        out.send(NodeMessage::Allowance(question)).await?;
+                    }
+                }
                 () = self.leaving.cancelled() => break,
             }
         }
@@ -177,6 +186,10 @@ impl ParentLink {
                 incarnation_id,
                 sequence,
             } => self.meter.acknowledge(incarnation_id, sequence).await,
+            ParentMessage::Allowance(allowance) => {
+                // One that finds no place is asked for again.
+                let _ = self.allowances.answers.try_send(*allowance);
+            }
             ParentMessage::Unknown(message) => {
                 tracing::debug!(%message, "a message of a later version");
             }

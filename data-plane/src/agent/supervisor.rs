@@ -1,6 +1,7 @@
 //! Brings the instance to what the newest spec says, again and again, whatever has happened.
 
 use super::engine_link::EngineLink;
+use super::measuring::Measuring;
 use super::meter::MeterHandle;
 use super::restoring::{FirstContent, Restoring};
 use super::spec::{KnownSpec, SpecError, spec_write};
@@ -9,7 +10,7 @@ use super::status::StatusBoard;
 use super::volume::Volume;
 use crate::engine::{
     AdminSession, ApplyError, AtRest, Change, Command, ConfigFiles, EnginePhase, InstanceDir,
-    Machine, Settings, StopMode, tenancy_apply,
+    Machine, Settings, StopMode, WriteLimit, tenancy_apply,
 };
 use crate::errors::chain;
 use lumadb_contract::archive::Lsn;
@@ -75,6 +76,9 @@ pub(crate) struct Supervisor {
     pub(crate) leave_until: Option<Instant>,
     pub(crate) restoring: Restoring,
     pub(crate) volume: watch::Receiver<Volume>,
+    /// What the engine shall refuse for the organization's limits.
+    pub(crate) writes: watch::Receiver<WriteLimit>,
+    pub(crate) measuring: Measuring,
 }
 
 impl Supervisor {
@@ -104,6 +108,7 @@ impl Supervisor {
                 changed = self.specs.changed() => if changed.is_err() { return },
                 () = self.link.changed() => {}
                 () = self.restoring.changed() => {}
+                Ok(()) = self.writes.changed() => {}
                 _ = connections.changed(), if wants_sleep => {}
                 other = volume.wait_for(|volume| volume.stage != stage) => {
                     stage = other.map_or(stage, |volume| volume.stage);
@@ -171,7 +176,10 @@ impl Supervisor {
         if let Some(look) = self.first_content(spec).await {
             return look;
         }
-        let mut config = ConfigFiles::new(Settings::from(spec), self.machine);
+        let limit = self.writes.borrow_and_update().clone();
+        let mut config = ConfigFiles::new(Settings::from(spec), self.machine, &limit);
+        // What the volume has no room for and what a limit refuses are each refused by themselves:
+        // where both hold, the stricter is felt.
         let stage = self.volume.borrow().stage;
         if stage >= VolumeStage::ReadOnly {
             config = config.read_only();
@@ -235,7 +243,8 @@ impl Supervisor {
             .link
             .report()
             .is_some_and(|report| report.pid == Some(*pid) && report.phase == EnginePhase::Ready);
-        let started = ConfigFiles::new(Settings::from(applied), self.machine);
+        let limit = self.writes.borrow().clone();
+        let started = ConfigFiles::new(Settings::from(applied), self.machine, &limit);
         serves && config.change_from(&started) == Change::Restart
     }
 
@@ -467,23 +476,9 @@ impl Supervisor {
     }
 
     async fn measure_once_more(&self) {
-        let measuring = storage_measure(&self.instance, &self.status);
         let limit = Duration::from_secs(LAST_MEASURE_SECONDS);
-        match timeout(limit, measuring).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "storage was not measured"),
-            Err(_) => tracing::warn!("storage was not measured in time"),
+        if timeout(limit, self.measuring.once_more()).await.is_err() {
+            tracing::warn!("the engine was not measured in time");
         }
     }
-}
-
-/// Asks the engine for the size of what it stores.
-pub(crate) async fn storage_measure(
-    instance: &InstanceDir,
-    status: &StatusBoard,
-) -> Result<(), crate::engine::AdminError> {
-    let session = AdminSession::open(instance).await?;
-    let storage_bytes = session.storage_bytes().await?;
-    status.update(|status| status.storage_bytes = storage_bytes);
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL's configuration files, made from granted compute. Pure, but for the question how
 //! large this machine is.
 
+use super::write_limit::WriteLimit;
 use lumadb_contract::instance::InstanceSpec;
 use lumadb_contract::name::PLATFORM_ROLE;
 use serde::{Deserialize, Serialize};
@@ -94,10 +95,11 @@ pub enum Change {
 }
 
 impl ConfigFiles {
-    pub fn new(settings: Settings, machine: Machine) -> Self {
+    pub fn new(settings: Settings, machine: Machine, limit: &WriteLimit) -> Self {
         let mut postgresql =
             String::from("# Written by the node at each start; changes here are lost.\n");
-        for (name, value) in values(settings, machine) {
+        let values = values(settings, machine);
+        for (name, value) in values.into_iter().chain(limit.settings()) {
             // Writing to a string does not fail.
             let _ = writeln!(postgresql, "{name} = '{value}'");
         }
@@ -160,7 +162,10 @@ fn values(settings: Settings, machine: Machine) -> Vec<(&'static str, String)> {
         ("password_encryption", text("scram-sha-256")),
         // The owner is no superuser and could not anyway; this stops our own slips.
         ("allow_alter_system", text("off")),
-        ("shared_preload_libraries", text("pg_stat_statements")),
+        (
+            "shared_preload_libraries",
+            text("pg_stat_statements,lumadb_limits"),
+        ),
         // Texts of statements belong to the tenant: they are in its own view, not in our logs.
         ("pg_stat_statements.max", text("1000")),
         ("log_min_error_statement", text("panic")),
@@ -214,6 +219,7 @@ fn parse(text: &str) -> BTreeMap<&str, &str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write_limit::WriteStage;
     use super::*;
 
     const SMALL: Settings = Settings {
@@ -222,6 +228,11 @@ mod tests {
         memory_mib: 1024,
     };
     const MACHINE: Machine = Machine { memory_mib: 8192 };
+    const NO_LIMIT: WriteLimit = WriteLimit {
+        stage: WriteStage::Allowed,
+        detail: String::new(),
+        hint: String::new(),
+    };
 
     fn value(files: &ConfigFiles, name: &str) -> String {
         parse(&files.postgresql)[name].trim_matches('\'').to_owned()
@@ -229,36 +240,39 @@ mod tests {
 
     #[test]
     fn the_engine_has_places_for_every_admitted_client_and_for_the_platform() {
-        let files = ConfigFiles::new(SMALL, MACHINE);
+        let files = ConfigFiles::new(SMALL, MACHINE, &NO_LIMIT);
         assert_eq!(value(&files, "max_connections"), "124");
         assert_eq!(value(&files, "superuser_reserved_connections"), "8");
     }
 
     #[test]
     fn no_network_and_a_quarter_of_the_memory_that_there_is() {
-        let files = ConfigFiles::new(SMALL, MACHINE);
+        let files = ConfigFiles::new(SMALL, MACHINE, &NO_LIMIT);
         assert_eq!(value(&files, "listen_addresses"), "");
         assert_eq!(value(&files, "shared_buffers"), "256MB");
         let large = Settings {
             memory_mib: 65_536,
             ..SMALL
         };
-        let files = ConfigFiles::new(large, MACHINE);
+        let files = ConfigFiles::new(large, MACHINE, &NO_LIMIT);
         assert_eq!(value(&files, "shared_buffers"), "2048MB");
     }
 
     #[test]
     fn only_what_is_read_at_start_takes_a_restart() {
-        let files = ConfigFiles::new(SMALL, MACHINE);
+        let files = ConfigFiles::new(SMALL, MACHINE, &NO_LIMIT);
         assert_eq!(files.change_from(&files), Change::None);
         let more = Settings {
             connections_max: 200,
             ..SMALL
         };
-        let changed = ConfigFiles::new(more, MACHINE);
+        let changed = ConfigFiles::new(more, MACHINE, &NO_LIMIT);
         assert_eq!(changed.change_from(&files), Change::Restart);
-        let mut reloaded = files.clone();
-        reloaded.hba.push('\n');
+        let full = WriteLimit {
+            stage: WriteStage::NoGrowth,
+            ..NO_LIMIT
+        };
+        let reloaded = ConfigFiles::new(SMALL, MACHINE, &full);
         assert_eq!(reloaded.change_from(&files), Change::Reload);
         let reading = files.clone().read_only();
         assert_eq!(reading.change_from(&files), Change::Reload);

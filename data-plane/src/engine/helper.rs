@@ -12,6 +12,7 @@ use super::helper_protocol::{
 use super::instance_dir::InstanceDir;
 use super::output::EngineOutput;
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
+use super::write_limit::WriteLimit;
 use crate::files;
 use crate::log::BoundedLog;
 use crate::recovery::{is_database, restore_end, restore_serve};
@@ -89,7 +90,11 @@ pub async fn helper_run(
     let first = start.map(|(settings, machine)| Order {
         number: NUMBER_OF_NO_NODE,
         command: Command::Run {
-            config: Box::new(ConfigFiles::new(settings, machine)),
+            config: Box::new(ConfigFiles::new(
+                settings,
+                machine,
+                &limit_before(&instance.data()),
+            )),
         },
     });
     let (orders, _) = watch::channel(first);
@@ -343,6 +348,12 @@ async fn end_if_closed(changed: Result<(), watch::error::RecvError>) {
     if changed.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// The limit of the engine's last life holds until the node says what holds now.
+fn limit_before(data: &Path) -> WriteLimit {
+    let text = std::fs::read_to_string(data.join("postgresql.conf"));
+    WriteLimit::of_config(&text.unwrap_or_default())
 }
 
 /// Where the configuration that the engine was started with is kept, so that a later helper knows

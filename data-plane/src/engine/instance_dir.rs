@@ -105,6 +105,16 @@ impl InstanceDir {
         self.node().join("spool")
     }
 
+    /// What of the engine's statistics of vectors is counted.
+    pub(crate) fn vectors_file(&self) -> PathBuf {
+        self.node().join("vectors.json")
+    }
+
+    /// What the engine refuses for the organization's limits, as it was last.
+    pub(crate) fn write_limit_file(&self) -> PathBuf {
+        self.node().join("write-limit.json")
+    }
+
     pub fn spec_file(&self) -> PathBuf {
         self.node().join("spec.json")
     }

@@ -27,6 +27,8 @@ mod output;
 mod postmaster;
 mod prepare;
 mod tenancy;
+mod vectors;
+mod write_limit;
 
 pub use admin::{AdminError, AdminSession, EngineIdentity};
 pub use at_rest::AtRest;
@@ -42,3 +44,5 @@ pub(crate) use postmaster::{EngineEvent, Postmaster};
 pub use postmaster::{PostmasterError, StopMode};
 pub use prepare::{PrepareError, Stage, prepare};
 pub use tenancy::{ApplyError, tenancy_apply};
+pub use vectors::{VectorCounts, vector_counts};
+pub use write_limit::{WriteLimit, WriteStage};

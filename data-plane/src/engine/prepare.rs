@@ -14,6 +14,7 @@ use super::directory::EngineDir;
 use super::helper::{HelperError, write_config};
 use super::instance_dir::InstanceDir;
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
+use super::write_limit::WriteLimit;
 use lumadb_contract::name::PLATFORM_ROLE;
 use std::io;
 use std::process::Stdio;
@@ -116,7 +117,7 @@ async fn setup(engine: &EngineDir, instance: &InstanceDir) -> Result<(), Prepare
         milli_vcpu: 250,
         memory_mib: 64,
     };
-    let config = ConfigFiles::new(settings, Machine { memory_mib: 64 });
+    let config = ConfigFiles::new(settings, Machine { memory_mib: 64 }, &WriteLimit::default());
     write_config(&instance.data(), &config)?;
     let patience = Duration::from_secs(PATIENCE_SECONDS);
     let mut running = Postmaster::start(engine, instance)?;

@@ -1,5 +1,6 @@
 //! Totals of one incarnation, added to by every connection.
 
+use super::quota_gate::QuotaGate;
 use lumadb_contract::usage::UsageCounters;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -13,6 +14,7 @@ pub struct Counters {
     vector_operations: AtomicU64,
     connections_opened: AtomicU64,
     connections: AtomicU32,
+    quota: QuotaGate,
 }
 
 impl Counters {
@@ -33,6 +35,20 @@ impl Counters {
 
     pub fn add_vector_operations(&self, count: u64) {
         self.vector_operations.fetch_add(count, Relaxed);
+    }
+
+    /// Up to where commands are let through.
+    pub fn quota(&self) -> &QuotaGate {
+        &self.quota
+    }
+
+    /// How many more commands may begin. None once any meter has reached its ceiling.
+    pub fn room(&self) -> u64 {
+        self.quota.room(
+            self.requests.load(Relaxed),
+            self.transfer_out_bytes.load(Relaxed),
+            self.vector_operations.load(Relaxed),
+        )
     }
 
     /// A client connection was admitted. Answers how many are open with it.

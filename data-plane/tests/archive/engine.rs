@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub(super) const ROLE: &str = "lumadb_admin";
+pub(crate) const ROLE: &str = "lumadb_admin";
 
 fn program(name: &str) -> PathBuf {
     let unpacked = concat!(
@@ -19,7 +19,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Runs a program of PostgreSQL's, as a user that is not root.
-pub(super) fn command(name: &str) -> Command {
+pub(crate) fn command(name: &str) -> Command {
     let mut command = Command::new(program(name));
     if nix::unistd::geteuid().is_root() {
         let user = nix::unistd::User::from_name("nobody").expect("readable");
@@ -31,7 +31,7 @@ pub(super) fn command(name: &str) -> Command {
 }
 
 /// A folder that PostgreSQL's user owns.
-pub(super) fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("a").tempdir_in("/tmp");
     let folder = folder.expect("a folder");
     if nix::unistd::geteuid().is_root() {
@@ -42,16 +42,16 @@ pub(super) fn folder() -> TempDir {
     folder
 }
 
-pub(super) fn succeeds(command: &mut Command) -> Output {
+pub(crate) fn succeeds(command: &mut Command) -> Output {
     let output = command.output().expect("runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
     output
 }
 
-pub(super) struct Engine {
+pub(crate) struct Engine {
     process: Child,
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Drop for Engine {
@@ -62,12 +62,12 @@ impl Drop for Engine {
 
 impl Engine {
     /// A new cluster.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// A new cluster, with more arguments for `initdb`.
-    pub(super) fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let mut initdb = command("initdb");
@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// What lies in `data` of a folder.
-    pub(super) fn start_in(folder: TempDir) -> Self {
+    pub(crate) fn start_in(folder: TempDir) -> Self {
         let process = Self::run(folder.path());
         let engine = Self { process, folder };
         engine.await_ready();
@@ -106,14 +106,14 @@ impl Engine {
     }
 
     /// Ends the engine: SIGINT in order, SIGQUIT as a crash does.
-    pub(super) fn end(&mut self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn end(&mut self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
         let _ = nix::sys::signal::kill(pid, signal);
         let _ = self.process.wait();
     }
 
     /// Starts what was ended.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.process = Self::run(self.folder.path());
         // After a kill, processes that it left may stand in the way for a moment.
         while !self.is_ready() {
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// What lies in the data folder of one that has ended, as another engine of its own.
-    pub(super) fn cloned(&self) -> TempDir {
+    pub(crate) fn cloned(&self) -> TempDir {
         let clone = folder();
         let mut copying = Command::new("cp");
         succeeds(copying.arg("-a").arg(self.data()).arg(clone.path()));
@@ -148,11 +148,11 @@ impl Engine {
         assert!(soon, "{}", log.unwrap_or_default());
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join(".s.PGSQL.5432")
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -176,13 +176,13 @@ impl Engine {
         output.status.success().then_some(text)
     }
 
-    pub(super) fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         self.try_sql(sql).expect(sql)
     }
 }
 
 /// Unpacks a tar archive that PostgreSQL made.
-pub(super) fn unpack(tar: &Path, into: &Path) {
+pub(crate) fn unpack(tar: &Path, into: &Path) {
     let mut unpacking = Command::new("tar");
     succeeds(unpacking.arg("-xf").arg(tar).arg("-C").arg(into));
 }

@@ -1,7 +1,7 @@
 //! The archive against a real PostgreSQL and a real object store.
 
 mod backup;
-mod engine;
+pub(crate) mod engine;
 mod independent;
 mod killed;
 mod remove;

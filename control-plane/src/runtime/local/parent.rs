@@ -323,7 +323,10 @@ async fn listen(
                     return;
                 }
             }
-            Ok(Some(NodeMessage::Hello(_) | NodeMessage::Unknown(_))) => {}
+            // Without an answer a node has no limits.
+            Ok(Some(
+                NodeMessage::Hello(_) | NodeMessage::Allowance(_) | NodeMessage::Unknown(_),
+            )) => {}
             Ok(None) | Err(_) => return,
         }
     }

@@ -94,6 +94,24 @@ impl Scanner {
         Ok(())
     }
 
+    /// How many bytes of `piece`, which comes next, belong to the message that it begins or goes on
+    /// with. All of them where the message is longer, or cannot be told to end.
+    pub fn message_rest(&self, piece: &[u8]) -> usize {
+        if self.body_left > 0 {
+            return piece.len().min(self.body_left as usize);
+        }
+        let before = usize::from(self.partial_bytes);
+        let mut header = self.partial;
+        let missing = HEADER_BYTES - before;
+        let Some(rest_of_header) = piece.get(..missing) else {
+            return piece.len();
+        };
+        header[before..].copy_from_slice(rest_of_header);
+        let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+        let whole = (length as usize).saturating_sub(4).saturating_add(missing);
+        piece.len().min(whole)
+    }
+
     /// Whether everything that has begun is complete.
     pub fn at_boundary(&self) -> bool {
         self.partial_bytes == 0 && self.body_left == 0
@@ -133,6 +151,36 @@ mod tests {
             scanner.feed(rest, |head| found.push(head)).expect("valid");
             prop_assert_eq!(found, expected);
             prop_assert!(scanner.at_boundary());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_is_cut_where_its_messages_end(
+            messages in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..20)), 0..10),
+            cut in 1_usize..40,
+        ) {
+            let stream: Vec<u8> = messages.iter().flat_map(|(letter, body)| message(*letter, body)).collect();
+            let (mut scanner, mut ends, mut at) = (Scanner::default(), Vec::new(), 0);
+            for piece in stream.chunks(cut) {
+                let mut rest = piece;
+                while !rest.is_empty() {
+                    let length = scanner.message_rest(rest);
+                    prop_assert!(length > 0);
+                    scanner.feed(&rest[..length], |_| ()).expect("valid");
+                    rest = &rest[length..];
+                    at += length;
+                    if scanner.at_boundary() {
+                        ends.push(at);
+                    }
+                }
+            }
+            let mut expected = 0;
+            let expected: Vec<_> = messages.iter().map(|(_, body)| {
+                expected += body.len() + HEADER_BYTES;
+                expected
+            }).collect();
+            prop_assert_eq!(ends, expected);
         }
     }
 

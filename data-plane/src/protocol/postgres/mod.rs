@@ -1,7 +1,7 @@
 //! PostgreSQL: bytes pass between client and engine, and only the headers of messages are read.
 //!
 //! [`server`] is the node's own server ([`relay`] passes the bytes); the edge uses the same parts in front of it. Pure:
-//! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`], `withhold`.
+//! [`frame`], [`requests`], [`scram`], [`startup`], [`target`], [`wire`], `quota`, `withhold`.
 //!
 //! Invariants:
 //! - A connection costs no memory that grows with what passes over it: one buffer is shared by all
@@ -22,6 +22,7 @@ pub mod frame;
 mod gated;
 pub mod handover;
 pub mod quiet;
+mod quota;
 pub mod relay;
 pub mod requests;
 pub mod scram;

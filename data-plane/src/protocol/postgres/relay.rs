@@ -7,6 +7,7 @@
 use super::client::ClientStream;
 use super::frame::{InvalidLength, Scanner};
 use super::quiet::QuietStream;
+use super::quota::{CommandGate, Commands};
 use super::requests::{Counted, OUTSTANDING_MAX, RequestTracker};
 use super::session::{Order, SessionControl};
 use super::wire::{Fatal, sqlstate};
@@ -135,7 +136,8 @@ impl Lane {
 
 /// What looks at the bytes of one direction.
 trait Inspect {
-    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength>;
+    /// Answers how many of the bytes go on; the rest it keeps.
+    fn inspect(&mut self, bytes: &[u8]) -> Result<usize, InvalidLength>;
     /// Nothing more shall be read for now.
     fn is_full(&self) -> bool {
         false
@@ -147,16 +149,27 @@ trait Inspect {
 struct FromClient<'a> {
     scanner: &'a mut Scanner,
     tracker: &'a mut RequestTracker,
+    gate: &'a mut CommandGate,
+    counters: Option<&'a Counters>,
 }
 
 impl Inspect for FromClient<'_> {
-    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength> {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<usize, InvalidLength> {
+        if let Some(counters) = self.counters {
+            let mut commands = Commands {
+                scanner: &mut *self.scanner,
+                tracker: &mut *self.tracker,
+                counters,
+            };
+            return self.gate.admit(bytes, &mut commands);
+        }
         self.scanner
-            .feed(bytes, |head| self.tracker.sent(head.letter))
+            .feed(bytes, |head| self.tracker.sent(head.letter))?;
+        Ok(bytes.len())
     }
 
     fn is_full(&self) -> bool {
-        self.tracker.outstanding() >= OUTSTANDING_MAX
+        self.tracker.outstanding() >= OUTSTANDING_MAX || self.gate.is_shut()
     }
 
     fn tolerates_reset(&self) -> bool {
@@ -171,12 +184,13 @@ struct FromEngine<'a> {
 }
 
 impl Inspect for FromEngine<'_> {
-    fn inspect(&mut self, bytes: &[u8]) -> Result<(), InvalidLength> {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<usize, InvalidLength> {
         self.scanner.feed(bytes, |head| {
             let counted = self.tracker.answered(head.letter, head.status);
             self.counted.requests += counted.requests;
             self.counted.errors += counted.errors;
-        })
+        })?;
+        Ok(bytes.len())
     }
 
     fn tolerates_reset(&self) -> bool {
@@ -235,8 +249,11 @@ where
             lane.state = LaneState::Ending;
             continue;
         }
-        inspector.inspect(bytes).map_err(|_| Broken::Violation)?;
-        lane.pass(bytes, writer, cx).map_err(|_| Broken::Writing)?;
+        let passed = inspector.inspect(bytes).map_err(|_| Broken::Violation)?;
+        if passed > 0 {
+            lane.pass(&bytes[..passed], writer, cx)
+                .map_err(|_| Broken::Writing)?;
+        }
     }
     lane.flush(writer, cx).map_err(|_| Broken::Writing)
 }
@@ -263,6 +280,7 @@ pub struct Relay<'a, Engine = QuietStream> {
     from_client: Scanner,
     from_engine: Scanner,
     tracker: RequestTracker,
+    gate: CommandGate,
     counters: Option<&'a Counters>,
     control: &'a SessionControl,
 }
@@ -287,6 +305,7 @@ impl<'a, Engine: EngineSide> Relay<'a, Engine> {
             from_client: Scanner::default(),
             from_engine: Scanner::default(),
             tracker: RequestTracker::default(),
+            gate: CommandGate::default(),
             counters,
             control,
         }
@@ -351,9 +370,14 @@ impl<'a, Engine: EngineSide> Relay<'a, Engine> {
         let _ = self.client.poll_held(cx);
         let _ = self.engine.poll_held(cx);
         loop {
+            if self.resume().is_err() {
+                return Poll::Ready(Cause::Violation);
+            }
             let mut inspector = FromClient {
                 scanner: &mut self.from_client,
                 tracker: &mut self.tracker,
+                gate: &mut self.gate,
+                counters: self.counters,
             };
             match pump(
                 &mut self.up,
@@ -400,10 +424,46 @@ impl<'a, Engine: EngineSide> Relay<'a, Engine> {
                 Err(Broken::Violation) => return Poll::Ready(Cause::Closed),
                 Err(_) => return Poll::Ready(Cause::Vanished),
             }
-            if !(was_full && self.tracker.outstanding() < OUTSTANDING_MAX) {
+            let has_room = was_full && self.tracker.outstanding() < OUTSTANDING_MAX;
+            if !has_room && !self.can_resume() {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether commands that were held back may go on, or can be refused: an answer of ours fits
+    /// between two of the engine's messages, once the client has taken what came before.
+    fn can_resume(&mut self) -> bool {
+        let Some(counters) = self.counters.filter(|_| self.gate.is_shut()) else {
+            return false;
+        };
+        let commands = Commands {
+            scanner: &mut self.from_client,
+            tracker: &mut self.tracker,
+            counters,
+        };
+        self.gate.can_resume(&commands)
+            && self.up.is_clear()
+            && self.down.is_clear()
+            && self.from_engine.at_boundary()
+    }
+
+    fn resume(&mut self) -> Result<(), InvalidLength> {
+        if !self.can_resume() {
+            return Ok(());
+        }
+        let Some(counters) = self.counters else {
+            return Ok(());
+        };
+        let mut commands = Commands {
+            scanner: &mut self.from_client,
+            tracker: &mut self.tracker,
+            counters,
+        };
+        let (for_engine, for_client) = self.gate.resume(&mut commands)?;
+        self.up.waiting = for_engine;
+        self.down.waiting = for_client;
+        Ok(())
     }
 
     fn count(&self, counted: Counted, bytes: u64) {

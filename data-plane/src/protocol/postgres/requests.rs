@@ -61,6 +61,8 @@ pub struct RequestTracker {
     skipping: bool,
     /// The engine reads COPY data: it ignores Sync until CopyDone or CopyFail.
     copy_in: bool,
+    /// The client sent messages of the extended protocol and has not sent their Sync yet.
+    inside_batch: bool,
     transaction: Transaction,
 }
 
@@ -70,6 +72,7 @@ impl Default for RequestTracker {
             outstanding: VecDeque::new(),
             skipping: false,
             copy_in: false,
+            inside_batch: false,
             transaction: Transaction::None,
         }
     }
@@ -98,6 +101,7 @@ impl RequestTracker {
                 return;
             }
         }
+        self.inside_batch = !command.ends_with_ready();
         if self.skipping {
             if command != Command::Sync {
                 return;
@@ -143,6 +147,12 @@ impl RequestTracker {
     /// Nothing is asked and no transaction is open.
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty() && !self.skipping && self.transaction == Transaction::None
+    }
+
+    /// What the client sent last belongs together with what it will send: a batch of the extended
+    /// protocol before its Sync, or data for a COPY.
+    pub fn is_inside_batch(&self) -> bool {
+        self.inside_batch || self.skipping || self.copy_in
     }
 
     pub fn transaction(&self) -> Transaction {

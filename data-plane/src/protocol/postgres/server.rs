@@ -73,9 +73,16 @@ pub async fn serve(
             server.follow(&serving);
         }
     };
+    let more_room = async {
+        loop {
+            state.counters().quota().moved().await;
+            server.sessions.wake_each();
+        }
+    };
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = changes => {}
+        () = more_room => {}
         () = server.clone().accept_edges(&listeners.node) => {}
         () = server.clone().accept_clients(listeners.clients.as_ref()) => {}
     }

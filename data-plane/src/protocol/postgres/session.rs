@@ -111,6 +111,17 @@ impl<Label> SessionTable<Label> {
         }
     }
 
+    /// Has every session look at what may have changed for it.
+    pub fn wake_each(&self) {
+        let controls: Vec<_> = lock(&self.sessions)
+            .values()
+            .map(|(_, control)| control.clone())
+            .collect();
+        for control in controls {
+            control.waker.wake();
+        }
+    }
+
     /// Completes when no session is left.
     pub async fn emptied(&self) {
         loop {

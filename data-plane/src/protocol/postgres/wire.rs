@@ -34,6 +34,7 @@ pub mod sqlstate {
     pub const INVALID_PASSWORD: &str = "28P01";
     pub const INVALID_CATALOG_NAME: &str = "3D000";
     pub const TOO_MANY_CONNECTIONS: &str = "53300";
+    pub const CONFIGURATION_LIMIT_EXCEEDED: &str = "53400";
     pub const ADMIN_SHUTDOWN: &str = "57P01";
     pub const CANNOT_CONNECT_NOW: &str = "57P03";
 }
@@ -48,20 +49,50 @@ impl Fatal {
 
     /// ErrorResponse with the fields that every driver reads.
     pub fn to_message(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(self.text.len() + 40);
-        for (field, value) in [
-            (b'S', "FATAL"),
-            (b'V', "FATAL"),
-            (b'C', self.sqlstate),
-            (b'M', &self.text),
-        ] {
-            body.push(field);
-            body.extend(value.bytes().filter(|byte| *byte != 0));
-            body.push(0);
-        }
-        body.push(0);
-        message(b'E', &body)
+        error_message(&ErrorFields {
+            severity: "FATAL",
+            sqlstate: self.sqlstate,
+            message: &self.text,
+            detail: None,
+            hint: None,
+        })
     }
+}
+
+/// What an ErrorResponse of ours says.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorFields<'a> {
+    /// `ERROR`, or `FATAL` when the connection ends with it.
+    pub severity: &'static str,
+    pub sqlstate: &'static str,
+    pub message: &'a str,
+    pub detail: Option<&'a str>,
+    pub hint: Option<&'a str>,
+}
+
+/// ErrorResponse.
+pub fn error_message(fields: &ErrorFields<'_>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(fields.message.len() + 40);
+    for (field, value) in [
+        (b'S', Some(fields.severity)),
+        (b'V', Some(fields.severity)),
+        (b'C', Some(fields.sqlstate)),
+        (b'M', Some(fields.message)),
+        (b'D', fields.detail),
+        (b'H', fields.hint),
+    ] {
+        let Some(value) = value else { continue };
+        body.push(field);
+        body.extend(value.bytes().filter(|byte| *byte != 0));
+        body.push(0);
+    }
+    body.push(0);
+    message(b'E', &body)
+}
+
+/// ReadyForQuery of a session without a transaction.
+pub fn ready_for_query() -> Vec<u8> {
+    message(b'Z', b"I")
 }
 
 /// The SQLSTATE of an ErrorResponse's body.
