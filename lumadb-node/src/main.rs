@@ -91,7 +91,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<ExitCode, Failure> 
                 return Ok(ExitCode::from(wal_file_fetch(&socket, &file, &path).await));
             }
             Arguments::EngineSetup(EngineArguments { engine_dir }) => {
-                engine_setup(&EngineDir::open(&engine_dir)?)?;
+                engine_setup(&EngineDir::open(&engine_dir)?.with_module()?)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -123,13 +123,13 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
 async fn engine(arguments: HelperArguments, log: Arc<BoundedLog>) -> Result<(), Failure> {
     let end = end_signals()?;
     let start = arguments.settings();
-    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?.with_module()?;
     let instance = InstanceDir::open(&arguments.instance.instance_dir)?;
     Ok(helper_run(engine, instance, log, start, end.received()).await?)
 }
 
 async fn data_folder(arguments: PrepareArguments) -> Result<(), Failure> {
-    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?.with_module()?;
     let instance = InstanceDir::open(&arguments.instance.instance_dir)?;
     Ok(prepare(&engine, &instance, arguments.stage.into()).await?)
 }

@@ -6,6 +6,12 @@ use std::process::Command;
 /// Major version of the engine.
 pub(super) const ENGINE_MAJOR: &str = "18";
 
+/// Our module, which every engine of a database loads.
+const MODULE: &str = "lumadb_limits.so";
+
+/// Where a PostgreSQL has its modules, by how it was built.
+const MODULE_FOLDERS: [&str; 4] = ["lib", "lib/postgresql", "lib64", "lib64/postgresql"];
+
 #[derive(Debug, thiserror::Error)]
 pub enum EngineDirError {
     #[error(
@@ -20,6 +26,11 @@ pub enum EngineDirError {
         "no PostgreSQL {ENGINE_MAJOR} was found: set LUMADB_ENGINE_DIR to its folder, put its pg_config on the PATH, or run `make engine`"
     )]
     NotFound,
+    #[error(
+        "the PostgreSQL {ENGINE_MAJOR} in {} lacks the module {MODULE}: run `make engine` with LUMADB_ENGINE_DIR set to that folder, which builds it there",
+        path.display()
+    )]
+    NoModule { path: PathBuf },
     #[error("{} does not run", program.display())]
     Broken {
         program: PathBuf,
@@ -51,6 +62,15 @@ impl EngineDir {
             }
         }
         Ok(dir)
+    }
+
+    /// The same, if it also has the module that the engine of a database loads.
+    pub fn with_module(self) -> Result<Self, EngineDirError> {
+        let mut folders = MODULE_FOLDERS.iter().map(|folder| self.root.join(folder));
+        if folders.any(|folder| folder.join(MODULE).is_file()) {
+            return Ok(self);
+        }
+        Err(EngineDirError::NoModule { path: self.root })
     }
 
     /// Looks in `given` and nowhere else if there is one; then by `pg_config` on the PATH if it is
@@ -164,5 +184,22 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let error = EngineDir::open(folder.path()).expect_err("empty");
         assert!(error.to_string().contains("LUMADB_ENGINE_DIR"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_the_module_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (bin, lib) = (folder.path().join("bin"), folder.path().join("lib"));
+        for path in [&bin, &lib] {
+            std::fs::create_dir(path).expect("makes");
+        }
+        for program in ["postgres", "initdb"] {
+            std::fs::write(bin.join(program), "").expect("writes");
+        }
+        let open = || EngineDir::open(folder.path()).and_then(EngineDir::with_module);
+        let error = open().expect_err("has none").to_string();
+        assert!(error.contains("make engine"), "{error}");
+        std::fs::write(lib.join(MODULE), "").expect("writes");
+        open().expect("has it");
     }
 }

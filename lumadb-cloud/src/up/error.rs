@@ -49,6 +49,8 @@ pub(crate) enum UpError {
         "there is no PostgreSQL 18 in {tried}: run `make engine`, or set LUMADB_ENGINE_DIR to a folder that holds bin/postgres"
     )]
     EngineMissing { tried: String },
+    #[error(transparent)]
+    EngineUnfit(#[from] lumadb_data_plane::engine::EngineDirError),
     #[error(
         "the program lumadb-node is not at {}: build it (`cargo build -p lumadb-node`), or set LUMADB_NODE_PROGRAM",
         .0.display()

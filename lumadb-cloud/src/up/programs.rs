@@ -5,6 +5,7 @@ use super::folder::closed_above;
 use crate::config::Config;
 use lumadb_control_plane::runtime::local::folder::{Programs, is_root};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
+use lumadb_data_plane::engine::EngineDir;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -38,14 +39,18 @@ fn engine_find(config: &Config) -> Result<PathBuf, UpError> {
     let holds_engine = |folder: &Path| folder.join("bin/postgres").is_file();
     if let Some(folder) = &config.engine.dir {
         if holds_engine(folder) {
-            return absolute(folder);
+            let folder = absolute(folder)?;
+            with_module(&folder)?;
+            return Ok(folder);
         }
         return Err(UpError::EngineMissing {
             tried: folder.display().to_string(),
         });
     }
-    if let Some(folder) = engine_of_path() {
-        return Ok(folder);
+    // One of the system's may well lack our module.
+    let installed = engine_of_path();
+    if let Some(folder) = installed.as_ref().filter(|it| with_module(it).is_ok()) {
+        return Ok(folder.clone());
     }
     let own = std::env::current_exe().unwrap_or_default();
     let current = std::env::current_dir().unwrap_or_default();
@@ -54,9 +59,19 @@ fn engine_find(config: &Config) -> Result<PathBuf, UpError> {
         .chain(current.ancestors())
         .map(|folder| folder.join(ENGINE_OF_MAKE))
         .find(|folder| holds_engine(folder));
-    found.ok_or_else(|| UpError::EngineMissing {
-        tried: format!("LUMADB_ENGINE_DIR, beside pg_config on the PATH, or {ENGINE_OF_MAKE}"),
-    })
+    let Some(folder) = found.or(installed) else {
+        return Err(UpError::EngineMissing {
+            tried: format!("LUMADB_ENGINE_DIR, beside pg_config on the PATH, or {ENGINE_OF_MAKE}"),
+        });
+    };
+    with_module(&folder)?;
+    Ok(folder)
+}
+
+/// Refuses a PostgreSQL that databases could not run with.
+fn with_module(folder: &Path) -> Result<(), UpError> {
+    EngineDir::open(folder)?.with_module()?;
+    Ok(())
 }
 
 /// The installation of `pg_config`, if it is one of PostgreSQL 18.
@@ -150,13 +165,15 @@ fn stamp(source: &Path) -> io::Result<String> {
     };
     let found = fs::metadata(&named)?;
     let kind = source.file_name().unwrap_or_default().to_string_lossy();
-    // The folder's own time tells when extensions were marked.
-    let shared = fs::metadata(source.join("share")).map_or(0, |found| found.mtime());
+    // The folders' own times tell when extensions were marked and the module was built.
+    let changed = |folder| fs::metadata(source.join(folder)).map_or(0, |found| found.mtime());
     Ok(format!(
-        "{kind}-{:x}-{:x}{:09}-{shared:x}",
+        "{kind}-{:x}-{:x}{:09}-{:x}-{:x}",
         found.len(),
         found.mtime(),
-        found.mtime_nsec()
+        found.mtime_nsec(),
+        changed("share"),
+        changed("lib"),
     ))
 }
 
