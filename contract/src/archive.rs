@@ -165,6 +165,10 @@ pub struct RestoreSpec {
     /// Its credentials read and do not write.
     pub source: ArchiveAccess,
     pub target: RestoreTarget,
+    /// A drill: the backup is compared with its manifest before anything is replayed, and every
+    /// table and index is checked once the engine runs.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 /// Up to where WAL is replayed.
@@ -267,8 +271,26 @@ pub enum BackupState {
     Failed,
 }
 
+/// Faults that a verification tells, at most.
+pub const VERIFICATION_FAULTS_MAX: usize = 20;
+
+/// What a drill found so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Verification {
+    /// Everything is checked, or cannot be.
+    pub has_ended: bool,
+    /// Checked so far.
+    pub tables: u64,
+    pub indexes: u64,
+    /// What is damaged: shown to the database's owner.
+    pub faults: Vec<String>,
+    /// Why it could not be checked, for an operator.
+    pub error: Option<String>,
+}
+
 /// How far a restore is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreStatus {
     pub phase: RestorePhase,
     /// Bytes of the base backup fetched and written.
@@ -283,12 +305,16 @@ pub struct RestoreStatus {
     /// Why it cannot be done as asked: shown to whoever asked for it.
     #[serde(default)]
     pub refusal: Option<String>,
+    /// Of a drill.
+    #[serde(default)]
+    pub verification: Option<Verification>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestorePhase {
     /// Fetching the base backup.
+    #[default]
     Fetching,
     /// Replaying WAL.
     Replaying,

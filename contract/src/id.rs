@@ -131,6 +131,7 @@ typed_id!(/** The WAL and the backups of one database in the object store. */ Ar
 typed_id!(/** One base backup. */ BackupId, "bak");
 typed_id!(/** A named moment of a database. */ RestorePointId, "rpt");
 typed_id!(/** A copy from another PostgreSQL into a database. */ ImportId, "imp");
+typed_id!(/** A restore that was tried to see whether it works. */ DrillId, "drl");
 typed_id!(/** A session of the web console. */ SessionId, "ses");
 typed_id!(/** A token for the API. */ ApiTokenId, "tok");
 typed_id!(/** An entry of the audit log. */ AuditEventId, "evt");

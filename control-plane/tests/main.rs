@@ -8,6 +8,7 @@ mod billing_close;
 mod billing_plans;
 mod databases;
 mod documents;
+mod drills;
 mod edges;
 mod golden;
 mod http;

@@ -313,6 +313,7 @@ async fn what_is_being_restored_from_is_not_removed() {
             replayed_lsn: None,
             reached: None,
             refusal: None,
+            verification: None,
         });
     });
     past.cloud

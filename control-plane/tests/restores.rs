@@ -154,6 +154,7 @@ async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends()
             replayed_lsn: Some(Lsn(0x0210_0000)),
             reached: Some(reached),
             refusal: None,
+            verification: None,
         });
     });
     let restore = past
@@ -230,6 +231,7 @@ async fn a_refusal_of_the_node_is_told_to_whoever_asked() {
             replayed_lsn: None,
             reached: None,
             refusal: Some("The transaction 4000000000 is not in the archive.".into()),
+            verification: None,
         });
     });
     let ended = past

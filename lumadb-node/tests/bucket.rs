@@ -245,6 +245,7 @@ impl Archive {
         RestoreSpec {
             source: self.access(),
             target,
+            verify: false,
         }
     }
 

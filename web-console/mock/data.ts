@@ -9,6 +9,7 @@ import type {
   Connection,
   Database,
   DeletedDatabase,
+  Drill,
   Import,
   Invoice,
   InvoiceDraft,
@@ -199,6 +200,24 @@ export function backups(): Backup[] {
       ended_at: ago(60 * 24 * 3),
     }),
   ];
+}
+
+export function drill(given: Partial<Drill> = {}): Drill {
+  return {
+    id: "drl_01jdk3x5v9e8rb6w4q2n7m0c1v",
+    database_id: DATABASE,
+    state: "succeeded",
+    started_at: ago(60 * 24 * 2),
+    ended_at: ago(60 * 24 * 2 - 1),
+    rpo_ms: 0,
+    rto_ms: 6_410,
+    reached: ago(60 * 24 * 2),
+    restored_bytes: 7_340_032,
+    tables_checked: 68,
+    indexes_checked: 131,
+    fault: null,
+    ...given,
+  };
 }
 
 export function restorePoint(given: Partial<RestorePoint> = {}): RestorePoint {

@@ -6,6 +6,7 @@ import type {
   Database,
   DatabaseRestore,
   DeletedDatabase,
+  Drill,
   Import,
   Invoice,
   InvoiceSummary,
@@ -27,6 +28,7 @@ export type Cloud = {
   backups: Backup[];
   imports: Import[];
   restorePoints: RestorePoint[];
+  drills: Drill[];
   restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
   billing: BillingAccount;
@@ -62,6 +64,7 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
     backups: data.backups(),
     imports: [data.importOf()],
     restorePoints: [data.restorePoint()],
+    drills: [data.drill()],
     restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
     billing: data.billing(),
@@ -265,6 +268,7 @@ function backupHandlers(state: Cloud): RequestHandler[] {
       state.backups.unshift(backup);
       return HttpResponse.json(backup, { status: 201 });
     }),
+    http.get("*/v1/databases/:id/drills", () => page(state.drills)),
     http.get("*/v1/databases/:id/imports", () => page(state.imports)),
     http.post("*/v1/databases/:id/imports", async ({ request }) => {
       const { logical_database } = (await request.json()) as { logical_database: string };

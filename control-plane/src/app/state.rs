@@ -113,6 +113,19 @@ text_enum! {
 }
 
 text_enum! {
+    /// How a drill stands.
+    DrillState {
+        /// Being restored and checked.
+        Running = "running",
+        /// It came back whole.
+        Succeeded = "succeeded",
+        Failed = "failed",
+        /// The database was deleted meanwhile.
+        Abandoned = "abandoned",
+    }
+}
+
+text_enum! {
     /// Who asked for a backup.
     BackupOrigin {
         /// The platform's schedule.

@@ -1,5 +1,6 @@
 //! Counts of requests, in the text format of Prometheus.
 
+use crate::app::state::DrillState;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -77,6 +78,18 @@ impl Metrics {
         }
         out
     }
+}
+
+/// How the last drills of databases ended: any that failed is an alarm.
+pub(super) fn render_drills(counts: &[(DrillState, i64)]) -> String {
+    let name = "lumadb_databases_by_last_drill";
+    let mut out = format!(
+        "# HELP {name} Databases by how their last restore drill ended.\n# TYPE {name} gauge\n"
+    );
+    for (state, databases) in counts {
+        let _ = writeln!(out, "{name}{{state=\"{}\"}} {databases}", state.as_str());
+    }
+    out
 }
 
 fn method_label(method: &http::Method) -> &'static str {

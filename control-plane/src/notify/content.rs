@@ -209,6 +209,25 @@ pub fn plan_kept(to: &str, name: &str, plan: &str, excess: &str, url: &str) -> M
     )
 }
 
+/// Tells that the backups of a database could not be restored when that was tried.
+pub fn drill_failed(to: &str, name: &str, database: &str, url: &str) -> Mail {
+    mail(
+        to,
+        "A restore drill failed",
+        &Layout {
+            name,
+            lead: &format!(
+                "We restored the backups of your database \u{201c}{database}\u{201d} to see whether \
+                 they are good, and that failed. The database itself goes on."
+            ),
+            button: "See what is wrong",
+            url,
+            note: "Our operators know and look into it. Until then, back the database up once \
+                   more: a new backup does not rest on the ones that failed.",
+        },
+    )
+}
+
 fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
     let (text, html) = render(subject, layout);
     Mail {

@@ -155,6 +155,22 @@ pub async fn look_at_all(
     Ok(())
 }
 
+/// Has the loop look at one at once.
+pub async fn look_at(
+    tx: &mut RegionTx,
+    id: DatabaseId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update databases set look_at = $2 where id = $1 and deleted_at is null",
+        id.uuid(),
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// A database as it is now; `None` when another holds the claim. Backups that were asked for before
 /// `backups_since` do not count.
 pub async fn load(

@@ -15,6 +15,7 @@ pub mod billing;
 pub mod catalog;
 pub mod database;
 pub mod desired;
+pub mod drill;
 pub mod idempotency;
 pub mod import;
 pub mod logical_database;

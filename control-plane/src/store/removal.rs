@@ -62,7 +62,8 @@ pub async fn mark(
         "update archives a set removing_since = coalesce(removing_since, $2)
          where id = $1
            and not exists (select from restores r
-                           where r.source_archive_id = a.id and r.ended_at is null)",
+                           where r.source_archive_id = a.id and r.ended_at is null)
+           and not exists (select from drills l where l.archive_id = a.id and l.removed_at is null)",
         archive.id.uuid(),
         now
     )
@@ -88,6 +89,9 @@ pub async fn hold_off(tx: &mut TenantTx, database: DatabaseId) -> Result<(), Sto
 pub async fn forget(tx: &mut RegionTx, archive: &DueArchive) -> Result<bool, StoreError> {
     let (id, database) = (archive.id.uuid(), archive.database_id.uuid());
     sqlx::query!("delete from restore_points where archive_id = $1", id)
+        .execute(tx.connection())
+        .await?;
+    sqlx::query!("delete from drills where archive_id = $1", id)
         .execute(tx.connection())
         .await?;
     sqlx::query!("delete from backups where archive_id = $1", id)

@@ -81,14 +81,18 @@ pub async fn of_database(
     Ok(row.map(|row| row.restore.0))
 }
 
-/// Since when something is being restored from an archive: the oldest restore that has not ended.
+/// Since when something is being restored from an archive: the oldest restore or drill that has not
+/// ended.
 pub async fn open_since(
     tx: &mut RegionTx,
     archive: ArchiveId,
 ) -> Result<Option<OffsetDateTime>, StoreError> {
     let row = sqlx::query!(
-        "select min(created_at) as since from restores
-         where source_archive_id = $1 and ended_at is null",
+        "select min(at) as since
+         from (select created_at as at from restores
+               where source_archive_id = $1 and ended_at is null
+               union all
+               select started_at from drills where archive_id = $1 and ended_at is null) open",
         archive.uuid()
     )
     .fetch_one(tx.connection())

@@ -188,6 +188,7 @@ impl Loaded {
             Some((made, source)) => Some(RestoreSpec {
                 source: archives.access(source, Rights::Read)?,
                 target: made.target.clone(),
+                verify: false,
             }),
             None => None,
         };

@@ -14,6 +14,7 @@
 
 mod archive;
 mod decide;
+pub mod drills;
 pub mod edge_control;
 mod look;
 mod region;

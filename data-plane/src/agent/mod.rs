@@ -32,6 +32,7 @@ mod spec;
 mod state;
 mod status;
 mod supervisor;
+mod verifying;
 mod volume;
 
 pub use node::{NodeConfig, NodeError, node_run};

@@ -13,6 +13,7 @@ use super::spec::{KnownSpec, SpecError, spec_read};
 use super::state::{NodeState, Serving, Sessions};
 use super::status::StatusBoard;
 use super::supervisor::Supervisor;
+use super::verifying::verify_follow;
 use super::volume::VolumeWatch;
 use crate::engine::{AtRest, InstanceDir, Machine};
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
@@ -160,6 +161,7 @@ pub async fn node_run(
         () = volume_watch.run() => Ended::Told,
         () = Box::pin(allowances.run()) => Ended::Told,
         () = measuring.follow() => Ended::Told,
+        () = verify_follow(&config.instance, specs.subscribe(), &status) => Ended::Told,
         () = health_serve(health, sockets.health, sockets.metrics) => Ended::Told,
     };
     sessions_end.cancel();

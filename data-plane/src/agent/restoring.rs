@@ -160,19 +160,8 @@ impl Restoring {
 
     fn say(&self, change: impl FnOnce(&mut RestoreStatus)) {
         self.status.update(|status| {
-            change(status.restore.get_or_insert_with(status_begin));
+            change(status.restore.get_or_insert_default());
         });
-    }
-}
-
-fn status_begin() -> RestoreStatus {
-    RestoreStatus {
-        phase: RestorePhase::Fetching,
-        bytes_done: 0,
-        bytes_total: 0,
-        replayed_lsn: None,
-        reached: None,
-        refusal: None,
     }
 }
 
@@ -188,7 +177,7 @@ async fn restore(
         layout: Layout::new(spec.source.archive_id),
         key: Arc::new(ArchiveKey::parse(&spec.source.key)?),
     };
-    let (status, mut told) = watch::channel(status_begin());
+    let (status, mut told) = watch::channel(RestoreStatus::default());
     let telling = async {
         loop {
             let now = told.borrow_and_update().clone();
@@ -204,6 +193,7 @@ async fn restore(
         target: spec.target,
         timeline: None,
         other_collations: false,
+        verify: spec.verify,
     };
     let recovering = recover(&source, asked, &site, &socket, &here, &status);
     tokio::select! {

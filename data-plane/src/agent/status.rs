@@ -1,6 +1,7 @@
 //! The node's state as it tells it, put together from those who know a part of it.
 
 use super::state::NodeState;
+use lumadb_contract::archive::{RestorePhase, RestoreStatus};
 use lumadb_contract::id::IncarnationId;
 use lumadb_contract::instance::{InstancePhase, InstanceStatus, VolumeStage};
 use std::sync::Arc;
@@ -76,8 +77,14 @@ pub(crate) fn is_urgent(before: &InstanceStatus, after: &InstanceStatus) -> bool
         || before.error != after.error
         || before.volume != after.volume
         || before.idle_since.is_some() != after.idle_since.is_some()
-        || before.restore.as_ref().map(|restore| restore.phase)
-            != after.restore.as_ref().map(|restore| restore.phase)
+        || before.restore.as_ref().map(progress) != after.restore.as_ref().map(progress)
+}
+
+/// What of a restore is waited for.
+fn progress(restore: &RestoreStatus) -> (RestorePhase, bool) {
+    let verification = restore.verification.as_ref();
+    let has_ended = verification.is_some_and(|found| found.has_ended);
+    (restore.phase, has_ended)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod prepare;
 mod tenancy;
 mod vectors;
 mod write_limit;
+mod verify;
 
 pub use admin::{AdminError, AdminSession, EngineIdentity};
 pub use at_rest::AtRest;
@@ -46,3 +47,4 @@ pub use prepare::{PrepareError, Stage, prepare};
 pub use tenancy::{ApplyError, tenancy_apply};
 pub use vectors::{VectorCounts, vector_counts};
 pub use write_limit::{WriteLimit, WriteStage};
+pub(crate) use verify::verify;

@@ -68,6 +68,9 @@ pub(crate) struct Asked {
     pub(crate) timeline: Option<u32>,
     /// Also where text is sorted otherwise here: whoever asks makes the indexes anew.
     pub(crate) other_collations: bool,
+    /// Each backup is compared with its manifest before it is used, and no older one takes the place
+    /// of one that is damaged.
+    pub(crate) verify: bool,
 }
 
 /// What was restored.
@@ -115,6 +118,12 @@ pub(crate) async fn recover(
         tracing::error!(object = entry.object, error = %entry.error, "a catalogue entry is damaged");
         damaged.push(entry.object.clone());
     }
+    if asked.verify
+        && let Some(object) = damaged.first()
+    {
+        let said = format!("{object} is damaged");
+        return Err(RecoveryError::Refused(Refusal::Unsound(said)));
+    }
     for fault in found.reader.faults() {
         tracing::error!(object = fault.name, what = fault.what, "WAL is damaged");
     }
@@ -131,12 +140,22 @@ pub(crate) async fn recover(
         tracing::info!(backups = ?plan.chain, bytes = plan.bytes, "fetching");
         match fetch(&found, &plan, site, status).await? {
             None => break plan,
+            // An older backup in its place would hide what a drill is there to find.
+            Some((_, object)) if asked.verify => {
+                let said = format!("{object} is damaged");
+                return Err(RecoveryError::Refused(Refusal::Unsound(said)));
+            }
             Some((backup_id, object)) => {
                 damaged.push(object);
                 wish.damaged.push(backup_id);
             }
         }
     };
+    if asked.verify
+        && let Some(said) = site.verify(plan.chain.len()).await?
+    {
+        return Err(RecoveryError::Refused(Refusal::Unsound(said)));
+    }
     site.combine(plan.chain.len()).await?;
     let files = Arc::new(WalFiles::new(found.reader, &found.wal, &plan));
     let reached = replay(&plan, site, socket, &files, status).await?;

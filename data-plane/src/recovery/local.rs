@@ -158,6 +158,26 @@ impl Site for LocalSite<'_> {
         })
     }
 
+    async fn verify(&self, backups: usize) -> Result<Option<String>, SiteError> {
+        for number in 0..backups {
+            let folder = self.backup(number);
+            // WAL is not in the folder: that it is there was found out before.
+            let checking = Command::new(self.engine.program("pg_verifybackup"))
+                .args(["--exit-on-error", "--quiet", "--no-parse-wal"])
+                .arg(&folder)
+                .env_clear()
+                .env("LC_ALL", "C")
+                .kill_on_drop(true)
+                .output();
+            let output = checking.await.map_err(fault(&folder))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Ok(Some(said.trim().replace('\n', "; ")));
+            }
+        }
+        Ok(None)
+    }
+
     async fn combine(&self, backups: usize) -> Result<(), SiteError> {
         let mut whole = self.backup(0);
         if backups > 1 {

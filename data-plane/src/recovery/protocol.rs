@@ -18,6 +18,9 @@ pub(super) enum Call {
         number: usize,
         kind: PartKind,
     },
+    Verify {
+        backups: usize,
+    },
     Combine {
         backups: usize,
     },
@@ -33,6 +36,8 @@ pub(super) enum Answer {
     Done,
     Looked(DataState),
     Replayed(Replay),
+    /// What is wrong with a backup, if something is.
+    Verified(Option<String>),
     /// Why it was not done.
     Failed(String),
 }

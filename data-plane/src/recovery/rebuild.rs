@@ -16,7 +16,7 @@ use crate::engine::{
     EngineDir, EngineDirError, InstanceDir, InstanceDirError, Postmaster, StopMode,
 };
 use crate::files;
-use lumadb_contract::archive::{RestorePhase, RestoreStatus, RestoreTarget};
+use lumadb_contract::archive::{RestoreStatus, RestoreTarget};
 use lumadb_contract::key_chain::{Key, KeyChain, KeyError};
 use std::fs::DirBuilder;
 use std::io;
@@ -100,19 +100,13 @@ pub async fn rebuild(job: &Rebuild) -> Result<Restored, RebuildError> {
         instance: &instance,
         program: &job.program,
     };
-    let status = watch::Sender::new(RestoreStatus {
-        phase: RestorePhase::Fetching,
-        bytes_done: 0,
-        bytes_total: 0,
-        replayed_lsn: None,
-        reached: None,
-        refusal: None,
-    });
+    let status = watch::Sender::new(RestoreStatus::default());
     let socket = instance.wal_socket();
     let asked = Asked {
         target: job.target.clone(),
         timeline: job.timeline,
         other_collations: job.other_collations,
+        verify: false,
     };
     let restored = recover(&source, asked, &site, &socket, &here, &status).await?;
     plain(&instance.data())?;

@@ -69,6 +69,13 @@ impl Site for RemoteSite {
         Ok(Box::new(RemotePart(stream)))
     }
 
+    async fn verify(&self, backups: usize) -> Result<Option<String>, SiteError> {
+        match self.call(&Call::Verify { backups }).await? {
+            Answer::Verified(said) => Ok(said),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn combine(&self, backups: usize) -> Result<(), SiteError> {
         self.done(Call::Combine { backups }).await
     }

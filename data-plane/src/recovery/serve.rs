@@ -93,6 +93,7 @@ async fn perform(site: LocalSite<'_>, call: Call) -> Result<Answer, SiteError> {
         Call::Look => return site.look().map(Answer::Looked),
         Call::Begin { backups } => site.begin(backups).await?,
         Call::Combine { backups } => site.combine(backups).await?,
+        Call::Verify { backups } => return site.verify(backups).await.map(Answer::Verified),
         Call::Replay { settings } => return site.replay(&settings).await.map(Answer::Replayed),
         Call::Finish => site.finish().await?,
         Call::Part { .. } => {}

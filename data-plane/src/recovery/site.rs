@@ -56,6 +56,9 @@ pub(crate) trait Site: Sync {
     /// Opens the place for an object of backup `number`.
     fn part(&self, number: usize, kind: PartKind) -> io::Result<Box<dyn PartSink>>;
 
+    /// Compares so many backups with their manifests; answers what is wrong with one.
+    async fn verify(&self, backups: usize) -> Result<Option<String>, SiteError>;
+
     /// Makes a data folder of so many backups, each of which builds on the one before.
     async fn combine(&self, backups: usize) -> Result<(), SiteError>;
 

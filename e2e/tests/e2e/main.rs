@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod counting;
 mod dependencies;
+mod drills;
 mod edge_abuse;
 mod first_steps;
 mod importing;

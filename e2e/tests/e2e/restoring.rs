@@ -161,7 +161,7 @@ async fn a_deleted_database_comes_back_and_at_last_nothing_is_left_of_it() -> Ou
 }
 
 /// The ID of a database's archive, as the names of its objects begin.
-async fn archive_id(cloud: &Cloud, database: &Database) -> Outcome<String> {
+pub(crate) async fn archive_id(cloud: &Cloud, database: &Database) -> Outcome<String> {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let digit = |symbol: u8| DIGITS.iter().position(|known| *known == symbol);
     let number = database
@@ -187,19 +187,28 @@ async fn archive_id(cloud: &Cloud, database: &Database) -> Outcome<String> {
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The first objects of an archive, as the object store lists them to whoever may see all.
-async fn bucket_list(cloud: &Cloud, archive: &str) -> Outcome<String> {
+pub(crate) async fn bucket_list(cloud: &Cloud, archive: &str) -> Outcome<String> {
+    let path = format!("?list-type=2&max-keys=10&prefix={archive}%2F");
+    bucket_ask(cloud, "GET", &path).await
+}
+
+/// A request without a body to the bucket, of whoever may do all.
+pub(crate) async fn bucket_ask(cloud: &Cloud, method: &str, path: &str) -> Outcome<String> {
     let ports = std::fs::read_to_string(cloud.data_dir().join("run/ports.json"))?;
     let ports: serde_json::Value = serde_json::from_str(&ports)?;
     let secret = std::fs::read_to_string(cloud.data_dir().join("keys/object-store.secret"))?;
-    let address = format!(
-        "http://127.0.0.1:{}/lumadb?list-type=2&max-keys=10&prefix={archive}%2F",
-        ports["object_store"]
-    );
+    let address = format!("http://127.0.0.1:{}/lumadb{path}", ports["object_store"]);
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--fail-with-body"])
-        .args(["--aws-sigv4", "aws:amz:local:s3"])
-        .args(["--header", &format!("x-amz-content-sha256: {NOTHING}")])
-        .args(["--user", &format!("root:{}", secret.trim()), &address]);
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--fail-with-body",
+        "--request",
+        method,
+    ])
+    .args(["--aws-sigv4", "aws:amz:local:s3"])
+    .args(["--header", &format!("x-amz-content-sha256: {NOTHING}")])
+    .args(["--user", &format!("root:{}", secret.trim()), &address]);
     tools::run(&mut curl).await
 }
 

@@ -1,4 +1,4 @@
-//! `lumadb-cloud worker`: the loop of the region, its runtime, what is removed, and mail.
+//! `lumadb-cloud worker`: the loop of the region, its runtime, drills, what is removed, and mail.
 
 use super::{ServiceError, StopSignals, Told, object_store, platform, read};
 use crate::config::Config;
@@ -11,7 +11,7 @@ use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::{LocalConfig, LocalRuntime};
-use lumadb_control_plane::workflow::{Workflow, removal};
+use lumadb_control_plane::workflow::{Workflow, drills, removal};
 use tokio_util::sync::CancellationToken;
 
 /// Connections of this process to the control plane's database.
@@ -74,6 +74,12 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         let shutdown = shutdown.clone().cancelled_owned();
         tokio::spawn(collect::run(collector, shutdown))
     });
+    let drilling = tokio::spawn(drills::run(
+        platform.clone(),
+        runtime.clone(),
+        config.region.name.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -91,6 +97,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let _ = sweeping.await;
     let _ = billing.await;
     let _ = removing.await;
+    let _ = drilling.await;
     runtime.close(told == Told::End).await;
     Ok(())
 }

@@ -5,6 +5,9 @@ import { $api, api } from "./client";
 /** Databases, backups or restore points on one page of their list. */
 const PAGE_ITEMS = 100;
 
+/** Drills on one page of their list: a quarter of a year. */
+const DRILLS_ITEMS = 13;
+
 /** Events on one page of the activity. */
 const EVENTS_ITEMS = 50;
 
@@ -81,6 +84,10 @@ export const queries = {
   backups: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/backups", {
       params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
+    }),
+  drills: (databaseId: string) =>
+    $api.queryOptions("get", "/v1/databases/{database_id}/drills", {
+      params: { path: { database_id: databaseId }, query: { limit: DRILLS_ITEMS } },
     }),
   imports: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/imports", {

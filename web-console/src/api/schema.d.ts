@@ -284,6 +284,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/databases/{database_id}/drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List drills of a database
+         * @description Newest first: restores into a scratch place that show whether its backups are good.
+         */
+        get: operations["drill_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/databases/{database_id}/imports": {
         parameters: {
             query?: never;
@@ -1848,6 +1868,53 @@ export interface components {
              */
             restorable_until: string;
         };
+        /** @description A restore into a scratch place that shows whether the backups are good, and how long it takes. */
+        Drill: {
+            database_id: components["schemas"]["DatabaseId"];
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description What is wrong. */
+            fault: string | null;
+            id: components["schemas"]["DrillId"];
+            /** Format: int64 */
+            indexes_checked: number;
+            /**
+             * Format: date-time
+             * @description The last transaction that was restored ended at this moment.
+             */
+            reached: string | null;
+            /**
+             * Format: int64
+             * @description Size of the backups that were fetched.
+             */
+            restored_bytes: number;
+            /**
+             * Format: int64
+             * @description How much time of changes a lost machine had lost at the start (RPO), milliseconds.
+             */
+            rpo_ms: number;
+            /**
+             * Format: int64
+             * @description From the start until the restored database took connections (RTO), milliseconds; null: it
+             *     did not.
+             */
+            rto_ms: number | null;
+            /** Format: date-time */
+            started_at: string;
+            state: components["schemas"]["DrillState"];
+            /**
+             * Format: int64
+             * @description Checked with `amcheck`.
+             */
+            tables_checked: number;
+        };
+        /** @example drl_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        DrillId: string;
+        /**
+         * @description How a drill stands.
+         * @enum {string}
+         */
+        DrillState: "running" | "succeeded" | "failed" | "abandoned";
         /**
          * @description When a client hears that its transaction is committed.
          * @enum {string}
@@ -2473,6 +2540,50 @@ export interface components {
                  * @description From then on everything of it is removed.
                  */
                 restorable_until: string;
+            }[];
+            /** @description Ask with it for the next page; null on the last one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Drill: {
+            items: {
+                database_id: components["schemas"]["DatabaseId"];
+                /** Format: date-time */
+                ended_at: string | null;
+                /** @description What is wrong. */
+                fault: string | null;
+                id: components["schemas"]["DrillId"];
+                /** Format: int64 */
+                indexes_checked: number;
+                /**
+                 * Format: date-time
+                 * @description The last transaction that was restored ended at this moment.
+                 */
+                reached: string | null;
+                /**
+                 * Format: int64
+                 * @description Size of the backups that were fetched.
+                 */
+                restored_bytes: number;
+                /**
+                 * Format: int64
+                 * @description How much time of changes a lost machine had lost at the start (RPO), milliseconds.
+                 */
+                rpo_ms: number;
+                /**
+                 * Format: int64
+                 * @description From the start until the restored database took connections (RTO), milliseconds; null: it
+                 *     did not.
+                 */
+                rto_ms: number | null;
+                /** Format: date-time */
+                started_at: string;
+                state: components["schemas"]["DrillState"];
+                /**
+                 * Format: int64
+                 * @description Checked with `amcheck`.
+                 */
+                tables_checked: number;
             }[];
             /** @description Ask with it for the next page; null on the last one. */
             next_cursor: string | null;
@@ -3877,6 +3988,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drill_list: {
+        parameters: {
+            query?: {
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                database_id: components["schemas"]["DatabaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Drill"];
                 };
             };
             /** @description What went wrong, as a problem document. */

@@ -15,6 +15,7 @@ export type Database = Schemas["Database"];
 export type DatabaseRestore = Schemas["DatabaseRestore"];
 export type DatabaseState = Database["state"];
 export type DeletedDatabase = Schemas["DeletedDatabase"];
+export type Drill = Schemas["Drill"];
 export type Import = Schemas["Import"];
 export type Invoice = Schemas["Invoice"];
 export type InvoiceDraft = Schemas["InvoiceDraft"];

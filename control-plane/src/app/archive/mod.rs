@@ -4,6 +4,7 @@
 //! organization's, and that by the master key; what lies in the tables opens nothing alone.
 
 pub mod backup;
+pub mod drill;
 mod keys;
 pub mod restore;
 pub mod restore_point;

@@ -1,6 +1,7 @@
 //! Backups of databases: one endpoint a file.
 
 mod create;
+mod drill_list;
 mod get;
 mod list;
 
@@ -12,4 +13,5 @@ pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
         .routes(routes!(list::backup_list, create::backup_create))
         .routes(routes!(get::backup_get))
+        .routes(routes!(drill_list::drill_list))
 }

@@ -11,6 +11,8 @@ pub enum Refusal {
     NoBackup,
     #[error("Every backup that this could be restored from is damaged.")]
     Damaged,
+    #[error("A backup is not as it was made: {0}")]
+    Unsound(String),
     #[error("The oldest backup is of {}: nothing before that can be restored.", moment(.first))]
     BeforeFirst { first: OffsetDateTime },
     #[error("The oldest backup ends at WAL position {first}: nothing before that can be restored.")]

@@ -6,14 +6,15 @@ import ui from "#/ui/ui.module.css";
 import css from "./backups.module.css";
 import { percentOf } from "./moments";
 import { Progress } from "./Progress";
+import { State } from "./State";
 
-const TONES: Record<Backup["state"], string> = {
+const TONES = {
   pending: "warm",
   running: "warm",
   complete: "good",
   failed: "bad",
   expired: "calm",
-};
+} as const;
 
 /** Every backup of a database, the newest first. */
 export function BackupList({
@@ -68,10 +69,7 @@ function Row({ backup, onRestore }: { backup: Backup; onRestore: (at: string) =>
         </span>
       </td>
       <td>
-        <span className={`${ui.state} ${ui[TONES[state]]} ${isMoving ? ui.moving : ""}`}>
-          <span className={ui.dot} />
-          {t(`backups.stateOf.${state}`)}
-        </span>
+        <State tone={TONES[state]} moving={isMoving} label={t(`backups.stateOf.${state}`)} />
       </td>
       <td className={`${ui.spare} nowrap tabular`}>
         {state === "running" ? (

@@ -1,6 +1,11 @@
 import { Button } from "@mantine/core";
-import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
+import {
+  type UseQueryResult,
+  useQuery,
+  useQueryClient,
+  useSuspenseQuery,
+} from "@tanstack/react-query";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
@@ -12,6 +17,7 @@ import { useTitle } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import { BackupList } from "./BackupList";
+import { DrillList } from "./DrillList";
 import { formatUtc } from "./moments";
 import { PointList } from "./PointList";
 import { Timeline } from "./Timeline";
@@ -45,7 +51,13 @@ export function Backups({ databaseId }: { databaseId: string }) {
     refetchInterval: ({ state }) =>
       state.data?.items.some(({ made_at }) => !made_at) ? REFRESH_MOVING_MS : REFRESH_MS,
   });
+  const drills = useQuery({
+    ...queries.drills(databaseId),
+    refetchInterval: ({ state }) =>
+      state.data?.items.some(({ state }) => state === "running") ? REFRESH_MOVING_MS : REFRESH_MS,
+  });
   const pointItems = points.data?.items ?? [];
+  const isResting = database.state === "suspended" || database.state === "deleting";
   return (
     <div className="stack">
       <Loaded query={window} skeleton={<Bone height={240} panel />}>
@@ -58,52 +70,38 @@ export function Backups({ databaseId }: { databaseId: string }) {
           />
         )}
       </Loaded>
-      <Panel
+      <Section
         title={t("backups.list")}
         lead={t("backups.listLead")}
-        flush
-        actions={
-          <Button
-            size="sm"
-            variant="default"
-            disabled={database.state === "suspended" || database.state === "deleting"}
-            onClick={() => setDialog({ kind: "backup" })}
-          >
-            {t("backups.create")}
-          </Button>
-        }
+        none={t("backups.none")}
+        query={backups}
+        action={t("backups.create")}
+        disabled={isResting}
+        onAction={() => setDialog({ kind: "backup" })}
       >
-        <Loaded query={backups} skeleton={<Rows />}>
-          {({ items }) =>
-            items.length === 0 ? (
-              <p className="muted" style={{ padding: 20 }}>
-                {t("backups.none")}
-              </p>
-            ) : (
-              <BackupList backups={items} onRestore={(at) => setDialog({ kind: "restore", at })} />
-            )
-          }
-        </Loaded>
-      </Panel>
-      <Panel
+        {(items) => (
+          <BackupList backups={items} onRestore={(at) => setDialog({ kind: "restore", at })} />
+        )}
+      </Section>
+      <Section
         title={t("backups.points")}
         lead={t("backups.pointsLead")}
-        flush
-        actions={
-          <Button
-            size="sm"
-            variant="default"
-            disabled={database.state === "suspended" || database.state === "deleting"}
-            onClick={() => setDialog({ kind: "point" })}
-          >
-            {t("backups.pointCreate")}
-          </Button>
-        }
+        none={t("backups.pointsNone")}
+        query={points}
+        action={t("backups.pointCreate")}
+        disabled={isResting}
+        onAction={() => setDialog({ kind: "point" })}
       >
-        <Loaded query={points} skeleton={<Rows />}>
-          {({ items }) => <PointList points={items} />}
-        </Loaded>
-      </Panel>
+        {(items) => <PointList points={items} />}
+      </Section>
+      <Section
+        title={t("drills.title")}
+        lead={t("drills.lead")}
+        none={t("drills.none")}
+        query={drills}
+      >
+        {(items) => <DrillList drills={items} />}
+      </Section>
       {dialog === undefined ? null : (
         <Suspense>
           <Dialogs
@@ -123,11 +121,59 @@ function isMoving({ state }: Pick<Backup, "state">): boolean {
   return state === "pending" || state === "running";
 }
 
-function Rows() {
+/** A titled list, with a button to add to it where there is one. */
+function Section<Item>({
+  title,
+  lead,
+  none,
+  query,
+  action,
+  disabled = false,
+  onAction,
+  children,
+}: {
+  title: string;
+  lead: string;
+  /** Said in the place of an empty list. */
+  none: string;
+  query: UseQueryResult<{ items: Item[] }, unknown>;
+  action?: string;
+  disabled?: boolean;
+  onAction?: () => void;
+  children: (items: Item[]) => ReactNode;
+}) {
   return (
-    <div style={{ padding: 20 }}>
-      <Bone height={60} />
-    </div>
+    <Panel
+      title={title}
+      lead={lead}
+      flush
+      actions={
+        action === undefined ? undefined : (
+          <Button size="sm" variant="default" disabled={disabled} onClick={onAction}>
+            {action}
+          </Button>
+        )
+      }
+    >
+      <Loaded
+        query={query}
+        skeleton={
+          <div style={{ padding: 20 }}>
+            <Bone height={60} />
+          </div>
+        }
+      >
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="muted" style={{ padding: 20 }}>
+              {none}
+            </p>
+          ) : (
+            children(items)
+          )
+        }
+      </Loaded>
+    </Panel>
   );
 }
 

@@ -4,17 +4,11 @@ import { formatMoment } from "#/lib/format";
 import ui from "#/ui/ui.module.css";
 import css from "./backups.module.css";
 import { formatUtc } from "./moments";
+import { State } from "./State";
 
 /** The named moments of a database, the newest first. */
 export function PointList({ points }: { points: readonly RestorePoint[] }) {
   const { t } = useTranslation();
-  if (points.length === 0) {
-    return (
-      <p className="muted" style={{ padding: 20 }}>
-        {t("backups.pointsNone")}
-      </p>
-    );
-  }
   return (
     <div className={ui.tableWrap}>
       <table className={ui.table}>
@@ -35,10 +29,7 @@ export function PointList({ points }: { points: readonly RestorePoint[] }) {
                 {made_at ? (
                   formatMoment(made_at)
                 ) : (
-                  <span className={`${ui.state} ${ui.warm} ${ui.moving}`}>
-                    <span className={ui.dot} />
-                    {t("backups.pointPending")}
-                  </span>
+                  <State tone="warm" moving label={t("backups.pointPending")} />
                 )}
               </td>
             </tr>

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { DATABASE, deletedDatabase, restoreWindow } from "#mock/data";
+import { DATABASE, deletedDatabase, drill, restoreWindow } from "#mock/data";
 import { problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
@@ -25,8 +25,9 @@ it("shows the window, the backups with what they weigh, and the restore points",
   open(here);
   expect(await screen.findByRole("img", { name: /any moment from/ })).toBeVisible();
   expect(await screen.findByText("before the migration")).toBeVisible();
-  expect(screen.getAllByText("7.00 MiB")).toHaveLength(2);
-  expect(screen.getByText("Failed")).toBeVisible();
+  const list = screen.getByRole("region", { name: "Backups" });
+  expect(within(list).getAllByText("7.00 MiB")).toHaveLength(2);
+  expect(within(list).getByText("Failed")).toBeVisible();
   expect(screen.getByRole("progressbar", { name: /before the migration/ })).toHaveAttribute(
     "aria-valuenow",
     "62",
@@ -144,4 +145,25 @@ it("restores a deleted database under its old name, as it was at last", async ()
   await user.click(within(dialog).getByRole("button", { name: "Restore into a new database" }));
   await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
   expect(heard.body).toEqual({ name: "old-shop", latest: true });
+});
+
+it("shows what drills found, and what is wrong where one failed", async () => {
+  cloud.current.drills = [
+    drill({
+      id: "drl_01jdk3x5v9e8rb6w4q2n7m0c1w",
+      state: "failed",
+      rpo_ms: 820,
+      rto_ms: null,
+      tables_checked: 60,
+      fault: "the index public.orders_pkey of main: a row is missing",
+    }),
+    drill(),
+  ];
+  open(here);
+  const list = await screen.findByRole("region", { name: "Drills" });
+  expect(await within(list).findByText("68 tables, 131 indexes")).toBeVisible();
+  expect(within(list).getByText("6.41 s")).toBeVisible();
+  expect(within(list).getByText("820 ms")).toBeVisible();
+  expect(within(list).getByText("Failed")).toBeVisible();
+  expect(within(list).getByText(/orders_pkey of main/)).toBeVisible();
 });
