@@ -16,6 +16,8 @@ declare -A probe_of=(
     [fonts-dejavu-core]=/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
     [postgresql-client]=psql
     [postgresql]=/usr/lib/postgresql/*/bin/pgbench
+    [pgbackrest]=pgbackrest
+    [zstd]=zstd
     [pgbouncer]=/usr/sbin/pgbouncer
     [util-linux]=setpriv
     [procps]=ps
@@ -27,7 +29,7 @@ packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
 test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
-bench) packages+=(postgresql-client postgresql pgbouncer procps curl) ;;
+bench) packages+=(postgresql-client postgresql pgbackrest zstd pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac
 

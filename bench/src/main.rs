@@ -5,6 +5,7 @@
 //! a bar that is missed is printed as missed. The programs measured are separate processes, built
 //! for release and found in the folder that `LUMADB_TEST_BIN` names.
 
+mod archived;
 mod by_hand;
 mod client;
 mod pgbench;
@@ -36,6 +37,8 @@ enum Section {
     Api,
     /// From cold to the console
     Up,
+    /// Backups and restores beside pgBackRest
+    Backup,
 }
 
 impl Section {
@@ -46,6 +49,7 @@ impl Section {
             Self::Memory => "memory",
             Self::Api => "api",
             Self::Up => "up",
+            Self::Backup => "backup",
         }
     }
 
@@ -56,6 +60,7 @@ impl Section {
             Self::Memory => section::memory::measure(settings).await,
             Self::Api => section::api::measure(settings).await,
             Self::Up => section::up::measure(settings).await,
+            Self::Backup => section::backup::measure(settings).await,
         }
     }
 }
@@ -102,6 +107,12 @@ struct Arguments {
     /// Databases asleep at once
     #[arg(long)]
     asleep: Option<usize>,
+    /// Size of the database that is backed up and restored, MiB
+    #[arg(long)]
+    backup_mib: Option<u32>,
+    /// Time in which requests to the archive are counted, seconds
+    #[arg(long)]
+    puts_seconds: Option<u64>,
     /// Folder for the table as Markdown and JSON
     #[arg(long, default_value_os_t = tools::workspace().join("target/bench"))]
     out: PathBuf,
@@ -116,6 +127,11 @@ impl Arguments {
         settings.soak = self.soak_seconds.map_or(settings.soak, Duration::from_secs);
         settings.awake = self.awake.unwrap_or(settings.awake);
         settings.asleep = self.asleep.unwrap_or(settings.asleep);
+        settings.backup_mib = self.backup_mib.unwrap_or(settings.backup_mib);
+        settings.backup_rounds = self.rounds.unwrap_or(settings.backup_rounds);
+        settings.puts_span = self
+            .puts_seconds
+            .map_or(settings.puts_span, Duration::from_secs);
         settings.beside_node = self.only != Some(Only::Edge);
         settings.beside_edge = self.only != Some(Only::Node);
         settings.workload.clone_from(&self.workload);

@@ -16,6 +16,9 @@ pub(crate) enum Unit {
     PerSecond,
     Kibibytes,
     Mebibytes,
+    MebibytesPerSecond,
+    PerMinute,
+    PerHour,
 }
 
 impl Unit {
@@ -28,6 +31,9 @@ impl Unit {
             Self::PerSecond => format!("{value:.0} /s"),
             Self::Kibibytes => format!("{value:.1} KiB"),
             Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::MebibytesPerSecond => format!("{value:.0} MiB/s"),
+            Self::PerMinute => format!("{value:.1} /min"),
+            Self::PerHour => format!("{value:.0} /h"),
         }
     }
 }

@@ -34,8 +34,9 @@ const NODE_USER: u32 = 190_002;
 const GROUP: u32 = 190_000;
 
 #[derive(Debug)]
-pub(super) struct Instance {
+pub(crate) struct Instance {
     pub(super) node_port: u16,
+    pub(crate) programs: Programs,
     folder: PathBuf,
     // Dropped in this order: the helper takes the engine with it.
     node: Child,
@@ -43,7 +44,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) async fn start(folder: &Path, common: &Common) -> Outcome<Self> {
+    pub(crate) async fn start(folder: &Path, common: &Common) -> Outcome<Self> {
         let instance = folder.join("i");
         make_folders(&instance)?;
         let programs = Programs::reachable(folder)?;
@@ -58,12 +59,13 @@ impl Instance {
         let mut command = node_command(&programs, "run", &instance);
         command
             .arg("--parent")
-            .arg(format!("unix:{}", folder.join("nobody.sock").display()))
+            .arg(format!("unix:{}", parent_socket(folder).display()))
             .args(["--database-id", &common.database_id.to_string()])
             .args(["--listen", &format!("127.0.0.1:{node_port}")]);
         let node = Child::start(command, owner(NODE_USER), &log)?;
         let rig = Self {
             node_port,
+            programs,
             folder: instance,
             node,
             helper,
@@ -75,11 +77,11 @@ impl Instance {
     }
 
     /// Where PostgreSQL's own socket lies.
-    pub(super) fn socket_folder(&self) -> String {
+    pub(crate) fn socket_folder(&self) -> String {
         self.folder.join("run").display().to_string()
     }
 
-    pub(super) fn node_pid(&self) -> i32 {
+    pub(crate) fn node_pid(&self) -> i32 {
         self.node.pid()
     }
 
@@ -155,9 +157,15 @@ fn stage(programs: &Programs, instance: &Path, stage: &str, owner: Option<Owner>
     run(&mut command)
 }
 
-fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
+/// Where the node looks for its parent; without one it serves from the spec on its disk.
+pub(crate) fn parent_socket(folder: &Path) -> PathBuf {
+    folder.join("parent.sock")
+}
+
+/// One owner, one logical database, and no archive.
+pub(crate) fn spec(common: &Common) -> Outcome<InstanceSpec> {
     let owner_role: lumadb_contract::name::PgName = "owner".parse()?;
-    let spec = InstanceSpec {
+    Ok(InstanceSpec {
         database_id: common.database_id,
         generation: 1,
         engine_version: 18,
@@ -183,7 +191,11 @@ fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
         }),
         archive: None,
         restore: None,
-    };
+    })
+}
+
+fn write_spec(instance: &Path, common: &Common) -> Outcome<()> {
+    let spec = spec(common)?;
     let file = instance.join("node/spec.json");
     std::fs::write(&file, serde_json::to_vec(&spec)?)?;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;

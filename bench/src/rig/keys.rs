@@ -4,7 +4,7 @@ use lumadb_e2e::Outcome;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     pub(super) certificate_pem: String,
     pub(super) private_key_pem: String,
     pub(super) certificate_file: PathBuf,
@@ -12,7 +12,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn make(folder: &Path) -> Outcome<Self> {
+    pub(crate) fn make(folder: &Path) -> Outcome<Self> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
         let keys = Self {
             certificate_pem: made.cert.pem(),

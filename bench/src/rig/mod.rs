@@ -8,8 +8,8 @@
 pub(crate) mod behind_edge;
 mod bouncer;
 pub(crate) mod child;
-mod instance;
-mod keys;
+pub(crate) mod instance;
+pub(crate) mod keys;
 
 use crate::pgbench::{self, Address};
 use bouncer::{Behind, Bouncer};
@@ -29,11 +29,11 @@ pub(crate) const CONNECTIONS_MAX: u16 = 400;
 
 /// What every way to the engine has in common.
 #[derive(Debug)]
-struct Common {
-    database_id: DatabaseId,
-    password: String,
-    verifier: String,
-    keys: Keys,
+pub(crate) struct Common {
+    pub(crate) database_id: DatabaseId,
+    pub(crate) password: String,
+    pub(crate) verifier: String,
+    pub(crate) keys: Keys,
 }
 
 /// A way to the engine.

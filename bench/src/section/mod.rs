@@ -1,6 +1,7 @@
 //! What is measured, one file a section of the table.
 
 pub(crate) mod api;
+pub(crate) mod backup;
 pub(crate) mod connect;
 pub(crate) mod memory;
 pub(crate) mod relay;
@@ -25,6 +26,12 @@ pub(crate) struct Settings {
     pub(crate) awake: usize,
     /// Databases asleep at once.
     pub(crate) asleep: usize,
+    /// Size of the database that is backed up, MiB.
+    pub(crate) backup_mib: u32,
+    /// Rounds of backups and restores: they are long.
+    pub(crate) backup_rounds: usize,
+    /// Time in which requests to the archive are counted.
+    pub(crate) puts_span: Duration,
     /// Whether the node alone is measured.
     pub(crate) beside_node: bool,
     /// Whether the edge is measured.
@@ -45,6 +52,9 @@ impl Settings {
             soak: Duration::from_secs(if quick { 10 } else { 120 }),
             awake: if quick { 5 } else { 50 },
             asleep: if quick { 10 } else { 500 },
+            backup_mib: if quick { 150 } else { 1024 },
+            backup_rounds: if quick { 1 } else { 3 },
+            puts_span: Duration::from_secs(if quick { 20 } else { 120 }),
             beside_node: true,
             beside_edge: true,
             workload: None,

@@ -31,7 +31,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("lumadb-e2e", &[]),
-    ("lumadb-bench", &["lumadb-contract", "lumadb-e2e"]),
+    (
+        "lumadb-bench",
+        &["lumadb-contract", "lumadb-e2e", "lumadb-s3-server"],
+    ),
 ];
 
 /// A folder, and what no source in it may name.
