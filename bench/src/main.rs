@@ -39,6 +39,8 @@ enum Section {
     Up,
     /// Backups and restores beside pgBackRest
     Backup,
+    /// Samples taken in, months closed
+    Billing,
 }
 
 impl Section {
@@ -50,6 +52,7 @@ impl Section {
             Self::Api => "api",
             Self::Up => "up",
             Self::Backup => "backup",
+            Self::Billing => "billing",
         }
     }
 
@@ -61,6 +64,7 @@ impl Section {
             Self::Api => section::api::measure(settings).await,
             Self::Up => section::up::measure(settings).await,
             Self::Backup => section::backup::measure(settings).await,
+            Self::Billing => section::billing::measure(settings).await,
         }
     }
 }
@@ -110,6 +114,9 @@ struct Arguments {
     /// Size of the database that is backed up and restored, MiB
     #[arg(long)]
     backup_mib: Option<u32>,
+    /// Organizations whose month is closed
+    #[arg(long)]
+    organizations: Option<usize>,
     /// Time in which requests to the archive are counted, seconds
     #[arg(long)]
     puts_seconds: Option<u64>,
@@ -128,6 +135,8 @@ impl Arguments {
         settings.awake = self.awake.unwrap_or(settings.awake);
         settings.asleep = self.asleep.unwrap_or(settings.asleep);
         settings.backup_mib = self.backup_mib.unwrap_or(settings.backup_mib);
+        settings.organizations = self.organizations.unwrap_or(settings.organizations);
+        settings.billing_rounds = self.rounds.unwrap_or(settings.billing_rounds);
         settings.backup_rounds = self.rounds.unwrap_or(settings.backup_rounds);
         settings.puts_span = self
             .puts_seconds

@@ -63,8 +63,18 @@ pub(crate) struct Run {
 /// Runs a workload, and measures it for `span` once it is warm: a session that has just begun
 /// fills its caches, and a pooler's does not, because it was used before.
 pub(crate) async fn run(address: &Address, workload: Workload, span: Duration) -> Outcome<Run> {
+    run_with(address, workload, CLIENTS, span).await
+}
+
+/// The same with so many connections.
+pub(crate) async fn run_with(
+    address: &Address,
+    workload: Workload,
+    clients: u32,
+    span: Duration,
+) -> Outcome<Run> {
     let seconds = (WARM_UP + span).as_secs().to_string();
-    let clients = CLIENTS.to_string();
+    let clients = clients.to_string();
     let mut command = command(address)?;
     command
         .args(workload.arguments())

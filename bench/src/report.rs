@@ -43,6 +43,7 @@ impl Unit {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bar {
     ValueAtMost(f64),
+    ValueAtLeast(f64),
     RatioAtLeast(f64),
     RatioAtMost(f64),
 }
@@ -119,6 +120,7 @@ impl Row {
     fn met(&self) -> Option<bool> {
         match self.bar? {
             Bar::ValueAtMost(most) => Some(self.ours <= most),
+            Bar::ValueAtLeast(least) => Some(self.ours >= least),
             Bar::RatioAtLeast(least) => self.ratio.map(|ratio| ratio >= least),
             Bar::RatioAtMost(most) => self.ratio.map(|ratio| ratio <= most),
         }
@@ -128,6 +130,7 @@ impl Row {
         match self.bar {
             None => String::new(),
             Some(Bar::ValueAtMost(most)) => format!("≤ {}", self.unit.write(most)),
+            Some(Bar::ValueAtLeast(least)) => format!("≥ {}", self.unit.write(least)),
             Some(Bar::RatioAtLeast(least)) => format!("≥ {least:.2} ×"),
             Some(Bar::RatioAtMost(most)) => format!("≤ {most:.2} ×"),
         }

@@ -2,13 +2,16 @@
 //! PostgreSQL's own tools on the same engine, and pgBackRest on Debian's PostgreSQL with the same
 //! data.
 
+mod latency;
 mod parent;
 pub(crate) mod pgbackrest;
 
+use crate::pgbench::Address;
 use crate::rig::Common;
 use crate::rig::child::{maker, own};
 use crate::rig::instance::{self, Instance};
 use crate::rig::keys::Keys;
+use latency::Latency;
 use lumadb_contract::archive::{
     ArchiveAccess, ArchiveSpec, ArchiveStatus, BackupKind, BackupRequest, BackupState,
     BackupStatus, Durability, ObjectStoreCredentials, ObjectStoreSpec,
@@ -32,6 +35,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const SECRET: &str = "bench-only-root";
+const PASSWORD: &str = "bench-only-password";
 
 /// Longest that one backup may take.
 const BACKUP_LIMIT: Duration = Duration::from_mins(20);
@@ -45,6 +49,8 @@ pub(crate) struct Archived {
     spec: InstanceSpec,
     instance: Instance,
     endpoint: SocketAddr,
+    /// Of the store, from the node and from a restore alike.
+    pub(crate) latency: Latency,
     archive_id: ArchiveId,
     backups: u128,
     pub(crate) folder: TempDir,
@@ -62,8 +68,9 @@ pub(crate) struct Made {
 impl Archived {
     pub(crate) async fn start() -> Outcome<Self> {
         let folder = cloud::new_folder()?;
-        let endpoint = serve_objects(folder.path())?;
-        let password = "bench-only-password".to_owned();
+        let latency = Latency::default();
+        let endpoint = latency::stand_before(serve_objects(folder.path())?, latency.clone())?;
+        let password = PASSWORD.to_owned();
         let common = Common {
             database_id: DatabaseId::from_uuid(Uuid::from_u128(1)),
             verifier: postgres_protocol::password::scram_sha_256(password.as_bytes()),
@@ -81,6 +88,7 @@ impl Archived {
             spec,
             instance,
             endpoint,
+            latency,
             archive_id,
             backups: 0,
             folder,
@@ -115,6 +123,32 @@ impl Archived {
             Ok(is(&status).then_some(status))
         })
         .await
+    }
+
+    /// Has commits wait for the archive, or not.
+    pub(crate) async fn durability(&mut self, durability: Durability) -> Outcome<()> {
+        self.spec.generation += 1;
+        if let Some(archive) = &mut self.spec.archive {
+            archive.durability = durability;
+        }
+        self.parent.say(&self.spec);
+        let generation = self.spec.generation;
+        until("another durability", BACKUP_LIMIT, || async {
+            Ok((self.parent.generation() >= generation).then_some(()))
+        })
+        .await
+    }
+
+    /// As its owner, through the node.
+    pub(crate) fn through_node(&self) -> Address {
+        Address {
+            connection: format!(
+                "host=127.0.0.1 port={} user=owner dbname=main sslmode=disable",
+                self.instance.node_port
+            ),
+            password: PASSWORD.to_owned(),
+            relays: Vec::new(),
+        }
     }
 
     /// Waits until everything is in the archive.

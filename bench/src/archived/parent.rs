@@ -56,6 +56,12 @@ impl Parent {
         self.service.spec.send_replace(Some(spec.clone()));
     }
 
+    /// The last spec that the node says it follows.
+    pub(super) fn generation(&self) -> u64 {
+        let told = self.service.told.borrow();
+        told.as_ref().map_or(0, |status| status.observed_generation)
+    }
+
     /// As it was told last.
     pub(super) fn archive(&self) -> ArchiveStatus {
         let told = self.service.told.borrow();

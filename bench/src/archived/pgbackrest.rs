@@ -15,6 +15,7 @@ const STANZA: &str = "bench";
 
 /// Only used in names of sockets: it listens on none.
 const PORT: &str = "5433";
+const RESTORED_PORT: &str = "5434";
 
 pub(crate) struct PgBackRest {
     _engine: Child,
@@ -87,9 +88,13 @@ impl PgBackRest {
     }
 
     pub(crate) async fn sql(&self, sql: &str) -> Outcome<String> {
+        self.ask(PORT, sql).await
+    }
+
+    async fn ask(&self, port: &str, sql: &str) -> Outcome<String> {
         let socket = self.socket();
         let connection = format!(
-            "host={} port={PORT} user=bench dbname=postgres",
+            "host={} port={port} user=bench dbname=postgres",
             socket.display()
         );
         tools::psql(&connection, sql).await
@@ -128,14 +133,27 @@ impl PgBackRest {
         })
     }
 
-    /// Restores the files of the newest backup; nothing is replayed.
-    pub(crate) fn restore(&self) -> Outcome<Duration> {
+    /// Restores the newest state into a server that answers; time that it took.
+    pub(crate) async fn restore(&self) -> Outcome<Duration> {
         let to = self.folder.path().join("restored");
+        let socket = self.socket();
         let mut command = self.command("restore");
         command.arg(format!("--pg1-path={}", to.display()));
         let start = Instant::now();
         run(&mut command)?;
+        let mut server = debian("postgres", self.owner)?;
+        server.arg("-D").arg(&to).args(["-c", "listen_addresses="]);
+        server.args(["-p", RESTORED_PORT, "-c", "archive_mode=off", "-c"]);
+        server.arg(format!("unix_socket_directories={}", socket.display()));
+        let log = self.folder.path().join("restored.txt");
+        let server = Child::start(server, self.owner, &log)?;
+        until("a restored server", Duration::from_mins(20), || async {
+            let asked = self.ask(RESTORED_PORT, "select pg_is_in_recovery()").await;
+            Ok((asked.is_ok_and(|answer| answer.trim() == "f")).then_some(()))
+        })
+        .await?;
         let span = start.elapsed();
+        drop(server);
         for entry in std::fs::read_dir(&to)? {
             let path = entry?.path();
             if path.is_dir() {

@@ -35,7 +35,7 @@ const GROUP: u32 = 190_000;
 
 #[derive(Debug)]
 pub(crate) struct Instance {
-    pub(super) node_port: u16,
+    pub(crate) node_port: u16,
     pub(crate) programs: Programs,
     folder: PathBuf,
     // Dropped in this order: the helper takes the engine with it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod backup;
+pub(crate) mod billing;
 pub(crate) mod connect;
 pub(crate) mod memory;
 pub(crate) mod relay;
@@ -32,6 +33,12 @@ pub(crate) struct Settings {
     pub(crate) backup_rounds: usize,
     /// Time in which requests to the archive are counted.
     pub(crate) puts_span: Duration,
+    /// Rounds of samples.
+    pub(crate) billing_rounds: usize,
+    /// Full batches of samples of each node and round.
+    pub(crate) batches_each: usize,
+    /// Organizations whose month is closed.
+    pub(crate) organizations: usize,
     /// Whether the node alone is measured.
     pub(crate) beside_node: bool,
     /// Whether the edge is measured.
@@ -55,6 +62,9 @@ impl Settings {
             backup_mib: if quick { 150 } else { 1024 },
             backup_rounds: if quick { 1 } else { 3 },
             puts_span: Duration::from_secs(if quick { 20 } else { 120 }),
+            billing_rounds: if quick { 1 } else { 3 },
+            batches_each: if quick { 1 } else { 5 },
+            organizations: if quick { 200 } else { 10_000 },
             beside_node: true,
             beside_edge: true,
             workload: None,

@@ -33,7 +33,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-e2e", &[]),
     (
         "lumadb-bench",
-        &["lumadb-contract", "lumadb-e2e", "lumadb-s3-server"],
+        &[
+            "lumadb-contract",
+            "lumadb-control-plane",
+            "lumadb-e2e",
+            "lumadb-s3-server",
+        ],
     ),
 ];
 

@@ -1,5 +1,7 @@
 //! Backups and restores beside PostgreSQL's own tools and pgBackRest, on the same data in one run.
 
+mod commits;
+
 use super::Settings;
 use crate::archived::pgbackrest::PgBackRest;
 use crate::archived::{Archived, Made};
@@ -22,6 +24,9 @@ const UPDATES: u32 = 20_000;
 
 /// A node tells what is not urgent so often.
 const NEXT_WORD: Duration = Duration::from_secs(12);
+
+/// How far away a store is, milliseconds there and back.
+const FAR_MS: [u64; 2] = [20, 50];
 
 const RAW: &str = "pg_basebackup to nothing";
 const PIPED: &str = "pg_basebackup | zstd -1";
@@ -52,8 +57,11 @@ pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
     let theirs = PgBackRest::start(scale).await?;
     ours.caught_up().await?;
     let mut rows = backups(settings, &mut ours, &theirs).await?;
-    rows.extend(restores(settings, &ours, &theirs)?);
+    rows.extend(far_store(settings, &mut ours).await?);
+    rows.extend(restores(settings, &ours, &theirs).await?);
     rows.push(incremental(settings, &mut ours, &theirs, scale).await?);
+    rows.push(commits::during_backup(settings, &mut ours).await?);
+    rows.push(commits::waiting(settings, &mut ours).await?);
     rows.extend(puts(settings, &ours).await?);
     Ok(rows)
 }
@@ -65,6 +73,8 @@ async fn backups(
 ) -> Outcome<Vec<Row>> {
     let mut speeds = Speeds::default();
     let file = ours.folder.path().join("piped.tar.zst");
+    // Everything is read once, so that no contender meets a cold cache.
+    drained(ours.base_backup().args(["-D", "-"]))?;
     for round in 1..=settings.backup_rounds {
         settings.progress(&format!(
             "backup: round {round} of {}",
@@ -74,13 +84,9 @@ async fn backups(
         speeds.raw.push(mib_per_second(bytes, span));
         let span = piped(&ours.base_backup(), &file)?;
         speeds.piped.push(mib_per_second(bytes, span));
-        let Made {
-            bytes_read,
-            seconds,
-            node_mib,
-        } = ours.backup(BackupKind::Full).await?;
-        speeds.ours.push(bytes_read / seconds / MIB);
-        speeds.memory.push(node_mib);
+        let made = ours.backup(BackupKind::Full).await?;
+        speeds.ours.push(speed(&made));
+        speeds.memory.push(made.node_mib);
         let made = theirs.backup("full")?;
         speeds.pgbackrest.push(made.bytes / made.seconds / MIB);
     }
@@ -105,9 +111,32 @@ async fn backups(
     ])
 }
 
-/// Ours ends with a database that has replayed and ended in order; of the others only the files are
-/// fetched.
-fn restores(settings: &Settings, ours: &Archived, theirs: &PgBackRest) -> Outcome<Vec<Row>> {
+/// Full backups into a store that is farther away, beside one that is not.
+async fn far_store(settings: &Settings, ours: &mut Archived) -> Outcome<Vec<Row>> {
+    let mut near = Vec::new();
+    let mut far = FAR_MS.map(|ms| (ms, Vec::new()));
+    for round in 1..=settings.backup_rounds {
+        settings.progress(&format!("backup: stores that are far away, round {round}"));
+        near.push(speed(&ours.backup(BackupKind::Full).await?));
+        for (ms, speeds) in &mut far {
+            ours.latency.set(Duration::from_millis(*ms));
+            let made = ours.backup(BackupKind::Full).await;
+            ours.latency.set(Duration::ZERO);
+            speeds.push(speed(&made?));
+        }
+    }
+    far.iter()
+        .map(|(ms, speeds)| {
+            let what = format!("full backup, store {ms} ms away");
+            let row = Row::new(SECTION, what, Unit::MebibytesPerSecond, speeds)?;
+            Ok(row.beside("store 0 ms away", speeds, &near))
+        })
+        .collect()
+}
+
+/// From the store to a server that has replayed everything: ours ends in order then, pgBackRest's
+/// answers. Of the plain archive only the files are unpacked.
+async fn restores(settings: &Settings, ours: &Archived, theirs: &PgBackRest) -> Outcome<Vec<Row>> {
     let file = ours.folder.path().join("piped.tar.zst");
     let folder = ours.folder.path().join("unpacked");
     let (mut own, mut peer, mut plain) = (Vec::new(), Vec::new(), Vec::new());
@@ -118,7 +147,7 @@ fn restores(settings: &Settings, ours: &Archived, theirs: &PgBackRest) -> Outcom
         ));
         let per_minute = |span: Duration| 60.0 / span.as_secs_f64();
         own.push(per_minute(ours.restore("bench")?));
-        peer.push(per_minute(theirs.restore()?));
+        peer.push(per_minute(theirs.restore().await?));
         plain.push(per_minute(unpacked(&file, &folder)?));
     }
     let row = |what: &str| Row::new(SECTION, what, Unit::PerMinute, &own);
@@ -214,6 +243,11 @@ const MIB: f64 = 1024.0 * 1024.0;
 )]
 fn as_f64(number: u64) -> f64 {
     number as f64
+}
+
+/// Of a backup, MiB a second.
+fn speed(made: &Made) -> f64 {
+    made.bytes_read / made.seconds / MIB
 }
 
 fn mib_per_second(bytes: u64, span: Duration) -> f64 {
