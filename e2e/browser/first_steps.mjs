@@ -1,5 +1,6 @@
 // A new user in headless Chromium: sign up, open the mail in the outbox, verify, create a database,
-// copy the connection string, run a query, and look at every page in both color schemes.
+// copy the connection string, run a query, look at every page in both color schemes, and change to
+// a plan with a fee by a test card.
 //
 //   CONSOLE_URL      where the console is
 //   BROWSER_PROFILE  a new folder for the browser's profile
@@ -164,6 +165,32 @@ async function other_pages(copied) {
   }
 }
 
+/** To a plan with a fee, by a test card: a server of this machine stands in for Stripe. */
+async function upgrade() {
+  await page.goto(`${console_url}/billing/plan`);
+  await page.getByRole("button", { name: "Choose Pro: Starter" }).click();
+  await page.getByRole("button", { name: "Change to Pro: Starter" }).click();
+  await page.getByText(/begins as soon as there is a way to pay/).waitFor();
+  await look("plan-waits");
+  await page.getByRole("button", { name: "Add a card" }).click();
+  await page.waitForURL("**/pay/**");
+  await page.getByLabel("Card number").fill("4242 4242 4242 4242");
+  await page.getByRole("button", { name: "Save card" }).click();
+  await page.waitForURL("**/billing?card=saved");
+  await page.getByText(/visa •••• 4242/).waitFor();
+  await page.getByText(/begins as soon as there is a way to pay/).waitFor({ state: "hidden" });
+  await page.getByText("Pro: Starter", { exact: true }).first().waitFor();
+  const invoice = page.getByRole("row").filter({ hasText: /INV-/ });
+  const deadline = Date.now() + 30_000;
+  while (!(await invoice.first().textContent()).includes("Paid")) {
+    assert(Date.now() < deadline, "the invoice of the plan was not paid by the card");
+    await page.waitForTimeout(250);
+    await page.reload();
+    await invoice.first().waitFor();
+  }
+  await look("billing-card");
+}
+
 async function log_out_and_in() {
   await page.context().clearCookies();
   await page.goto(`${console_url}/databases`);
@@ -182,6 +209,7 @@ try {
   const copied = await create_database();
   await query();
   await other_pages(copied);
+  await upgrade();
   await log_out_and_in();
   assert.deepEqual([...new Set(complaints)], []);
   process.stdout.write(`copied: ${copied}\n`);

@@ -2,6 +2,7 @@ import { HttpResponse, http, type RequestHandler } from "msw";
 import type {
   Backup,
   BillingAccount,
+  CardView,
   ChangeQuote,
   Database,
   DatabaseRestore,
@@ -32,6 +33,7 @@ export type Cloud = {
   restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
   billing: BillingAccount;
+  card: CardView;
   invoices: InvoiceSummary[];
   invoice: Invoice;
   quote: ChangeQuote;
@@ -68,6 +70,7 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
     restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
     billing: data.billing(),
+    card: { card: null, refused_charges: [] },
     invoices: [
       data.invoiceSummary(),
       data.invoiceSummary({
@@ -318,6 +321,13 @@ function billingHandlers(state: Cloud): RequestHandler[] {
       state.billing = { ...state.billing, ...body, revision: state.billing.revision + 1 };
       return HttpResponse.json(state.billing);
     }),
+    http.get("*/v1/organizations/:id/card", () => HttpResponse.json(state.card)),
+    http.post("*/v1/organizations/:id/card", () =>
+      HttpResponse.json({ url: "#card-page" }, { status: 201 }),
+    ),
+    http.post("*/v1/organizations/:id/portal", () =>
+      HttpResponse.json({ url: "#portal-page" }, { status: 201 }),
+    ),
     http.get("*/v1/organizations/:id/invoices/draft", () => HttpResponse.json(data.invoiceDraft())),
     http.get("*/v1/organizations/:id/forecast", () =>
       HttpResponse.json({

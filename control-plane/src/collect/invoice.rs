@@ -93,7 +93,7 @@ async fn refused(
     };
     match collector.account.stripe.invoice(&before.id).await {
         Ok(after) if after.is("open") && after.attempt_count > before.attempt_count => {
-            Ok(Outcome::Refused("the bank refused the charge".into()))
+            Ok(Outcome::Refused("The bank refused the charge.".into()))
         }
         _ => Ok(failure.into()),
     }

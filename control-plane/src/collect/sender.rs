@@ -53,7 +53,8 @@ impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
         match failure {
-            Failure::Declined { .. } => Self::Refused(text),
+            // Its customer reads this.
+            Failure::Declined { message, .. } => Self::Refused(message),
             Failure::Refused { .. } => Self::Stuck(text),
             Failure::NotServed { .. } | Failure::Unknown(_) => Self::Later(text),
         }

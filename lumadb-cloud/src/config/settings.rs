@@ -318,7 +318,7 @@ impl Default for Stripe {
         Self {
             secret_key_file: None,
             webhook_secret_file: None,
-            test_server: false,
+            test_server: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }

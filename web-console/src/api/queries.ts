@@ -120,6 +120,10 @@ export const queries = {
     $api.queryOptions("get", "/v1/organizations/{organization_id}/billing", {
       params: { path: { organization_id: organizationId } },
     }),
+  card: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/card", {
+      params: { path: { organization_id: organizationId } },
+    }),
   draft: (organizationId: string) =>
     $api.queryOptions("get", "/v1/organizations/{organization_id}/invoices/draft", {
       params: { path: { organization_id: organizationId } },

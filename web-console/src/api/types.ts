@@ -7,6 +7,7 @@ export type ApiToken = Schemas["ApiToken"];
 export type AuditEvent = Schemas["AuditEvent"];
 export type BillingAccount = Schemas["BillingAccount"];
 export type BillingUpdate = Schemas["BillingUpdate"];
+export type CardView = Schemas["CardView"];
 export type ChangeQuote = Schemas["ChangeQuote"];
 export type ComputeSize = Schemas["ComputeSize"];
 export type Backup = Schemas["Backup"];

@@ -676,6 +676,17 @@ export const en = {
       country: "Country (two letters)",
     },
   },
+  card: {
+    title: "Card",
+    lead: "Invoices are charged to it. It is typed on Stripe’s own pages, never here.",
+    add: "Add a card",
+    change: "Change the card",
+    shown: "{{brand}} •••• {{last4}}, good until {{month}}/{{year}}",
+    none: "There is no card yet. A plan with a fee begins once there is one.",
+    refused: "A charge was refused: {{because}}",
+    pay: "Pay it by hand",
+    look: "Open the invoice",
+  },
   plan: {
     title: "Plans",
     compare: "Compare plans",

@@ -13,6 +13,7 @@ import { useScope } from "../shell/useScope";
 import { AddressSetting } from "./AddressSetting";
 import { BudgetSetting } from "./BudgetSetting";
 import { CapSetting } from "./CapSetting";
+import { CardPanel } from "./CardPanel";
 import { RunningMonth } from "./Draft";
 import { InvoiceList } from "./InvoiceList";
 import { formatCents } from "./money";
@@ -40,6 +41,9 @@ export function BillingPage() {
             <OpenChange />
             <RunningMonth />
             <CurrentPlan account={account} />
+            {account.collection === "stripe" ? (
+              <CardPanel organizationId={organization.id} />
+            ) : null}
             <InvoiceList organizationId={organization.id} />
             <CapSetting account={account} />
             <BudgetSetting account={account} />

@@ -9,6 +9,7 @@ import { notifyDone } from "#/ui/notify";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
 import { usePlanName } from "./names";
+import { useCardPage } from "./useCardPage";
 
 /** A change of plan that waits, and the way out of it. */
 export function OpenChange() {
@@ -27,9 +28,11 @@ export function OpenChange() {
       },
     },
   );
+  const card = useCardPage(organization.id);
   const open = data?.items.find(({ state }) => state === "waiting" || state === "scheduled");
   if (open === undefined) return null;
   const plan = planName(open.plan_id);
+  const error = card.error ?? cancel.error;
   return (
     <div className={`${ui.note} ${ui.warm}`} role="status">
       <div className="between">
@@ -38,20 +41,27 @@ export function OpenChange() {
             ? t("plan.scheduled", { plan, day: formatDay(open.effective_at) })
             : t("plan.waiting", { plan })}
         </p>
-        <Button
-          size="xs"
-          variant="default"
-          loading={cancel.isPending}
-          onClick={() =>
-            cancel.mutate({
-              params: { path: { organization_id: organization.id, plan_change_id: open.id } },
-            })
-          }
-        >
-          {t("plan.cancelChange")}
-        </Button>
+        <div className="end">
+          <Button
+            size="xs"
+            variant="default"
+            loading={cancel.isPending}
+            onClick={() =>
+              cancel.mutate({
+                params: { path: { organization_id: organization.id, plan_change_id: open.id } },
+              })
+            }
+          >
+            {t("plan.cancelChange")}
+          </Button>
+          {open.state === "waiting" ? (
+            <Button size="xs" loading={card.isPending} onClick={card.open}>
+              {t("card.add")}
+            </Button>
+          ) : null}
+        </div>
       </div>
-      {cancel.error ? <Failure error={cancel.error} /> : null}
+      {error ? <Failure error={error} /> : null}
     </div>
   );
 }

@@ -133,3 +133,37 @@ it("shows the running invoice as a draft, with how far the cap is used", async (
   expect(await screen.findByRole("heading", { name: "Draft invoice" })).toBeVisible();
   expect(await screen.findByText("46.5 GB-months")).toBeVisible();
 });
+
+it("leads from a change of plan that waits to the page for a card", async () => {
+  cloud.current.billing = billing({ collection: "stripe" });
+  cloud.current.planChanges.unshift({
+    id: "plc_01jdk3x5v9e8rb6w4q2n7m0c5e",
+    from_plan_id: "free",
+    plan_id: "pro-starter",
+    state: "waiting",
+    effective_at: null,
+    created_at: "2026-11-23T12:00:00Z",
+  });
+  const { user } = open("/billing");
+  expect(await screen.findByText(/begins as soon as there is a way to pay/)).toBeVisible();
+  const [first] = await screen.findAllByRole("button", { name: "Add a card" });
+  await user.click(first as HTMLElement);
+  await waitFor(() => expect(globalThis.location.hash).toBe("#card-page"));
+});
+
+it("shows the card, and what its bank refused", async () => {
+  cloud.current.billing = billing({ collection: "stripe" });
+  cloud.current.card = {
+    card: { brand: "visa", last4: "4242", exp_month: 4, exp_year: 2031 },
+    refused_charges: [{ invoice_id: INVOICE, because: "No money.", url: "https://pay.example/1" }],
+  };
+  const { user } = open("/billing");
+  expect(await screen.findByText("visa •••• 4242, good until 04/2031")).toBeVisible();
+  expect(screen.getByText(/A charge was refused: No money\./)).toBeVisible();
+  expect(screen.getByRole("link", { name: "Pay it by hand" })).toHaveAttribute(
+    "href",
+    "https://pay.example/1",
+  );
+  await user.click(screen.getByRole("button", { name: "Change the card" }));
+  await waitFor(() => expect(globalThis.location.hash).toBe("#portal-page"));
+});
