@@ -120,7 +120,7 @@ impl Service {
                     let _ = out.send(Ok(stored)).await;
                 }
             }
-            NodeMessage::Hello(_) | NodeMessage::Unknown(_) => {}
+            NodeMessage::Hello(_) | NodeMessage::Allowance(_) | NodeMessage::Unknown(_) => {}
         }
     }
 }

@@ -80,7 +80,7 @@ async fn next_look(changes: &mut broadcast::Receiver<DatabaseId>, open: Option<D
     let Some(open) = open else {
         return tokio::time::sleep(INTERVAL).await;
     };
-    let changed = async {
+    let news = async {
         loop {
             match changes.recv().await {
                 Ok(id) if id == open => return,
@@ -92,7 +92,7 @@ async fn next_look(changes: &mut broadcast::Receiver<DatabaseId>, open: Option<D
     };
     // What comes at once is looked at together.
     tokio::time::sleep(PAUSE).await;
-    let _ = tokio::time::timeout(INTERVAL_OPEN, changed).await;
+    let _ = tokio::time::timeout(INTERVAL_OPEN, news).await;
 }
 
 /// Does the next thing; answers the scratch instance that is there.

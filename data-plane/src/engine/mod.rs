@@ -28,8 +28,8 @@ mod postmaster;
 mod prepare;
 mod tenancy;
 mod vectors;
-mod write_limit;
 mod verify;
+mod write_limit;
 
 pub use admin::{AdminError, AdminSession, EngineIdentity};
 pub use at_rest::AtRest;
@@ -46,5 +46,5 @@ pub use postmaster::{PostmasterError, StopMode};
 pub use prepare::{PrepareError, Stage, prepare};
 pub use tenancy::{ApplyError, tenancy_apply};
 pub use vectors::{VectorCounts, vector_counts};
-pub use write_limit::{WriteLimit, WriteStage};
 pub(crate) use verify::verify;
+pub use write_limit::{WriteLimit, WriteStage};
