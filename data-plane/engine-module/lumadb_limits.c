@@ -478,7 +478,6 @@ _PG_init(void)
 							   "What lifts the limit that was reached.",
 							   NULL, &writes_hint, "",
 							   PGC_SIGHUP, GUC_DISALLOW_IN_AUTO_FILE, NULL, NULL, NULL);
-	MarkGUCPrefixReserved("lumadb");
 
 	next_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = executor_start;
