@@ -95,7 +95,6 @@ const EVASIONS: &[&str] = &[
     "alter database main set lumadb.writes = 'allowed'",
     "alter system set lumadb.writes = 'allowed'",
     "create function f() returns int language sql set lumadb.writes = 'allowed' as 'select 1'",
-    "set lumadb.other = 'x'",
     "load 'lumadb_limits2'",
     "set session_replication_role = replica",
     "set role lumadb_admin",
