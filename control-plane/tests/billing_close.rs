@@ -800,8 +800,8 @@ async fn a_month_can_be_seen_to_end_by_moving_billings_clock() {
     };
     let open = span(None, START + Duration::hours(1));
     cloud.reports().compute_span(open).await.expect("stored");
-    // Seven days and a half, to the first hours of December.
-    let ahead = json!({ "seconds": 648_000 });
+    // Eight days, past the time in which usage of November is waited for.
+    let ahead = json!({ "seconds": 691_200 });
     let call = cloud.post("/v1/billing-clock").cookie(&ada.cookie);
     call.json(&ahead).send().await.expect(200);
     assert_eq!(cloud.work().await, 0, "nothing has been heard since");

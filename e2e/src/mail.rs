@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::wait::until;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Waits for a mail to `address` with a link to `path` (such as `/verify`) and gives its token.
 pub async fn token_mailed(data_dir: &Path, address: &str, path: &str) -> Outcome<String> {
@@ -16,14 +16,34 @@ pub async fn token_mailed(data_dir: &Path, address: &str, path: &str) -> Outcome
     .await
 }
 
-fn newest_token(outbox: &Path, address: &str, marker: &str) -> Outcome<Option<String>> {
-    let mut newest = None;
+/// Waits for a mail to `address` that says `phrase` and gives it as it lies in the outbox, decoded as
+/// far as links need it.
+pub async fn text_mailed(data_dir: &Path, address: &str, phrase: &str) -> Outcome<String> {
+    let what = format!("a mail to {address} that says `{phrase}`");
+    until(&what, Duration::from_secs(30), || async {
+        let mails = mails(&data_dir.join("outbox"))?;
+        let mut texts = mails.into_iter().map(|(_, mail)| mail);
+        Ok(texts.find(|mail| mail.contains(address) && mail.contains(phrase)))
+    })
+    .await
+}
+
+/// When each mail was written, and what it says.
+fn mails(outbox: &Path) -> Outcome<Vec<(SystemTime, String)>> {
+    let mut mails = Vec::new();
     for entry in std::fs::read_dir(outbox)? {
         let entry = entry?;
-        if entry.path().extension().is_none_or(|kind| kind != "eml") {
-            continue;
+        if entry.path().extension().is_some_and(|kind| kind == "eml") {
+            let mail = decoded(&std::fs::read_to_string(entry.path())?);
+            mails.push((entry.metadata()?.modified()?, mail));
         }
-        let mail = decoded(&std::fs::read_to_string(entry.path())?);
+    }
+    Ok(mails)
+}
+
+fn newest_token(outbox: &Path, address: &str, marker: &str) -> Outcome<Option<String>> {
+    let mut newest = None;
+    for (written, mail) in mails(outbox)? {
         if !mail.contains(address) {
             continue;
         }
@@ -33,7 +53,6 @@ fn newest_token(outbox: &Path, address: &str, marker: &str) -> Outcome<Option<St
         let end = rest
             .find(|letter: char| !letter.is_ascii_alphanumeric() && !"_-.~".contains(letter))
             .unwrap_or(rest.len());
-        let written = entry.metadata()?.modified()?;
         if newest.as_ref().is_none_or(|(time, _)| written > *time) {
             newest = Some((written, rest[..end].to_owned()));
         }

@@ -9,6 +9,7 @@ mod drills;
 mod edge_abuse;
 mod first_steps;
 mod importing;
+mod invoicing;
 mod killed;
 mod logs;
 mod mail;

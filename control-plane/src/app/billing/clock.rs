@@ -4,14 +4,17 @@
 //! ahead is counted in that time, as if the days between had passed with everything as it was.
 
 use crate::app::{AppError, Caller, Platform, ProblemType};
-use crate::store::EitherTx;
 use crate::store::billing::clock;
+use crate::store::{EitherTx, RegionTx};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 /// Farthest that one call moves it: two months and some days.
 const ADVANCE_SECONDS_MAX: u32 = 70 * 24 * 3600;
+
+/// How long after a move usage is waited for: nodes say what they hold each minute.
+const MOVED_PATIENCE: Duration = Duration::minutes(3);
 
 /// What time it is for billing.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -35,6 +38,13 @@ pub struct BillingClockAdvance {
 /// What time it is for billing, in this transaction.
 pub async fn now(platform: &Platform, tx: &mut EitherTx<'_>) -> Result<OffsetDateTime, AppError> {
     Ok(platform.clock.now() + clock::ahead(tx).await?)
+}
+
+/// Until when usage is waited for that was not yet heard of when billing's time was moved past it;
+/// `None`: it was never moved.
+pub(super) async fn moved_patience(tx: &mut RegionTx) -> Result<Option<OffsetDateTime>, AppError> {
+    let moved_at = clock::moved_at(tx).await?;
+    Ok(moved_at.map(|moved_at| moved_at + MOVED_PATIENCE))
 }
 
 pub async fn clock_get(platform: &Platform) -> Result<BillingClock, AppError> {
@@ -61,7 +71,8 @@ pub async fn clock_advance(
         return Err(AppError::field("seconds", message));
     }
     let mut tx = platform.store.region().await?;
-    let ahead = clock::advance(&mut tx, Duration::seconds(input.seconds.into())).await?;
+    let by = Duration::seconds(input.seconds.into());
+    let ahead = clock::advance(&mut tx, by, platform.clock.now()).await?;
     tx.commit().await?;
     tracing::warn!(caller = caller.name(), %ahead, "billing's clock was moved");
     Ok(view(platform, ahead))

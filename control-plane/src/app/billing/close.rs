@@ -4,7 +4,7 @@
 //! finds out under the customer's lock whether it is still due. Killed anywhere, and however many do
 //! it at once, each organization and period gets exactly one invoice.
 
-use super::{InvoiceKind, NewInvoice, dunning, gone, issue, plan_change, reckon};
+use super::{InvoiceKind, NewInvoice, clock, dunning, gone, issue, plan_change, reckon};
 use crate::app::usage::{Folded, Front, Hour, split_by_hour};
 use crate::app::{AppError, Platform};
 use crate::store::billing::invoice::InvoiceRow;
@@ -57,7 +57,8 @@ pub async fn work(platform: &Platform) -> Result<usize, AppError> {
     let now = super::now(platform, &mut EitherTx::Region(&mut tx)).await?;
     let running = Period::of(now)?.start().date();
     let plans = store_plan_change::due(&mut tx, now, BATCH).await?;
-    let closings = close::due(&mut tx, running, now - PATIENCE, BATCH).await?;
+    let patience_ended = patience_ended(platform, &mut tx, now).await?;
+    let closings = close::due(&mut tx, running, patience_ended, BATCH).await?;
     tx.commit().await?;
     let mut done = 0;
     for organization in plans {
@@ -70,6 +71,20 @@ pub async fn work(platform: &Platform) -> Result<usize, AppError> {
     }
     done += dunning::work(platform).await?;
     Ok(done)
+}
+
+/// Of periods that ended until then, usage is not waited for any longer. Where billing's time was
+/// just moved past an end, nobody could say yet what was used till then.
+async fn patience_ended(
+    platform: &Platform,
+    tx: &mut RegionTx,
+    now: OffsetDateTime,
+) -> Result<OffsetDateTime, AppError> {
+    let moved = clock::moved_patience(tx).await?;
+    Ok(match moved {
+        Some(until) if platform.clock.now() < until => OffsetDateTime::UNIX_EPOCH,
+        _ => now - PATIENCE,
+    })
 }
 
 /// Whether something was done; an error is logged here.
