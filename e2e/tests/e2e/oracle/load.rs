@@ -12,6 +12,9 @@ use tokio::time::sleep;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Error, NoTls, SimpleQueryMessage};
 
+/// Rows that a writer writes at a time.
+const ROWS_AT_A_TIME: Row = 12;
+
 /// Rows that one writer may write in a round.
 const ROWS_OF_A_WRITER: Row = 1_000_000_000;
 
@@ -53,9 +56,9 @@ impl Login {
 enum Way {
     /// One statement, which commits by itself.
     Alone,
-    /// Two rows in a transaction block.
+    /// Two statements in a transaction block.
     Block,
-    /// Several statements under way at once.
+    /// Many statements under way at once, each of one row.
     Pipeline,
     /// With a notification, whose listener is told too.
     Notify,
@@ -176,21 +179,19 @@ async fn write(
     victims: &Victims,
 ) -> Outcome<()> {
     let client = session(login, log).await?;
-    let mut take = || {
-        *next += 1;
-        *next
-    };
     loop {
         victims.enter(client.cancel_token());
-        let (first, second) = (take(), take());
+        let first = *next + 1;
+        *next += ROWS_AT_A_TIME;
+        let last = *next;
+        let some = format!("insert into t select generate_series({first}::bigint, {last})");
         let answer = match way {
-            Way::Alone => {
-                let sql = format!("insert into t values ({first}), ({second})");
-                client.batch_execute(&sql).await
-            }
+            Way::Alone => client.batch_execute(&some).await,
             Way::Block => {
                 let sql = format!(
-                    "begin; insert into t values ({first}); insert into t values ({second})"
+                    "begin; insert into t values ({first}); \
+                     insert into t select generate_series({}::bigint, {last})",
+                    first + 1
                 );
                 match client.batch_execute(&sql).await {
                     Ok(()) => client.batch_execute("commit").await,
@@ -201,30 +202,24 @@ async fn write(
                 }
             }
             Way::Pipeline => {
-                let (one, other) = tokio::join!(insert(&client, first), insert(&client, second));
-                if one.is_ok() {
-                    log.told([first]);
-                }
-                if other.is_ok() {
-                    log.told([second]);
-                }
-                one.and(other).map(drop)
+                let inserts = (first..=last).map(|row| insert(&client, row, log));
+                futures::future::try_join_all(inserts).await.map(drop)
             }
             Way::Notify => {
-                let sql =
-                    format!("insert into t values ({first}), ({second}); notify news, '{first}'");
+                let sql = format!("{some}; notify news, '{first}'");
                 client.batch_execute(&sql).await
             }
             Way::Notices => {
                 let sql = format!(
-                    "do $$ begin insert into t values ({first}); commit; raise notice '{first}'; \
-                     insert into t values ({second}); commit; raise notice '{second}'; end $$"
+                    "do $$ begin for row in {first}..{last} loop \
+                     insert into t values (row); commit; raise notice '%', row; \
+                     end loop; end $$"
                 );
                 client.batch_execute(&sql).await
             }
         };
         match answer {
-            Ok(()) => log.told([first, second]),
+            Ok(()) => log.told(first..=last),
             Err(_) if client.is_closed() => return Ok(()),
             // Cancelled.
             Err(_) => {}
@@ -232,9 +227,11 @@ async fn write(
     }
 }
 
-async fn insert(client: &Client, row: Row) -> Result<u64, Error> {
+async fn insert(client: &Client, row: Row, log: &Log) -> Result<(), Error> {
     let sql = "insert into t values ($1::bigint)";
-    client.execute_typed(sql, &[(&row, Type::INT8)]).await
+    client.execute_typed(sql, &[(&row, Type::INT8)]).await?;
+    log.told([row]);
+    Ok(())
 }
 
 /// Reads the newest rows of each writer.
@@ -243,7 +240,7 @@ async fn read(login: &Login, log: &Log) -> Outcome<()> {
     let sql = format!(
         "select id from generate_series(0, 9) w, lateral (select id from t \
              where id between w * {ROWS_OF_A_WRITER} and (w + 1) * {ROWS_OF_A_WRITER} - 1 \
-             order by id desc limit 4) newest"
+             order by id desc limit {ROWS_AT_A_TIME}) newest"
     );
     loop {
         let rows = client.simple_query(&sql).await?;
