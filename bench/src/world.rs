@@ -12,8 +12,21 @@ use serde_json::json;
 /// Compute of every database made here, thousandths of a vCPU: the smallest.
 const MILLI_VCPU: u32 = 250;
 
-/// Settings that lift the limits on a caller.
-const UNLIMITED: [(&str, &str); 1] = [("LUMADB_LIMITS_REQUESTS_PER_MINUTE", "100000000")];
+/// Settings that lift the limits on a caller, and those of the plan beyond what is measured: nodes
+/// keep them all the same.
+const UNLIMITED: [(&str, &str); 5] = [
+    ("LUMADB_LIMITS_REQUESTS_PER_MINUTE", "100000000"),
+    ("LUMADB_QUOTAS_STORAGE_BYTES", "1000000000000000"),
+    ("LUMADB_QUOTAS_REQUESTS_PER_DAY", "1000000000000000"),
+    (
+        "LUMADB_QUOTAS_TRANSFER_OUT_BYTES_PER_MONTH",
+        "1000000000000000",
+    ),
+    (
+        "LUMADB_QUOTAS_VECTOR_OPERATIONS_PER_MONTH",
+        "1000000000000000",
+    ),
+];
 
 pub(crate) struct World {
     pub(crate) cloud: Cloud,

@@ -136,6 +136,7 @@ typed_id!(/** A session of the web console. */ SessionId, "ses");
 typed_id!(/** A token for the API. */ ApiTokenId, "tok");
 typed_id!(/** An entry of the audit log. */ AuditEventId, "evt");
 typed_id!(/** One start of a node. */ IncarnationId, "inc");
+typed_id!(/** What an organization was told of one of its limits. */ LimitNoticeId, "ntc");
 typed_id!(/** A row of the outbox. */ OutboxId, "out");
 typed_id!(/** An invoice. */ InvoiceId, "inv");
 typed_id!(/** A credit note: what takes back a part of an invoice. */ CreditNoteId, "crn");

@@ -14,6 +14,7 @@ mod golden;
 mod http;
 mod imports;
 mod isolation;
+mod limits;
 mod mail;
 mod organizations;
 mod passwords;

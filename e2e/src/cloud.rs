@@ -257,12 +257,14 @@ pub fn up_command(data_dir: &Path) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Ports nobody else has, and as many requests as a waiting test asks.
-pub fn settings_of_tests() -> [(&'static str, &'static str); 3] {
+/// Ports nobody else has, as many requests as a waiting test asks, and no day's limit for what tests
+/// send to databases.
+pub fn settings_of_tests() -> [(&'static str, &'static str); 4] {
     [
         ("LUMADB_HTTP_LISTEN", "127.0.0.1:0"),
         ("LUMADB_EDGE_LISTEN", "127.0.0.1:0"),
         ("LUMADB_LIMITS_REQUESTS_PER_MINUTE", "100000"),
+        ("LUMADB_QUOTAS_REQUESTS_PER_DAY", "1000000000000"),
     ]
 }
 

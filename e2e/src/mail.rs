@@ -28,6 +28,15 @@ pub async fn text_mailed(data_dir: &Path, address: &str, phrase: &str) -> Outcom
     .await
 }
 
+/// How many mails with this subject went to `address`.
+pub fn sent(data_dir: &Path, address: &str, subject: &str) -> Outcome<usize> {
+    let line = format!("Subject: {subject}");
+    let mails = mails(&data_dir.join("outbox"))?.into_iter();
+    Ok(mails
+        .filter(|(_, mail)| mail.contains(address) && mail.contains(&line))
+        .count())
+}
+
 /// When each mail was written, and what it says.
 fn mails(outbox: &Path) -> Outcome<Vec<(SystemTime, String)>> {
     let mut mails = Vec::new();

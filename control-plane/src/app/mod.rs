@@ -16,6 +16,7 @@ pub mod database;
 mod error;
 pub mod housekeeping;
 pub mod import;
+pub mod limits;
 pub mod logical_database;
 pub mod me;
 pub mod operation;

@@ -2,6 +2,7 @@
 
 use crate::app::archive::Archives;
 use crate::app::billing::{Collection, Seller};
+use crate::app::limits::Quotas;
 use crate::clock::Clock;
 use crate::collect::Account;
 use crate::identity::{PasswordError, PasswordHasher, SealKey, ServiceSigner, ServiceVerifier};
@@ -117,6 +118,8 @@ pub struct Settings {
     pub billing_clock_moves: bool,
     /// Who sells, as invoices say it.
     pub seller: Seller,
+    /// Limits of plans that have some, instead of the price book's.
+    pub quotas: Quotas,
 }
 
 impl Default for Settings {
@@ -131,6 +134,7 @@ impl Default for Settings {
             limits: Limits::default(),
             billing_clock_moves: false,
             seller: Seller::default(),
+            quotas: Quotas::default(),
         }
     }
 }

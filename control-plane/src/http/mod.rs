@@ -19,6 +19,7 @@ pub mod extract;
 pub mod health;
 mod hold;
 pub mod imports;
+pub mod limits;
 pub mod logical_databases;
 pub mod me;
 mod metrics;
@@ -56,6 +57,7 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::base())
         .merge(auth::router())
         .merge(me::router())
+        .merge(limits::router())
         .merge(organizations::router())
         .merge(projects::router())
         .merge(tokens::router())

@@ -228,7 +228,7 @@ pub fn drill_failed(to: &str, name: &str, database: &str, url: &str) -> Mail {
     )
 }
 
-fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
+pub(super) fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
     let (text, html) = render(subject, layout);
     Mail {
         to: to.to_owned(),

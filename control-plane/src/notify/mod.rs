@@ -8,6 +8,7 @@
 
 pub mod content;
 pub(crate) mod layout;
+pub mod limit_content;
 mod sender;
 mod transport;
 

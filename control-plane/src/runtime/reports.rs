@@ -1,10 +1,13 @@
 //! Where a runtime hands in what must not be lost: usage samples and spans of compute.
 
 use crate::app::usage::{self, IngestError};
+use crate::app::{AppError, Platform, limits};
 use crate::clock::Clock;
 use crate::store::Store;
+use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::usage::UsageSample;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// Granted compute while an engine ran.
@@ -21,16 +24,44 @@ pub struct ComputeSpan {
     pub milli_vcpu: u32,
 }
 
-/// Stores what nodes counted and how long they ran. Everything may be handed in twice.
+/// Stores what nodes counted and how long they ran, and tells them what they may still count.
+/// Everything may be handed in twice.
 #[derive(Debug, Clone)]
 pub struct Reports {
     store: Store,
     clock: Clock,
+    /// Whose plans set limits; `None`: nobody's do.
+    limiting: Option<Arc<Platform>>,
 }
 
 impl Reports {
+    /// Stores, and sets no limits.
     pub const fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            limiting: None,
+        }
+    }
+
+    pub fn of(platform: Platform) -> Self {
+        Self {
+            store: platform.store.clone(),
+            clock: platform.clock.clone(),
+            limiting: Some(Arc::new(platform)),
+        }
+    }
+
+    /// Answers a node that asks for room under its organization's limits; `None`: it has none here.
+    pub async fn allowance(
+        &self,
+        database: DatabaseId,
+        request: &AllowanceRequest,
+    ) -> Result<Option<Allowance>, AppError> {
+        match &self.limiting {
+            Some(platform) => limits::answer(platform, database, request).await,
+            None => Ok(None),
+        }
     }
 
     /// Stores samples of one database, oldest first. Answers, for each incarnation among them, the

@@ -7,6 +7,7 @@
 //!
 //! Nothing here decides: it reads and writes what `app` and `workflow` say.
 
+pub mod allowance;
 pub mod api_token;
 pub mod archive;
 pub mod audit;

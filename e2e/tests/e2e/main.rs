@@ -11,6 +11,7 @@ mod first_steps;
 mod importing;
 mod invoicing;
 mod killed;
+mod limits;
 mod logs;
 mod mail;
 mod oracle;

@@ -115,6 +115,10 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("limits", "sign_ups_per_address", Kind::Number),
     ("limits", "mails_per_account", Kind::Number),
     ("limits", "resets_per_address", Kind::Number),
+    ("quotas", "storage_bytes", Kind::Number),
+    ("quotas", "requests_per_day", Kind::Number),
+    ("quotas", "transfer_out_bytes_per_month", Kind::Number),
+    ("quotas", "vector_operations_per_month", Kind::Number),
     ("log", "level", Kind::Text),
     ("log", "json", Kind::Flag),
     ("telemetry", "otlp_endpoint", Kind::Text),
@@ -274,7 +278,7 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::settings::{
-        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, Stripe, Telemetry,
+        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, QuotasConfig, Stripe, Telemetry,
     };
     use super::*;
     use std::net::SocketAddr;
@@ -325,6 +329,12 @@ mod tests {
                 secret_key_file: Some("x".into()),
                 webhook_secret_file: Some("x".into()),
                 ..Stripe::default()
+            },
+            quotas: QuotasConfig {
+                storage_bytes: Some(1),
+                requests_per_day: Some(1),
+                transfer_out_bytes_per_month: Some(1),
+                vector_operations_per_month: Some(1),
             },
             telemetry: Telemetry {
                 otlp_endpoint: Some("x".into()),

@@ -2,6 +2,7 @@
 
 use lumadb_control_plane::app::Limits;
 use lumadb_control_plane::app::billing::{Party, Seller};
+use lumadb_control_plane::app::limits::Quotas;
 use lumadb_control_plane::import::Networks;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) billing: Billing,
     pub(crate) stripe: Stripe,
     pub(crate) limits: LimitsConfig,
+    pub(crate) quotas: QuotasConfig,
     pub(crate) log: Log,
     pub(crate) telemetry: Telemetry,
 }
@@ -367,6 +369,28 @@ impl LimitsConfig {
             sign_ups_per_address: self.sign_ups_per_address,
             mails_per_account: self.mails_per_account,
             resets_per_address: self.resets_per_address,
+        }
+    }
+}
+
+/// Limits of plans that have some (Free), instead of the price book's. Together for the databases of
+/// an organization.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct QuotasConfig {
+    pub(crate) storage_bytes: Option<u64>,
+    pub(crate) requests_per_day: Option<u64>,
+    pub(crate) transfer_out_bytes_per_month: Option<u64>,
+    pub(crate) vector_operations_per_month: Option<u64>,
+}
+
+impl QuotasConfig {
+    pub(crate) const fn quotas(self) -> Quotas {
+        Quotas {
+            storage_bytes: self.storage_bytes,
+            requests: self.requests_per_day,
+            transfer_out: self.transfer_out_bytes_per_month,
+            vector_operations: self.vector_operations_per_month,
         }
     }
 }

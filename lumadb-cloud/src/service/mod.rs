@@ -108,6 +108,7 @@ pub(crate) fn platform(
         limits: config.limits.limits(),
         billing_clock_moves: config.billing.clock_moves,
         seller: config.billing.seller(),
+        quotas: config.quotas.quotas(),
         ..Settings::default()
     };
     let links = Links {

@@ -46,7 +46,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.import.networks,
     );
     let clock = platform.clock.clone();
-    let reports = Reports::new(platform.store.clone(), clock.clone());
+    let reports = Reports::of(platform.clone());
     let runtime = LocalRuntime::open(local, reports, clock).await?;
     let shutdown = CancellationToken::new();
     let workflow = Workflow::new(

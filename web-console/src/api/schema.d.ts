@@ -1086,6 +1086,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/limit-notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what an organization was told of its limits
+         * @description In the current month, at 80 % and 100 % of each.
+         */
+        get: operations["limit_notice_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/plan-changes": {
         parameters: {
             query?: never;
@@ -2170,6 +2190,31 @@ export interface components {
             unit_price: string;
             /** @description `included` and `billed` together. */
             used: string;
+        };
+        /** @description What an organization was told of one of its limits. */
+        LimitNotice: {
+            /** Format: date-time */
+            created_at: string;
+            id: components["schemas"]["LimitNoticeId"];
+            /** Format: int64 */
+            limit: number;
+            meter: components["schemas"]["Meter"];
+            /**
+             * Format: int32
+             * @description 80 or 100.
+             */
+            percent: number;
+            /**
+             * Format: int64
+             * @description At that moment, in the meter's smallest unit: bytes, or a count.
+             */
+            used: number;
+        };
+        /** @example ntc_01jdk3x5v9e8rb6w4q2n7m0c1a */
+        LimitNoticeId: string;
+        /** @description The notices of the current period, the newest first. */
+        LimitNoticeList: {
+            items: components["schemas"]["LimitNotice"][];
         };
         /** @description An hour of a line. */
         LineHour: {
@@ -5637,6 +5682,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvoiceDraft"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    limit_notice_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The notices, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitNoticeList"];
                 };
             };
             /** @description What went wrong, as a problem document. */

@@ -1,6 +1,7 @@
 //! The parent's end of the stream with nodes: specs go out, states and samples come in.
 
 use super::super::Reports;
+use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
 use lumadb_contract::rpc::{NodeParent, NodeParentServer};
@@ -39,6 +40,25 @@ pub enum SampleSink {
 }
 
 impl SampleSink {
+    /// What a node may still count. Without an answer it asks again; where nobody is charged there
+    /// are no limits, and none is given.
+    async fn allowance(
+        &self,
+        database: DatabaseId,
+        request: &AllowanceRequest,
+    ) -> Option<Allowance> {
+        let Self::Reports(reports) = self else {
+            return None;
+        };
+        match reports.allowance(database, request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%database, %error, "a node was not told its limits");
+                None
+            }
+        }
+    }
+
     /// Stores a batch, however long it takes, and answers what may be forgotten.
     async fn store(
         &self,
@@ -251,12 +271,15 @@ impl Parent {
             }
         });
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
+        // Only the last question of a node counts.
+        let (questions, asked) = watch::channel(None);
         // A node that leaves has said its last samples: they are stored and answered before the
         // stream ends.
         let listening = async {
             tokio::join!(
-                listen(expected, stream, messages, batches),
-                store_batches(&self.0.sink, database, waiting, &outgoing)
+                listen(expected, stream, messages, batches, questions),
+                store_batches(&self.0.sink, database, waiting, &outgoing),
+                answer_questions(&self.0.sink, database, asked, &outgoing)
             );
         };
         tokio::select! {
@@ -304,6 +327,7 @@ async fn listen(
     stream: u64,
     mut messages: Streaming<NodeMessage>,
     batches: mpsc::Sender<Vec<UsageSample>>,
+    questions: watch::Sender<Option<AllowanceRequest>>,
 ) {
     loop {
         match messages.message().await {
@@ -323,11 +347,29 @@ async fn listen(
                     return;
                 }
             }
-            // Without an answer a node has no limits.
-            Ok(Some(
-                NodeMessage::Hello(_) | NodeMessage::Allowance(_) | NodeMessage::Unknown(_),
-            )) => {}
+            Ok(Some(NodeMessage::Allowance(question))) => {
+                questions.send_replace(Some(question));
+            }
+            Ok(Some(NodeMessage::Hello(_) | NodeMessage::Unknown(_))) => {}
             Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+async fn answer_questions(
+    sink: &SampleSink,
+    database: DatabaseId,
+    mut questions: watch::Receiver<Option<AllowanceRequest>>,
+    outgoing: &Outgoing,
+) {
+    while questions.changed().await.is_ok() {
+        let question = questions.borrow_and_update().clone();
+        let Some(question) = question else { continue };
+        if let Some(answer) = sink.allowance(database, &question).await {
+            let message = ParentMessage::Allowance(Box::new(answer));
+            if outgoing.send(Ok(message)).await.is_err() {
+                return;
+            }
         }
     }
 }
