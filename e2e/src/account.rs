@@ -151,11 +151,18 @@ impl Account {
         .await
     }
 
-    /// A database's count of requests since it was made.
+    /// A database's count of requests since it was made, also where billing's time is ahead.
     pub async fn requests_counted(&self, id: &str) -> Outcome<u64> {
+        let database = self.api.read(&format!("/v1/databases/{id}")).await?;
+        let made = text(&database, "/created_at")?;
+        let year: u32 = made.get(..4).ok_or("no year")?.parse()?;
         let usage = self
             .api
-            .read(&format!("/v1/databases/{id}/usage?granularity=hour"))
+            .read(&format!(
+                "/v1/databases/{id}/usage?granularity=month\
+                 &from={year}-01-01T00:00:00Z&to={}-12-01T00:00:00Z",
+                year + 1
+            ))
             .await?;
         let count = &usage["totals"]["requests"];
         count

@@ -20,7 +20,7 @@ const BATCH: i64 = 10;
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Between two looks for events of which no webhook came, and between two attempts to compare.
-const LIST_INTERVAL: Duration = Duration::minutes(5);
+const LIST_INTERVAL: Duration = Duration::minutes(1);
 
 /// When the night's comparison is due (UTC).
 const COMPARE_AT: Time = time::macros::time!(3:30);

@@ -74,7 +74,7 @@ async fn a_killed_node_never_counts_more_and_loses_at_most_what_was_unsealed() -
 }
 
 /// Fills pgbench's tables, makes the engine log every statement, and gives what was counted till then.
-async fn judged(cloud: &Cloud, ada: &Account, database: &Database) -> Outcome<u64> {
+pub(crate) async fn judged(cloud: &Cloud, ada: &Account, database: &Database) -> Outcome<u64> {
     pgbench(database, &["-i", "-q", "-s", "1"]).await?;
     // Of the tenant's role alone, and in every session from now on.
     let sql = "alter role owner set log_statement = 'all'";
@@ -113,7 +113,7 @@ async fn counter_becomes(ada: &Account, database: &Database, wanted: u64) -> Out
 }
 
 /// The counter once it stands still: samples travel every few hundred milliseconds.
-async fn settled(ada: &Account, database: &Database) -> Outcome<u64> {
+pub(crate) async fn settled(ada: &Account, database: &Database) -> Outcome<u64> {
     let mut last = (ada.requests_counted(&database.id).await?, Instant::now());
     let what = "the counter to stand still";
     let last = &mut last;
@@ -135,7 +135,7 @@ async fn settled(ada: &Account, database: &Database) -> Outcome<u64> {
 
 /// Statements of the tenant in its engine's log, once it stands still: lines are copied into it a
 /// moment after they were printed.
-async fn statements_logged(cloud: &Cloud, database: &Database) -> Outcome<u64> {
+pub(crate) async fn statements_logged(cloud: &Cloud, database: &Database) -> Outcome<u64> {
     let name = format!("engine.{}.log", database.id);
     let path = cloud.data_dir().join("log").join(name);
     let mut length = 0;

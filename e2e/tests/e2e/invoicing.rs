@@ -26,6 +26,7 @@ async fn a_month_of_use_is_invoiced_to_the_cent_and_paid_by_card() -> Outcome<()
     let cloud = Cloud::start_with(&[("LUMADB_BILLING_CLOCK_MOVES", "true")]).await?;
     let ada = Account::sign_up(&cloud, "ada").await?;
     let plan_began = upgrade(&ada).await?;
+    invoice_paid(&ada, "change").await?;
     // Two of one vCPU each, of which the plan includes one.
     let (first, second) =
         tokio::try_join!(ada.create_database("first"), ada.create_database("second"))?;
@@ -65,17 +66,18 @@ async fn a_month_of_use_is_invoiced_to_the_cent_and_paid_by_card() -> Outcome<()
 }
 
 /// Takes the plan Pro: Starter with a test card; since when it is in force.
-async fn upgrade(ada: &Account) -> Outcome<OffsetDateTime> {
+pub(crate) async fn upgrade(ada: &Account) -> Outcome<OffsetDateTime> {
     let organization = format!("/v1/organizations/{}", ada.organization_id);
     let plan = json!({"plan_id": "pro-starter"});
     let changes = format!("{organization}/plan-changes");
     ada.api.post(&changes, &plan).await?.expect(201)?;
-    let card = ada
-        .api
-        .post(&format!("{organization}/card"), &json!({}))
-        .await?
-        .expect(201)?;
-    Api::new(&card.text_at("/url")?)
+    let card = until("the page to be opened", LIMIT, || async {
+        let path = format!("{organization}/card");
+        let page = ada.api.post(&path, &json!({})).await?.expect(201)?;
+        Ok(Some(page.text_at("/url")?))
+    })
+    .await?;
+    Api::new(&card)
         .with("content-type", "application/x-www-form-urlencoded")?
         .send_raw(http::Method::POST, "", "number=4242424242424242")
         .await?
@@ -87,7 +89,6 @@ async fn upgrade(ada: &Account) -> Outcome<OffsetDateTime> {
             .map(str::to_owned))
     })
     .await?;
-    invoice_paid(ada, "change").await?;
     Ok(OffsetDateTime::parse(&began, &Rfc3339)?)
 }
 
@@ -129,20 +130,20 @@ async fn invoice_paid(ada: &Account, kind: &str) -> Outcome<Value> {
     ada.api.read(&format!("/v1/invoices/{id}")).await
 }
 
-async fn now(ada: &Account) -> Outcome<OffsetDateTime> {
+pub(crate) async fn now(ada: &Account) -> Outcome<OffsetDateTime> {
     let clock = ada.api.read("/v1/billing-clock").await?;
     Ok(OffsetDateTime::parse(&text(&clock, "/now")?, &Rfc3339)?)
 }
 
 /// A month and the start and end of the one after it.
-struct Month {
+pub(crate) struct Month {
     start: OffsetDateTime,
-    end: OffsetDateTime,
+    pub(crate) end: OffsetDateTime,
     next_end: OffsetDateTime,
 }
 
 impl Month {
-    fn of(at: OffsetDateTime) -> Outcome<Self> {
+    pub(crate) fn of(at: OffsetDateTime) -> Outcome<Self> {
         let start = at.date().replace_day(1)?;
         let end = following(start)?;
         Ok(Self {

@@ -2,6 +2,7 @@
 
 mod away;
 mod bad_input;
+mod billing_drill;
 mod browser;
 mod counting;
 mod dependencies;

@@ -108,6 +108,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("stripe", "secret_key_file", Kind::Text),
     ("stripe", "webhook_secret_file", Kind::Text),
     ("stripe", "test_server", Kind::Flag),
+    ("stripe", "test_server_faults", Kind::Number),
     ("stripe", "listen", Kind::Text),
     ("limits", "requests_per_minute", Kind::Number),
     ("limits", "log_in_failures_per_account", Kind::Number),

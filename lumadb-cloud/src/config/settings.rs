@@ -311,6 +311,8 @@ pub(crate) struct Stripe {
     /// Without a key, whether a server of our own stands in, which knows test cards alone. Without
     /// that too, nobody's card is charged: invoices are paid by transfer.
     pub(crate) test_server: bool,
+    /// Of what that server is asked and of its webhooks, so many percent go wrong on purpose.
+    pub(crate) test_server_faults: u8,
     /// Where it listens, for this machine's browser.
     pub(crate) listen: SocketAddr,
 }
@@ -321,6 +323,7 @@ impl Default for Stripe {
             secret_key_file: None,
             webhook_secret_file: None,
             test_server: true,
+            test_server_faults: 0,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }

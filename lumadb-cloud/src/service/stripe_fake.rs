@@ -14,6 +14,9 @@ use tokio::net::TcpListener;
 /// Where the API takes Stripe's webhooks.
 const WEBHOOK_PATH: &str = "/v1/stripe/webhook";
 
+/// Longest time that a webhook is kept back where things go wrong on purpose.
+const HELD: std::time::Duration = std::time::Duration::from_secs(5);
+
 pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
     let mut signals = StopSignals::listen()?;
     let address = config.stripe.listen;
@@ -30,12 +33,27 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         webhook_url: Some(format!("http://{api}{WEBHOOK_PATH}")),
         public_url: format!("http://{}", reachable(address)),
         clock: Clock::system(),
-        faults: Faults::default(),
+        faults: Faults {
+            percent: config.stripe.test_server_faults,
+            seed: std::process::id().into(),
+            ..Faults::default()
+        },
     })?;
     tracing::info!(%address, "a test server stands in for Stripe");
+    if config.stripe.test_server_faults > 0 {
+        tokio::spawn(release(fake.clone()));
+    }
     let told = async move {
         signals.told().await;
     };
     serve(fake, listener, told).await?;
     Ok(())
+}
+
+/// Webhooks that are late on purpose come at last, the latest first.
+async fn release(fake: Fake) {
+    loop {
+        tokio::time::sleep(HELD).await;
+        fake.release();
+    }
 }
