@@ -31,7 +31,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// once the wish is taken on, not once it is fulfilled. Asking a database that has no process
     /// for [`Asleep`](lumadb_contract::instance::RunState::Asleep) or
     /// [`Stopped`](lumadb_contract::instance::RunState::Stopped) does nothing.
-    fn apply(&self, spec: InstanceSpec) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+    fn apply(
+        &self,
+        spec: InstanceSpec,
+        if_absent: IfAbsent,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Ends the instance and removes its data. Answers once nothing of it is left; an instance that
     /// does not exist is removed already.
@@ -46,6 +50,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// Names each instance whose observation changed since. A receiver that lags behind looks at
     /// all of them.
     fn changes(&self) -> broadcast::Receiver<DatabaseId>;
+}
+
+/// What becomes of an instance that shall run and of which nothing exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfAbsent {
+    Make,
+    /// It had content once: an empty one in its place would pass for all that there is.
+    GiveUp,
 }
 
 /// What a runtime knows of one instance.

@@ -13,7 +13,7 @@ use crate::app::Platform;
 use crate::app::archive::{ArchiveKeyError, Archives, Rights};
 use crate::app::state::DrillState;
 use crate::notify::content;
-use crate::runtime::{Observation, Runtime, RuntimeError};
+use crate::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
 use crate::store::archive::{self, ArchiveRow};
 use crate::store::audit::{self, NewAuditEvent};
 use crate::store::billing::customer;
@@ -201,7 +201,7 @@ async fn ask<R: Runtime>(
         Err(ArchiveKeyError::Store(error)) => return Err(error),
         Err(error) => return give_up(format!("its archive: {error}")),
     };
-    let asked = tokio::time::timeout(RUNTIME_TIMEOUT, runtime.apply(spec)).await;
+    let asked = tokio::time::timeout(RUNTIME_TIMEOUT, runtime.apply(spec, IfAbsent::Make)).await;
     let asked = asked.unwrap_or_else(|_| Err(RuntimeError::Retry(TOOK_TOO_LONG.into())));
     Ok(asked.map_err(Stop::Runtime))
 }

@@ -7,7 +7,7 @@ use crate::app::Platform;
 use crate::app::archive::ArchiveKeyError;
 use crate::app::state::{Desired, OperationKind, OperationState};
 use crate::app::usage;
-use crate::runtime::{Observation, Runtime, RuntimeError};
+use crate::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
 use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
 use crate::store::{RegionTx, StoreError, backup, restore};
 use lumadb_contract::id::DatabaseId;
@@ -133,11 +133,20 @@ fn is_at_rest(observation: &Observation) -> bool {
     }
 }
 
+/// One that was seen with content is not made again, unless that content is still on its way.
+fn if_absent(loaded: &Loaded, spec: &InstanceSpec) -> IfAbsent {
+    if loaded.row.system_identifier.is_some() && spec.restore.is_none() {
+        IfAbsent::GiveUp
+    } else {
+        IfAbsent::Make
+    }
+}
+
 async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded, removes: bool) -> Result<(), RuntimeError> {
     let work = async {
         match &loaded.spec {
             _ if removes => runtime.remove(loaded.row.id).await,
-            Ok(Some(spec)) => runtime.apply(spec.clone()).await,
+            Ok(Some(spec)) => runtime.apply(spec.clone(), if_absent(loaded, spec)).await,
             Err(error) => Err(error.clone()),
             Ok(None) => Err(RuntimeError::GiveUp(
                 "its row holds a value that no spec can".into(),

@@ -3,7 +3,7 @@
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, InstanceStatus, RunState};
 use lumadb_contract::route::NodeAddress;
-use lumadb_control_plane::runtime::{Observation, Runtime, RuntimeError};
+use lumadb_control_plane::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -202,8 +202,12 @@ impl FakeInstance {
 }
 
 impl Runtime for FakeRuntime {
-    async fn apply(&self, spec: InstanceSpec) -> Result<(), RuntimeError> {
+    async fn apply(&self, spec: InstanceSpec, if_absent: IfAbsent) -> Result<(), RuntimeError> {
         let id = spec.database_id;
+        let runs = spec.run == RunState::Running;
+        if runs && if_absent == IfAbsent::GiveUp && !self.state().instances.contains_key(&id) {
+            return Err(RuntimeError::GiveUp("its folder is gone".to_owned()));
+        }
         let done = self
             .step(|state| {
                 if !state.instances.contains_key(&id) {

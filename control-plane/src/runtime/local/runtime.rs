@@ -1,6 +1,6 @@
 //! The local runtime itself.
 
-use super::super::{Observation, Reports, Runtime, RuntimeError};
+use super::super::{IfAbsent, Observation, Reports, Runtime, RuntimeError};
 use super::authority::{Authority, CERTIFICATE_LIFETIME, CERTIFICATE_RENEWAL};
 use super::files::{self, Durability};
 use super::folder::{self, FolderError, Programs};
@@ -281,10 +281,16 @@ impl LocalRuntime {
         self.spans.flush(&self.reports, FLUSH_LIMIT).await;
     }
 
-    async fn start(&self, mut spec: InstanceSpec) -> Result<(), RuntimeError> {
+    async fn start(&self, mut spec: InstanceSpec, if_absent: IfAbsent) -> Result<(), RuntimeError> {
         let database = spec.database_id;
         let folder = self.config.data.instance(database);
         let (slot, mut instance) = self.slot_lock(database).await;
+        if if_absent == IfAbsent::GiveUp && !folder.exists() {
+            return Err(RuntimeError::GiveUp(format!(
+                "its folder is gone ({}), and an empty database does not take its place: restore it into a new one",
+                folder.root().display()
+            )));
+        }
         self.pool
             .take(&folder)
             .await
@@ -321,9 +327,9 @@ impl LocalRuntime {
 }
 
 impl Runtime for LocalRuntime {
-    async fn apply(&self, spec: InstanceSpec) -> Result<(), RuntimeError> {
+    async fn apply(&self, spec: InstanceSpec, if_absent: IfAbsent) -> Result<(), RuntimeError> {
         match spec.run {
-            RunState::Running => self.start(spec).await,
+            RunState::Running => self.start(spec, if_absent).await,
             RunState::Asleep | RunState::Stopped => self.wind_down(spec).await,
         }
     }
