@@ -56,6 +56,11 @@ impl KeyFiles {
         self.folder.join("object-store.secret")
     }
 
+    /// The wrapped keys of the control plane's own archive.
+    pub(crate) fn control_archive(&self) -> PathBuf {
+        self.folder.join("control-archive.json")
+    }
+
     /// What the API shows to the server that stands in for Stripe: a key as Stripe writes it.
     pub(crate) fn stripe_fake(&self) -> PathBuf {
         self.folder.join("stripe-fake.key")

@@ -13,11 +13,15 @@ mod up;
 
 use clap::{Args, Parser, Subcommand};
 use config::Config;
+use lumadb_contract::archive::RestoreTarget;
+use lumadb_contract::id::ArchiveId;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::setup::Setup;
 use lumadb_data_plane::sending;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 #[derive(Debug, Parser)]
 #[command(name = "lumadb-cloud", version, about = "The LumaDB cloud", long_about = None)]
@@ -52,6 +56,18 @@ enum Command {
     StripeFake(Where),
     /// Bring the schema of the control plane's database up to date
     Migrate(Where),
+    /// Bring the control plane's own database back from its archive, while nothing runs
+    RestoreControl {
+        #[command(flatten)]
+        place: Where,
+        /// Up to the last transaction that ended at or before this moment, such as
+        /// 2026-11-27T12:00:00Z [default: everything that is archived]
+        #[arg(long, value_parser = moment)]
+        time: Option<OffsetDateTime>,
+        /// Archive to restore from [default: the newest of the control plane's with a backup]
+        #[arg(long)]
+        archive: Option<ArchiveId>,
+    },
     /// List the processes of a data folder
     Status(Where),
     /// Say what came of invoices, how customers are taxed, what was agreed
@@ -102,6 +118,17 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Up(place) => {
             let (data, config, file) = load(&place)?;
             runtime(false)?.block_on(up::run(&data, &config, file.as_deref()))?;
+            Ok(())
+        }
+        Command::RestoreControl {
+            place,
+            time,
+            archive,
+        } => {
+            let (data, config, _) = load(&place)?;
+            let target = time.map_or(RestoreTarget::Latest, RestoreTarget::Time);
+            let asked = up::Asked { target, archive };
+            runtime(false)?.block_on(up::control_restore(&data, &config, asked))?;
             Ok(())
         }
         Command::Migrate(place) => {
@@ -160,6 +187,11 @@ fn runtime(threads: bool) -> std::io::Result<tokio::runtime::Runtime> {
         .enable_all()
         .on_thread_park(sending::send_all)
         .build()
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "not a moment such as 2026-11-27T12:00:00Z (with `Z` or an offset)".to_owned())
 }
 
 /// The data folder, the configuration, and the file that it came from.

@@ -2,13 +2,26 @@
 //! that an installation itself provides. The application's role can do none of it.
 
 use crate::store::StoreError;
+use lumadb_contract::id::{ArchiveId, DatabaseId};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A connection as the administrator.
 #[derive(Debug)]
 pub struct Setup {
     connection: PgConnection,
+}
+
+/// Changes of one database that a restored control plane can have forgotten, at most.
+const GENERATIONS_FORGOTTEN_MAX: i64 = 1_000_000;
+
+/// Databases and archives that the tables name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// And whether they are not deleted.
+    pub databases: BTreeMap<DatabaseId, bool>,
+    pub archives: BTreeSet<ArchiveId>,
 }
 
 /// A region as its installation says it is.
@@ -71,6 +84,38 @@ impl Setup {
             region.display_name,
             region.host,
             i32::from(region.port)
+        )
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// What this database knows of databases and archives: to be compared with what there is, after
+    /// it was restored.
+    pub async fn remembered(&mut self) -> Result<Remembered, StoreError> {
+        let databases = sqlx::query!(
+            r#"select id as "id: DatabaseId", deleted_at is null as "is_live!" from databases"#
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        let archives = sqlx::query_scalar!(r#"select id as "id: ArchiveId" from archives"#)
+            .fetch_all(&mut self.connection)
+            .await?;
+        Ok(Remembered {
+            databases: databases
+                .into_iter()
+                .map(|row| (row.id, row.is_live))
+                .collect(),
+            archives: archives.into_iter().collect(),
+        })
+    }
+
+    /// Puts every database's generation above any that its node can have heard of before this
+    /// database was restored: a node takes no older wish than the one that it has.
+    pub async fn generations_raise(&mut self) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update databases set generation = generation + $1 where deleted_at is null",
+            GENERATIONS_FORGOTTEN_MAX
         )
         .execute(&mut self.connection)
         .await?;

@@ -18,7 +18,11 @@ const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
                                        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
 
 /// Restores once the archive reaches as far, and waits for the database.
-async fn restore(ada: &Account, source: &Database, body: serde_json::Value) -> Outcome<Database> {
+pub(crate) async fn restore(
+    ada: &Account,
+    source: &Database,
+    body: serde_json::Value,
+) -> Outcome<Database> {
     let path = format!("/v1/databases/{}/restore", source.id);
     let answer = until("the window to reach", ARCHIVE_LIMIT, || async {
         let answer = ada.api.post(&path, &body).await?;
@@ -36,7 +40,7 @@ async fn restore(ada: &Account, source: &Database, body: serde_json::Value) -> O
 }
 
 /// A database with a complete backup and an empty table.
-async fn shop_with_backup(ada: &Account) -> Outcome<Database> {
+pub(crate) async fn shop_with_backup(ada: &Account) -> Outcome<Database> {
     let shop = ada.create_database("shop").await?;
     tools::psql(&shop.uri, "create table orders (id int)").await?;
     let backups = format!("/v1/databases/{}/backups", shop.id);
@@ -213,7 +217,7 @@ pub(crate) async fn bucket_ask(cloud: &Cloud, method: &str, path: &str) -> Outco
 }
 
 /// Waits until everything that is committed now is in the archive.
-async fn is_archived(ada: &Account, database: &Database) -> Outcome<()> {
+pub(crate) async fn is_archived(ada: &Account, database: &Database) -> Outcome<()> {
     let flushed = "select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')";
     let committed: u64 = tools::psql(&database.uri, flushed).await?.parse()?;
     let window = format!("/v1/databases/{}/restore-window", database.id);

@@ -5,7 +5,7 @@
 
 pub(crate) mod api;
 pub(crate) mod edge;
-mod object_store;
+pub(crate) mod object_store;
 pub(crate) mod s3;
 mod stripe;
 pub(crate) mod stripe_fake;
@@ -70,7 +70,7 @@ pub(crate) enum ServiceError {
 }
 
 /// An error and what is behind it, on one line.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -1,6 +1,6 @@
 //! Where archives lie, from the configuration and the files that it names.
 
-use super::s3::BUCKET;
+use super::s3::{BUCKET, ROOT_ACCESS_KEY_ID};
 use super::{ServiceError, read, with_cause};
 use crate::config::ObjectStore;
 use crate::keys::KeyFiles;
@@ -25,7 +25,7 @@ impl ArchiveObjects for Objects {
 }
 
 /// What the control plane knows of the object store.
-pub(super) fn archives(files: &KeyFiles, config: &ObjectStore) -> Result<Archives, ServiceError> {
+pub(crate) fn archives(files: &KeyFiles, config: &ObjectStore) -> Result<Archives, ServiceError> {
     Ok(Archives {
         master_key: Key::from_base64(&read(files.master())?)?,
         store: store(config),
@@ -59,6 +59,23 @@ fn store(config: &ObjectStore) -> ObjectStoreSpec {
     }
 }
 
+/// All archives, as whoever may see them all logs in: to find those that nobody remembers.
+pub(crate) fn store_of_all(archives: &Archives) -> ObjectStoreSpec {
+    let credentials = match &archives.credentials {
+        StoreCredentials::Scoped(root_secret) => Some(ObjectStoreCredentials {
+            access_key_id: ROOT_ACCESS_KEY_ID.to_owned(),
+            secret_access_key: root_secret.clone(),
+            session_token: None,
+        }),
+        StoreCredentials::Given(given) => Some(given.clone()),
+        StoreCredentials::Environment => None,
+    };
+    ObjectStoreSpec {
+        credentials,
+        ..archives.store.clone()
+    }
+}
+
 fn credentials(files: &KeyFiles, config: &ObjectStore) -> Result<StoreCredentials, ServiceError> {
     if config.is_built_in() {
         let secret = read(files.object_store())?;
@@ -77,7 +94,7 @@ fn credentials(files: &KeyFiles, config: &ObjectStore) -> Result<StoreCredential
 }
 
 /// Variables that nodes need where the environment is what logs them in to the object store.
-pub(super) fn environment(config: &ObjectStore) -> Vec<(OsString, OsString)> {
+pub(crate) fn environment(config: &ObjectStore) -> Vec<(OsString, OsString)> {
     if config.is_built_in() || config.credentials_file.is_some() {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 pub(super) const BUCKET: &str = "lumadb";
 
 /// Access key ID of the key that may do all; nodes get keys of one archive each.
-const ROOT_ACCESS_KEY_ID: &str = "root";
+pub(super) const ROOT_ACCESS_KEY_ID: &str = "root";
 
 pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
     let mut signals = StopSignals::listen()?;
@@ -20,6 +20,17 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServiceError::Listen { address, source })?;
+    let server = server(data)?;
+    tracing::info!(%address, "the object store serves");
+    let told = async {
+        signals.told().await;
+    };
+    serve(server, listener, told).await?;
+    Ok(())
+}
+
+/// Our own server on a data folder.
+pub(crate) fn server(data: &DataFolder) -> Result<lumadb_s3_server::Config, ServiceError> {
     let secret = read(KeyFiles::new(data.keys()).object_store())?;
     let mut server = lumadb_s3_server::Config::new(
         data.object_store(),
@@ -27,10 +38,5 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         Secret::new(secret.trim()),
     );
     server.buckets.push(BUCKET.to_owned());
-    tracing::info!(%address, "the object store serves");
-    let told = async {
-        signals.told().await;
-    };
-    serve(server, listener, told).await?;
-    Ok(())
+    Ok(server)
 }

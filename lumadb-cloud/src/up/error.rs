@@ -62,6 +62,23 @@ pub(crate) enum UpError {
         why: String,
         log: PathBuf,
     },
+    #[error(
+        "the control plane's database is gone: {} is not there, but it was archived; bring it back with `lumadb-cloud restore-control`, or remove {} to begin with an empty one",
+        folder.display(), record.display()
+    )]
+    ControlGone { folder: PathBuf, record: PathBuf },
+    #[error(
+        "the control plane's database is there: to restore another one in its place, move {} away first",
+        .0.display()
+    )]
+    ControlThere(PathBuf),
+    #[error(
+        "the master key is not at {}: put the one there that the archive was written with",
+        .0.display()
+    )]
+    MasterKeyMissing(PathBuf),
+    #[error("{0}")]
+    NotRestored(String),
     #[error("{0}")]
     Other(String),
     /// Ctrl-C before it was up.

@@ -18,7 +18,7 @@ pub(crate) mod programs;
 mod say;
 mod services;
 
-pub(crate) use control::LOGICAL_DATABASE;
+pub(crate) use control::{Asked, LOGICAL_DATABASE, restore as control_restore};
 pub(crate) use error::UpError;
 pub(crate) use services::reachable;
 
@@ -58,8 +58,11 @@ pub(crate) async fn run(
     let _telemetry = telemetry::start("up", config, Some(log(&data)?))
         .map_err(|error| UpError::explain(data.root(), &error))?;
     say::line(&format!("Data folder: {}", data.root().display()));
-    let running = bring_up(&data, config, config_file, &mut stop).await?;
-    stop.told().await;
+    let mut running = bring_up(&data, config, config_file, &mut stop).await?;
+    tokio::select! {
+        () = stop.told() => {}
+        () = running.control.archive_keep() => {}
+    }
     say::line("Stopping everything, in order (Ctrl-C again changes nothing)");
     running.services.stop().await;
     say::line("Stopping the control plane's database");
@@ -97,7 +100,7 @@ async fn bring_up(
     programs::sweep(data, &programs);
     let served = services::any_runs(data);
     let control = tokio::select! {
-        control = control::start(data, &programs, &clock) => control?,
+        control = control::start(data, config, &programs, addresses.object_store, &clock) => control?,
         () = stop.told() => return Err(abandon(data, served).await),
     };
     let setup = ServiceSetup {
@@ -144,7 +147,7 @@ async fn bring_up(
                 if let Some(services) = services {
                     services.stop().await;
                 } else {
-                    end_services(data).await;
+                    services::end_all(data).await;
                 }
                 control.end().await;
             }
@@ -167,22 +170,6 @@ async fn abandon(data: &DataFolder, served: bool) -> UpError {
         }
     }
     UpError::Interrupted
-}
-
-/// Ends services by their records: those who kept them are gone.
-async fn end_services(data: &DataFolder) {
-    let processes = Processes::new(data.clone());
-    for name in services::NAMES {
-        if let Some((mut process, _)) = processes.find(name) {
-            let signal = if name == "worker" {
-                nix::sys::signal::Signal::SIGINT
-            } else {
-                nix::sys::signal::Signal::SIGTERM
-            };
-            process.stop_with(signal, Duration::from_mins(1)).await;
-            processes.forget(name);
-        }
-    }
 }
 
 /// Brings the schema and the region's own row up to date.

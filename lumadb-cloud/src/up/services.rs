@@ -308,6 +308,22 @@ impl Services {
     }
 }
 
+/// Ends services by their records: those who kept them are gone.
+pub(crate) async fn end_all(data: &DataFolder) {
+    let processes = Processes::new(data.clone());
+    for name in NAMES {
+        if let Some((mut process, _)) = processes.find(name) {
+            let signal = if name == "worker" {
+                Signal::SIGINT
+            } else {
+                Signal::SIGTERM
+            };
+            process.stop_with(signal, Duration::from_mins(1)).await;
+            processes.forget(name);
+        }
+    }
+}
+
 /// Whether any service of this folder runs.
 pub(crate) fn any_runs(data: &DataFolder) -> bool {
     let processes = Processes::new(data.clone());

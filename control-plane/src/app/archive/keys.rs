@@ -86,14 +86,24 @@ impl Archives {
         row: &ArchiveRow,
         rights: Rights,
     ) -> Result<ArchiveAccess, ArchiveKeyError> {
-        let key = Self::key_chain(row).open(&self.master_key, row.id)?;
+        self.access_by(&Self::key_chain(row), rights)
+    }
+
+    /// The same for an archive that no table knows: the control plane's own.
+    pub fn access_by(
+        &self,
+        chain: &KeyChain,
+        rights: Rights,
+    ) -> Result<ArchiveAccess, ArchiveKeyError> {
+        let id = chain.archive_id;
+        let key = chain.open(&self.master_key, id)?;
         let credentials = match &self.credentials {
             StoreCredentials::Scoped(root_secret) => {
                 let access = match rights {
                     Rights::Write => Access::ReadWrite,
                     Rights::Read => Access::ReadOnly,
                 };
-                let scope = row.id.to_string();
+                let scope = id.to_string();
                 let (access_key_id, secret_access_key) =
                     scoped_credentials(root_secret, &scope, access)?;
                 Some(ObjectStoreCredentials {
@@ -106,12 +116,30 @@ impl Archives {
             StoreCredentials::Environment => None,
         };
         Ok(ArchiveAccess {
-            archive_id: row.id,
+            archive_id: id,
             store: ObjectStoreSpec {
                 credentials,
                 ..self.store.clone()
             },
             key: key.to_base64(),
+        })
+    }
+
+    /// New keys for an archive that no table knows.
+    pub fn key_chain_new(
+        &self,
+        organization: OrganizationId,
+        id: ArchiveId,
+    ) -> Result<KeyChain, ArchiveKeyError> {
+        let outer = self.new_organization_key(organization)?;
+        let archive_key = self.new_archive_key(organization, &outer, id)?;
+        Ok(KeyChain {
+            version: KEY_CHAIN_VERSION,
+            organization_id: organization,
+            archive_id: id,
+            master_key: outer.master_key,
+            organization_key: WrappedKey(outer.wrapped_key),
+            archive_key: WrappedKey(archive_key),
         })
     }
 

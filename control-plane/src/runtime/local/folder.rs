@@ -129,7 +129,7 @@ pub async fn folder_make(
 }
 
 /// Writes a rename through to the disk: without it a power cut could leave the folder where it was.
-pub(crate) fn sync_parents(from: &Path, to: &Path) -> Result<(), FolderError> {
+pub fn sync_parents(from: &Path, to: &Path) -> Result<(), FolderError> {
     for folder in [from.parent(), to.parent()].into_iter().flatten() {
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -264,7 +264,7 @@ fn chown_all(folder: &Path, (user, group): (u32, u32)) -> io::Result<()> {
 }
 
 /// Ends the engine that may run in a folder and removes the folder. Repeatable.
-pub(crate) async fn folder_destroy(root: PathBuf) {
+pub async fn folder_destroy(root: PathBuf) {
     let instance = InstanceFolder::new(root.clone());
     if let Some(pid) = instance.engine_process() {
         tracing::warn!(pid, folder = %root.display(), "ended an engine whose folder goes away");

@@ -98,6 +98,11 @@ impl DataFolder {
         InstanceFolder::new(self.root.join("control"))
     }
 
+    /// Where the control plane's own database is restored; then it is renamed.
+    pub fn control_restoring(&self) -> InstanceFolder {
+        InstanceFolder::new(self.root.join("control-restoring"))
+    }
+
     /// Ready folders for databases to come.
     pub fn pool(&self) -> PathBuf {
         self.root.join("pool")

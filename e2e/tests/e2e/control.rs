@@ -1,0 +1,218 @@
+//! The control plane's own database is lost with everything that ran, and comes back from its
+//! archive.
+
+use crate::restoring::{self, bucket_ask, shop_with_backup};
+use lumadb_e2e::account::Account;
+use lumadb_e2e::cloud::{Cloud, settings_of_tests, up_command};
+use lumadb_e2e::wait::until;
+use lumadb_e2e::{Outcome, tools};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// A backup is made, and WAL is archived, in seconds; machines of tests are crowded.
+const ARCHIVE_LIMIT: Duration = Duration::from_mins(2);
+
+/// The engine's own clock, as the command takes it.
+const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
+                                       'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
+
+/// What it printed, and whether it succeeded.
+async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bool, String)> {
+    let up = up_command(&cloud.data_dir())?;
+    let up = up.as_std();
+    let mut command = tokio::process::Command::new(up.get_program());
+    for (name, value) in up.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .arg("restore-control")
+        .arg("--data-dir")
+        .arg(cloud.data_dir())
+        .args(more);
+    let ended = command.output().await?;
+    let text = [ended.stdout, ended.stderr].concat();
+    Ok((
+        ended.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+/// The archive in use has a complete backup.
+async fn is_backed_up(cloud: &Cloud) -> Outcome<()> {
+    let record = std::fs::read(cloud.data_dir().join("keys/control-archive.json"))?;
+    let record: serde_json::Value = serde_json::from_slice(&record)?;
+    let archive = record["archive_id"].as_str().ok_or("no archive")?;
+    let catalogue = format!("?list-type=2&max-keys=10&prefix={archive}%2Fcatalogue%2F");
+    until("the control plane's backup", ARCHIVE_LIMIT, || async {
+        let listed = bucket_ask(cloud, "GET", &catalogue).await?;
+        Ok(listed.contains("<Key>").then_some(()))
+    })
+    .await
+}
+
+/// What is committed now is in the archive.
+async fn is_archived(cloud: &Cloud) -> Outcome<()> {
+    let committed = cloud
+        .control_sql("select pg_current_wal_flush_lsn()")
+        .await?;
+    let archived = format!(
+        "select count(*) from pg_stat_replication
+         where application_name = 'lumadb-archive' and flush_lsn >= '{committed}'"
+    );
+    until("the control plane's WAL", ARCHIVE_LIMIT, || async {
+        Ok((cloud.control_sql(&archived).await? == "1").then_some(()))
+    })
+    .await
+}
+
+async fn lose_control(cloud: &mut Cloud) -> Outcome<()> {
+    cloud.kill_up().await?;
+    cloud.kill(|_| true).await?;
+    std::fs::remove_dir_all(cloud.control_dir())?;
+    Ok(())
+}
+
+/// Removes everything of a folder but one entry.
+fn keep_only(folder: &Path, kept: &[&str]) -> Outcome<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if kept.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_machine_comes_back_from_object_store_and_master_key() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = shop_with_backup(&ada).await?;
+    tools::psql(&shop.uri, "insert into orders values (42)").await?;
+    restoring::is_archived(&ada, &shop).await?;
+    is_backed_up(&cloud).await?;
+    is_archived(&cloud).await?;
+
+    cloud.kill_up().await?;
+    cloud.kill(|_| true).await?;
+    keep_only(&cloud.data_dir(), &["object-store", "keys"])?;
+    keep_only(&cloud.data_dir().join("keys"), &["master.key"])?;
+    let (restored, said) = restore_control(&cloud, &[]).await?;
+    assert!(restored, "{said}");
+    assert!(!said.contains("Found"), "{said}");
+    let missing = format!("Missing: {}", shop.id);
+    assert!(said.contains(&missing), "{said}");
+
+    cloud.up_again().await?;
+    let token = format!("Bearer {}", ada.token);
+    let ada = Account {
+        api: cloud.api().with("authorization", &token)?,
+        ..ada
+    };
+    // No empty database takes the place of what is lost.
+    ada.database_is(&shop.id, "failed").await?;
+    assert!(!cloud.instance_dir(&shop.id).exists());
+    let body = json!({ "name": "again", "latest": true });
+    let again = restoring::restore(&ada, &shop, body).await?;
+    let ids = "select id from orders";
+    assert_eq!(tools::psql(&again.uri, ids).await?, "42");
+    let path = format!("/v1/databases/{}", shop.id);
+    let deleted = ada.api.delete(&path).await?.expect(200)?;
+    ada.operation_succeeds(&deleted.text_at("/operation/id")?)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_control_plane_comes_back_from_bucket_and_master_key() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = ada.create_database("shop").await?;
+    tools::psql(&shop.uri, "create table orders as select 42 as id").await?;
+    is_backed_up(&cloud).await?;
+    is_archived(&cloud).await?;
+    let (restored, said) = restore_control(&cloud, &[]).await?;
+    assert!(!restored && said.contains("already running"), "{said}");
+
+    lose_control(&mut cloud).await?;
+    // It is not replaced by an empty one.
+    let mut up = up_command(&cloud.data_dir())?;
+    let refused = up.envs(settings_of_tests()).output().await?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("restore-control"), "{said}");
+    // What is kept beside the keys is of use, and not needed.
+    for name in ["control-spec.json", "keys/control-archive.json"] {
+        std::fs::remove_file(cloud.data_dir().join(name))?;
+    }
+    let (restored, said) = restore_control(&cloud, &[]).await?;
+    assert!(restored, "{said}");
+    assert!(
+        !said.contains("Found") && !said.contains("Missing"),
+        "{said}"
+    );
+    let (again, said) = restore_control(&cloud, &[]).await?;
+    assert!(!again && said.contains("move"), "{said}");
+
+    cloud.up_again().await?;
+    ada.database_is(&shop.id, "running").await?;
+    let shop = ada.database(&shop.id, &shop.password).await?;
+    let ids = "select id from orders";
+    assert_eq!(tools::psql(&shop.uri, ids).await?, "42");
+    // And once more, out of the archive that it began.
+    is_backed_up(&cloud).await?;
+    is_archived(&cloud).await?;
+    lose_control(&mut cloud).await?;
+    let (restored, said) = restore_control(&cloud, &[]).await?;
+    assert!(restored, "{said}");
+    cloud.up_again().await?;
+    ada.database_is(&shop.id, "running").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_older_control_plane_forgot_is_found_and_stays() -> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = ada.create_database("shop").await?;
+    is_backed_up(&cloud).await?;
+    let moment = cloud.control_sql(MOMENT).await?;
+    let later = ada.create_database("later").await?;
+    tools::psql(&later.uri, "create table orders as select 42 as id").await?;
+    is_archived(&cloud).await?;
+
+    lose_control(&mut cloud).await?;
+    let (restored, said) = restore_control(&cloud, &["--time", &moment]).await?;
+    assert!(restored, "{said}");
+    let found: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("Found: "))
+        .collect();
+    assert_eq!(found.len(), 2, "{said}");
+    assert!(found.iter().all(|line| line.contains(&later.id)), "{said}");
+    assert!(!said.contains("Missing"), "{said}");
+
+    cloud.up_again().await?;
+    // Its node takes the wishes of a control plane that has forgotten some.
+    ada.database_is(&shop.id, "running").await?;
+    let path = format!("/v1/databases/{}", later.id);
+    assert_eq!(ada.api.get(&path).await?.status, 404);
+    let again = ada.create_database("again").await?;
+    tools::psql(&again.uri, "select 1").await?;
+    assert!(
+        cloud
+            .instance_dir(&later.id)
+            .join("data/PG_VERSION")
+            .exists()
+    );
+    Ok(())
+}
