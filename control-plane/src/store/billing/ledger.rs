@@ -77,23 +77,6 @@ pub async fn is_paid_by(
     Ok(found)
 }
 
-/// What is still owed for an invoice; below zero, what we owe.
-pub async fn outstanding(
-    tx: &mut EitherTx<'_>,
-    organization: OrganizationId,
-    invoice: InvoiceId,
-) -> Result<Cents, StoreError> {
-    let cents = sqlx::query_scalar!(
-        r#"select coalesce(sum(receivable_cents), 0)::bigint as "cents!" from ledger_entries
-           where organization_id = $1 and invoice_id = $2"#,
-        organization.uuid(),
-        invoice.uuid()
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(Cents::new(cents))
-}
-
 /// Invoices for which we owe something: they were paid and credited, or come to less than nothing.
 /// The oldest first, each with what we owe.
 pub async fn in_favor(
