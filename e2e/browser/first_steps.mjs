@@ -177,7 +177,7 @@ async function upgrade() {
   await page.getByLabel("Card number").fill("4242 4242 4242 4242");
   await page.getByRole("button", { name: "Save card" }).click();
   await page.waitForURL("**/billing?card=saved");
-  await page.getByText(/visa •••• 4242/).waitFor();
+  await page.getByText(/Visa •••• 4242/).waitFor();
   await page.getByText(/begins as soon as there is a way to pay/).waitFor({ state: "hidden" });
   await page.getByText("Pro: Starter", { exact: true }).first().waitFor();
   const invoice = page.getByRole("row").filter({ hasText: /INV-/ });

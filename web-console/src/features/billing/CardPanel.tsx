@@ -68,6 +68,20 @@ export function CardPanel({ organizationId }: { organizationId: string }) {
   );
 }
 
+/** A brand in Stripe's words, as its cards write it. */
+function brandName(brand: string): string {
+  const names: Record<string, string> = {
+    amex: "American Express",
+    diners: "Diners Club",
+    discover: "Discover",
+    jcb: "JCB",
+    mastercard: "Mastercard",
+    unionpay: "UnionPay",
+    visa: "Visa",
+  };
+  return names[brand] ?? brand;
+}
+
 function Known({ known: { card, refused_charges } }: { known: CardView }) {
   const { t } = useTranslation();
   return (
@@ -75,7 +89,7 @@ function Known({ known: { card, refused_charges } }: { known: CardView }) {
       <p>
         {card
           ? t("card.shown", {
-              brand: card.brand,
+              brand: brandName(card.brand),
               last4: card.last4,
               month: String(card.exp_month).padStart(2, "0"),
               year: card.exp_year,

@@ -37,14 +37,18 @@ export function RunningMonth() {
                 <dt>
                   {t("billing.soFar", { month: formatMonth(`${known.period}-01T00:00:00Z`) })}
                 </dt>
-                <dd className={css.amount}>{formatCents(known.total_cents)}</dd>
+                <dd className={css.amount}>{formatCents(usageOf(known))}</dd>
               </div>
               {forecast.data === undefined ? null : (
                 <div>
                   <dt>{t("billing.forecast")}</dt>
-                  <dd className={css.amount}>{formatCents(forecast.data.cost_cents)}</dd>
+                  <dd className={css.amount}>{formatCents(forecast.data.usage_cents)}</dd>
                 </div>
               )}
+              <div>
+                <dt>{t("billing.next")}</dt>
+                <dd className={css.amount}>{formatCents(known.total_cents)}</dd>
+              </div>
             </dl>
             {known.spend_cap ? <Cap cap={known.spend_cap} /> : null}
           </div>
@@ -52,6 +56,13 @@ export function RunningMonth() {
       </Loaded>
     </Panel>
   );
+}
+
+/** What the month's usage comes to, without the fee of the next one. */
+function usageOf(draft: InvoiceDraft): number {
+  return draft.lines
+    .filter((line) => line.kind !== "fee")
+    .reduce((cents, line) => cents + line.amount_cents, 0);
 }
 
 function Cap({ cap }: { cap: NonNullable<InvoiceDraft["spend_cap"]> }) {

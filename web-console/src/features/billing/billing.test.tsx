@@ -127,7 +127,9 @@ it("shows a change that waits for the month's end, and takes it back", async () 
 
 it("shows the running invoice as a draft, with how far the cap is used", async () => {
   const { user } = open("/billing");
-  expect(await screen.findByText("$35.12")).toBeVisible();
+  expect(await screen.findByText("$4.65")).toBeVisible();
+  expect(await screen.findByText("$6.12")).toBeVisible();
+  expect(screen.getAllByText("$34.09")).toHaveLength(2);
   expect(screen.getByText(/\$42\.50 of the spend cap of \$50\.00/)).toBeVisible();
   await user.click(screen.getByRole("link", { name: "Open the draft invoice" }));
   expect(await screen.findByRole("heading", { name: "Draft invoice" })).toBeVisible();
@@ -158,7 +160,7 @@ it("shows the card, and what its bank refused", async () => {
     refused_charges: [{ invoice_id: INVOICE, because: "No money.", url: "https://pay.example/1" }],
   };
   const { user } = open("/billing");
-  expect(await screen.findByText("visa •••• 4242, good until 04/2031")).toBeVisible();
+  expect(await screen.findByText("Visa •••• 4242, good until 04/2031")).toBeVisible();
   expect(screen.getByText(/A charge was refused: No money\./)).toBeVisible();
   expect(screen.getByRole("link", { name: "Pay it by hand" })).toHaveAttribute(
     "href",
