@@ -104,6 +104,10 @@ async fn drill(length: Duration) -> Outcome<()> {
     month_end(&people[0]).await?;
     kill_until(&cloud, end, &mut kills).await?;
     load.shutdown().await;
+    until("the API to answer again", SETTLED_LIMIT, || async {
+        now(&people[0]).await.map(Some)
+    })
+    .await?;
 
     for one in &watched {
         counted_as_sealed(&cloud, &people[one.owner], one, kills.lost_max()).await?;
