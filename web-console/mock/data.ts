@@ -26,6 +26,7 @@ import type {
   Role,
   Session,
   Usage,
+  UsageSamples,
 } from "../src/api/types";
 
 export const PASSWORD = "mK3v9QxT7rLw2ZpB5nYc";
@@ -617,6 +618,32 @@ export function auditEvents(after: string | null): {
   return {
     items: [event({ id: "evt_2", action: "database.create", resource: DATABASE, actor })],
     next_cursor: "evt_2",
+  };
+}
+
+/** Samples of an hour, on two pages. */
+export function usageSamples(hour: string, cursor: string | null): UsageSamples {
+  const second = cursor === "second";
+  const at = new Date(new Date(hour).getTime() + (second ? 120_000 : 60_000)).toISOString();
+  return {
+    hour,
+    items: [
+      {
+        incarnation_id: "inc_01jdk3x5v9e8rb6w4q2n7m0c5f",
+        sequence: second ? 2 : 1,
+        taken_at: at,
+        received_at: at,
+        storage_bytes: GB,
+        added: {
+          requests: second ? 2_345 : 1_234,
+          errors: 0,
+          transfer_out_bytes: 5_000,
+          vector_operations: 0,
+        },
+      },
+    ],
+    spans: second ? [] : [{ from: hour, to: at, milli_vcpu: 250 }],
+    next_cursor: second ? null : "second",
   };
 }
 

@@ -247,6 +247,10 @@ function databaseHandlers(state: Cloud): RequestHandler[] {
       HttpResponse.json(data.auditEvents(new URL(request.url).searchParams.get("cursor"))),
     ),
     http.get("*/v1/databases/:id/usage", () => HttpResponse.json(data.usage())),
+    http.get("*/v1/databases/:id/usage/samples", ({ request }) => {
+      const query = new URL(request.url).searchParams;
+      return HttpResponse.json(data.usageSamples(query.get("hour") ?? "", query.get("cursor")));
+    }),
   ];
 }
 

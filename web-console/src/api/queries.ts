@@ -14,6 +14,18 @@ const EVENTS_ITEMS = 50;
 /** Invoices on one page: a year of them. */
 const INVOICES_ITEMS = 12;
 
+/** Samples on one page: as many as the API gives. */
+const SAMPLES_ITEMS = 100;
+
+/** A page that is asked for: where it begins. */
+type Asked = { pageParam: string | undefined; signal: AbortSignal };
+
+/** What lists that are read page by page have in common. */
+const PAGED = {
+  initialPageParam: undefined as string | undefined,
+  getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) => next_cursor ?? undefined,
+};
+
 export const queries = {
   me: () => $api.queryOptions("get", "/v1/me", {}, { staleTime: 60_000 }),
   sessions: () => $api.queryOptions("get", "/v1/me/sessions", {}),
@@ -29,13 +41,7 @@ export const queries = {
     }),
   auditEvents: (organizationId: string) => ({
     queryKey: ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],
-    queryFn: async ({
-      pageParam,
-      signal,
-    }: {
-      pageParam: string | undefined;
-      signal: AbortSignal;
-    }) => {
+    queryFn: async ({ pageParam, signal }: Asked) => {
       const { data } = await api.GET("/v1/organizations/{organization_id}/audit-events", {
         params: {
           path: { organization_id: organizationId },
@@ -46,9 +52,7 @@ export const queries = {
       if (data === undefined) throw new Error("an answer without a body");
       return data;
     },
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) =>
-      next_cursor ?? undefined,
+    ...PAGED,
   }),
   databases: (projectId: string) =>
     $api.queryOptions("get", "/v1/projects/{project_id}/databases", {
@@ -116,6 +120,25 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
       params: { path: { database_id: databaseId }, query: { from, to, granularity: "hour" } },
     }),
+  usageSamples: (databaseId: string, hour: string) => ({
+    queryKey: ["get", "/v1/databases/{database_id}/usage/samples", databaseId, hour],
+    queryFn: async ({ pageParam, signal }: Asked) => {
+      const { data } = await api.GET("/v1/databases/{database_id}/usage/samples", {
+        params: {
+          path: { database_id: databaseId },
+          query: {
+            hour,
+            limit: SAMPLES_ITEMS,
+            ...(pageParam === undefined ? {} : { cursor: pageParam }),
+          },
+        },
+        signal,
+      });
+      if (data === undefined) throw new Error("an answer without a body");
+      return data;
+    },
+    ...PAGED,
+  }),
   billing: (organizationId: string) =>
     $api.queryOptions("get", "/v1/organizations/{organization_id}/billing", {
       params: { path: { organization_id: organizationId } },
@@ -157,13 +180,7 @@ export const queries = {
     }),
   invoices: (organizationId: string) => ({
     queryKey: ["get", "/v1/organizations/{organization_id}/invoices", organizationId],
-    queryFn: async ({
-      pageParam,
-      signal,
-    }: {
-      pageParam: string | undefined;
-      signal: AbortSignal;
-    }) => {
+    queryFn: async ({ pageParam, signal }: Asked) => {
       const { data } = await api.GET("/v1/organizations/{organization_id}/invoices", {
         params: {
           path: { organization_id: organizationId },
@@ -177,9 +194,7 @@ export const queries = {
       if (data === undefined) throw new Error("an answer without a body");
       return data;
     },
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) =>
-      next_cursor ?? undefined,
+    ...PAGED,
   }),
   metrics: (databaseId: string, minutes: number) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/metrics", {

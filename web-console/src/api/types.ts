@@ -42,6 +42,7 @@ export type RestoreWindow = Schemas["RestoreWindow"];
 export type Role = Schemas["Role"];
 export type Session = Schemas["SessionView"];
 export type Usage = Schemas["Usage"];
+export type UsageSamples = Schemas["UsageSamples"];
 
 /** Whether an operation goes on no longer. */
 export function hasEnded(operation: Pick<Operation, "state">): boolean {

@@ -1,14 +1,10 @@
-import { useQuery } from "@tanstack/react-query";
 import { Fragment, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
 import type { Invoice, InvoiceLine } from "#/api/types";
-import { formatMoment } from "#/lib/format";
-import { Bone, Loaded } from "#/ui/Loaded";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { formatSoldNumber, monthOf, soldOf } from "../usage/meters";
 import css from "./billing.module.css";
+import { InvoiceHours } from "./InvoiceHours";
 import { formatCents, formatPrice, formatSold, formatSpan } from "./money";
 import { useDatabaseNames, usePlanName } from "./names";
 
@@ -109,7 +105,7 @@ function Line({ line }: { line: InvoiceLine }) {
   );
 }
 
-type LineUsage = NonNullable<InvoiceLine["usage"]>;
+export type LineUsage = NonNullable<InvoiceLine["usage"]>;
 
 function Shares({ line, usage }: { line: InvoiceLine; usage: LineUsage }) {
   const { t } = useTranslation();
@@ -144,59 +140,13 @@ function Shares({ line, usage }: { line: InvoiceLine; usage: LineUsage }) {
           {hoursOf === share.database_id ? (
             <tr className={css.inner}>
               <td colSpan={4}>
-                <Hours databaseId={share.database_id} line={line} meter={usage.meter} />
+                <InvoiceHours databaseId={share.database_id} line={line} meter={usage.meter} />
               </td>
             </tr>
           ) : null}
         </Fragment>
       ))}
     </>
-  );
-}
-
-/** The hours that one database's part of a line is made of. */
-function Hours({
-  databaseId,
-  line,
-  meter,
-}: {
-  databaseId: string;
-  line: InvoiceLine;
-  meter: LineUsage["meter"];
-}) {
-  const { t } = useTranslation();
-  const query = useQuery(queries.usageByHour(databaseId, line.from, line.to));
-  const month = monthOf(new Date(line.from));
-  return (
-    <Loaded query={query} skeleton={<Bone height={120} />}>
-      {({ items }) => {
-        const used = items.filter((item) => soldOf(meter, item, month) > 0);
-        if (used.length === 0) return <p className="muted">{t("invoice.noHours")}</p>;
-        return (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
-          <section className={css.hours} tabIndex={0} aria-label={t("invoice.hours")}>
-            <table className={ui.table}>
-              <thead>
-                <tr>
-                  <th scope="col">{t("invoice.hour")}</th>
-                  <th scope="col" className={css.number}>
-                    {t(`sold.${meter}`)}
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {used.map((item) => (
-                  <tr key={item.start}>
-                    <td>{formatMoment(item.start)}</td>
-                    <td className={css.number}>{formatSoldNumber(soldOf(meter, item, month))}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </section>
-        );
-      }}
-    </Loaded>
   );
 }
 

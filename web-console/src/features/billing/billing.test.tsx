@@ -34,7 +34,13 @@ it("shows what is owed, and opens an invoice into databases and hours", async ()
   await user.click(screen.getByRole("button", { name: "Storage" }));
   await user.click(await screen.findByRole("button", { name: "shop" }));
   const hours = await screen.findByRole("region", { name: "Hours" });
-  expect(within(hours).getAllByRole("row").length).toBeGreaterThan(1);
+  const [hour] = within(hours).getAllByRole("button");
+  await user.click(hour as HTMLElement);
+  const samples = await screen.findByRole("table", { name: "What the database’s node said" });
+  expect(within(samples).getAllByRole("row")).toHaveLength(2);
+  expect(within(samples).getByRole("columnheader", { name: "Held" })).toBeVisible();
+  await user.click(within(hours).getByRole("button", { name: "Show more" }));
+  await waitFor(() => expect(within(samples).getAllByRole("row")).toHaveLength(3));
 });
 
 it("sets and removes a spend cap as it was last seen", async () => {

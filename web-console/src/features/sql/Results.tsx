@@ -1,6 +1,7 @@
 import { Button, Loader } from "@mantine/core";
 import IconBraces from "@tabler/icons-react/dist/esm/icons/IconBraces.mjs";
 import IconFileSpreadsheet from "@tabler/icons-react/dist/esm/icons/IconFileSpreadsheet.mjs";
+import type { TFunction } from "i18next";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { QueryError, QueryResult } from "#/api/types";
@@ -149,11 +150,7 @@ function ResultSet({
   );
 }
 
-function summary(
-  result: QueryResult,
-  isTable: boolean,
-  t: ReturnType<typeof useTranslation>["t"],
-): string {
+function summary(result: QueryResult, isTable: boolean, t: TFunction): string {
   const count = isTable ? result.rows.length : (result.rows_affected ?? 0);
   const formatted = formatCount(count);
   return isTable ? t("sql.rows", { count, formatted }) : t("sql.affected", { count, formatted });
