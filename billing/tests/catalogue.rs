@@ -246,6 +246,7 @@ fn what_must_shrink_is_listed() {
         regions: 1,
         members: 2,
         point_in_time_days: 7,
+        s3_databases: 1,
     };
     let excess = plan("free").excess(&held);
     let quotas: Vec<(Quota, u32, u32)> = excess
@@ -259,9 +260,11 @@ fn what_must_shrink_is_listed() {
             (Quota::DatabaseMilliVcpu, 4000, 250),
             (Quota::Members, 2, 1),
             (Quota::PointInTimeDays, 7, 1),
+            (Quota::S3Databases, 1, 0),
         ]
     );
-    assert_eq!(plan("pro-starter").excess(&held).len(), 1);
+    assert_eq!(plan("pro-starter").excess(&held).len(), 2);
+    assert_eq!(plan("pro-scale").excess(&held), []);
     assert_eq!(plan("enterprise").excess(&held), []);
     assert_eq!(plan("pro-scale").fee, Some(Cents::new(79_900)));
     assert!(book.plan(&"gold".parse().expect("an identifier")).is_err());

@@ -78,6 +78,34 @@ async fn a_larger_plan_begins_at_once_for_the_rest_of_the_month() {
 }
 
 #[tokio::test]
+async fn a_plan_without_s3_durability_is_refused_while_databases_have_it() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    cloud.plan_change(&ada, "pro-scale").await.expect(201);
+    cloud.created(&ada, "ledger").await;
+    let durability = |durability: &'static str| {
+        let sql = "update databases set durability = $1";
+        sqlx::query(sql).bind(durability).execute(&cloud.admin)
+    };
+    durability("s3").await.expect("written");
+    let refused = cloud.plan_change(&ada, "pro-starter").await;
+    refused.expect_problem(409, "quota_exceeded");
+    let detail = refused.text("/detail");
+    let told = "durability `s3`, which it does not have (databases: 1)";
+    assert!(detail.contains(told), "{detail}");
+    let quote = cloud.plan_quote(&ada, "pro-starter").await;
+    assert_eq!(quote["is_possible"], false);
+    let quotas = quote["quotas"].as_array().expect("quotas").iter();
+    let exceeded: Vec<_> = quotas
+        .filter(|quota| quota["is_exceeded"] == true)
+        .collect();
+    assert_eq!(exceeded.len(), 1, "{quote}");
+    assert_eq!(exceeded[0]["quota"], "s3_databases");
+    durability("local").await.expect("written");
+    cloud.plan_change(&ada, "pro-starter").await.expect(201);
+}
+
+#[tokio::test]
 async fn a_smaller_plan_begins_at_the_end_of_the_month_and_is_refused_while_too_much_is_held() {
     let cloud = TestCloud::new().await;
     let ada = cloud.person("ada@example.com").await;

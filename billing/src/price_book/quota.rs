@@ -13,6 +13,8 @@ pub enum Quota {
     Regions,
     Members,
     PointInTimeDays,
+    /// Databases whose commits wait for the archive.
+    S3Databases,
 }
 
 /// What an organization has, or would have after a change.
@@ -25,6 +27,8 @@ pub struct Holdings {
     pub members: u32,
     /// Longest point-in-time window.
     pub point_in_time_days: u32,
+    /// Databases whose commits wait for the archive: a plan has that, or none of them.
+    pub s3_databases: u32,
 }
 
 /// More than a plan allows: this must shrink first.
@@ -36,6 +40,11 @@ pub struct Excess {
 }
 
 impl Plan {
+    /// `None`: as many as there are databases.
+    pub fn s3_databases_max(&self) -> Option<u32> {
+        (!self.archive_lag_s3).then_some(0)
+    }
+
     /// What of these holdings is more than the plan allows.
     pub fn excess(&self, held: &Holdings) -> Vec<Excess> {
         let quotas = [
@@ -51,6 +60,11 @@ impl Plan {
                 Quota::PointInTimeDays,
                 held.point_in_time_days,
                 Some(self.point_in_time_days_max),
+            ),
+            (
+                Quota::S3Databases,
+                held.s3_databases,
+                self.s3_databases_max(),
             ),
         ];
         quotas

@@ -3055,7 +3055,7 @@ export interface components {
          * @description Something of which a plan allows so much.
          * @enum {string}
          */
-        QuotaName: "databases" | "database_milli_vcpu" | "regions" | "members" | "point_in_time_days";
+        QuotaName: "databases" | "database_milli_vcpu" | "regions" | "members" | "point_in_time_days" | "s3_databases";
         /** @description What would be held of something that the plan limits. */
         QuotaStanding: {
             /**

@@ -727,6 +727,7 @@ export const en = {
     quota: {
       databases: "Databases",
       database_milli_vcpu: "Largest database",
+      s3_databases: "Databases with commits confirmed from S3",
       regions: "Regions",
       members: "Members",
       point_in_time_days: "Days to restore from",

@@ -391,6 +391,9 @@ fn shrink(excess: &[Excess]) -> String {
                 Quota::Regions => format!("databases in {held} regions, at most {allowed}"),
                 Quota::Members => format!("{held} members, at most {allowed}"),
                 Quota::PointInTimeDays => format!("a window of {held} days, at most {allowed}"),
+                Quota::S3Databases => {
+                    format!("durability `s3`, which it does not have (databases: {held})")
+                }
             },
         )
         .collect();

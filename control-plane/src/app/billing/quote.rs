@@ -71,6 +71,8 @@ pub enum QuotaName {
     Regions,
     Members,
     PointInTimeDays,
+    /// Databases whose durability is `s3`.
+    S3Databases,
 }
 
 impl From<Quota> for QuotaName {
@@ -81,6 +83,7 @@ impl From<Quota> for QuotaName {
             Quota::Regions => Self::Regions,
             Quota::Members => Self::Members,
             Quota::PointInTimeDays => Self::PointInTimeDays,
+            Quota::S3Databases => Self::S3Databases,
         }
     }
 }
@@ -132,6 +135,7 @@ impl Held {
             members: self.members,
             // The window follows the plan: nobody holds more of it than that gives.
             point_in_time_days: 0,
+            s3_databases: count(self.databases.iter().filter(|d| d.waits_for_s3).count()),
         }
     }
 
@@ -157,6 +161,7 @@ impl Held {
                 milli_vcpu,
                 storage_bytes: 0,
                 is_deleted: false,
+                waits_for_s3: false,
             }),
             Proposal::Resize {
                 database,
@@ -245,6 +250,11 @@ fn quotas(plan: &Plan, held: &Holdings) -> Vec<QuotaStanding> {
         ),
         (Quota::Regions, held.regions, plan.regions_max),
         (Quota::Members, held.members, plan.members_max),
+        (
+            Quota::S3Databases,
+            held.s3_databases,
+            plan.s3_databases_max(),
+        ),
     ];
     let standings = quotas
         .into_iter()

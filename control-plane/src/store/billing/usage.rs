@@ -23,6 +23,8 @@ pub struct KnownDatabase {
     pub milli_vcpu: i32,
     pub storage_bytes: i64,
     pub is_deleted: bool,
+    /// Its durability is `s3`.
+    pub waits_for_s3: bool,
 }
 
 /// An hour, and how many of its requests ended in an error.
@@ -158,7 +160,8 @@ pub async fn databases(
     let rows = sqlx::query_as!(
         KnownDatabase,
         r#"select id as "id: DatabaseId", project_id as "project_id: ProjectId", name, region, milli_vcpu,
-                  storage_bytes, (deleted_at is not null) as "is_deleted!"
+                  storage_bytes, (deleted_at is not null) as "is_deleted!",
+                  (durability = 's3') as "waits_for_s3!"
            from databases where organization_id = $1 order by id"#,
         organization.uuid()
     )
