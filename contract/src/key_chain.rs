@@ -166,6 +166,35 @@ pub fn archive_key_unwrap(
     key.ok_or(KeyError::Wrapped("the archive's key"))
 }
 
+/// Wraps an organization's key by another master key than before.
+pub fn organization_key_rewrap(
+    old: &Key,
+    new: &Key,
+    organization_id: OrganizationId,
+    wrapped: &WrappedKey,
+    nonce: [u8; NONCE_BYTES],
+) -> Result<WrappedKey, KeyError> {
+    let key = organization_key_unwrap(old, organization_id, wrapped)?;
+    organization_key_wrap(new, organization_id, &key, nonce)
+}
+
+const SEAL_CONTEXT: &str = "lumadb seal key 1";
+
+/// Wraps the key that the control plane seals secrets in its tables with.
+pub fn seal_key_wrap(
+    master: &Key,
+    key: &Key,
+    nonce: [u8; NONCE_BYTES],
+) -> Result<WrappedKey, KeyError> {
+    let wrapped = master.wrap(key, SEAL_CONTEXT, nonce);
+    wrapped.ok_or(KeyError::Malformed)
+}
+
+pub fn seal_key_unwrap(master: &Key, wrapped: &WrappedKey) -> Result<Key, KeyError> {
+    let key = master.unwrap(wrapped, SEAL_CONTEXT);
+    key.ok_or(KeyError::Wrapped("the sealing key"))
+}
+
 /// What [`crate::archive::ArchiveSpec::wrapped_key`] holds: all that leads from the master key to
 /// an archive's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +211,22 @@ pub struct KeyChain {
 }
 
 impl KeyChain {
+    /// The same keys under another master key: the archive's own stays as it is wrapped.
+    pub fn rewrap(&self, old: &Key, new: &Key, nonce: [u8; NONCE_BYTES]) -> Result<Self, KeyError> {
+        let organization_key = organization_key_rewrap(
+            old,
+            new,
+            self.organization_id,
+            &self.organization_key,
+            nonce,
+        )?;
+        Ok(Self {
+            master_key: new.fingerprint(),
+            organization_key,
+            ..self.clone()
+        })
+    }
+
     /// The archive's key.
     pub fn open(&self, master: &Key, archive_id: ArchiveId) -> Result<Key, KeyError> {
         if self.version != KEY_CHAIN_VERSION {
@@ -273,6 +318,24 @@ mod tests {
             Err(KeyError::Wrapped("the organization's key"))
         );
         assert!(chain.open(&master, elsewhere).is_err());
+    }
+
+    #[test]
+    fn under_another_master_key_the_archives_key_is_the_same() {
+        let (old, new) = (Key::new([1; 32]), Key::new([6; 32]));
+        let (before, archive) = chain(&old);
+        let after = before.rewrap(&old, &new, [7; 12]).expect("wraps");
+        assert_eq!(after.open(&new, after.archive_id), Ok(archive));
+        assert!(after.open(&old, after.archive_id).is_err());
+        assert_eq!(after.archive_key, before.archive_key);
+        assert_eq!(
+            before.rewrap(&new, &old, [7; 12]),
+            Err(KeyError::Wrapped("the organization's key"))
+        );
+        let sealing = Key::new([8; 32]);
+        let wrapped = seal_key_wrap(&old, &sealing, [9; 12]).expect("wraps");
+        assert_eq!(seal_key_unwrap(&old, &wrapped), Ok(sealing));
+        assert!(seal_key_unwrap(&new, &wrapped).is_err());
     }
 
     #[test]

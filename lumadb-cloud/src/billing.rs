@@ -96,7 +96,7 @@ pub(crate) async fn run(
     config: &Config,
     asked: Billing,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let platform = service::platform(data, config, CONNECTIONS_MAX)?;
+    let platform = service::platform(data, config, CONNECTIONS_MAX).await?;
     match asked {
         Billing::Paid {
             number,

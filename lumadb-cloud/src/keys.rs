@@ -1,6 +1,7 @@
 //! The keys of one installation: made once, in files of mode 0600.
 
 use base64::Engine as _;
+use lumadb_control_plane::identity::master_keys::MasterKeys;
 use lumadb_control_plane::identity::random;
 use rcgen::{KeyPair, PKCS_ED25519};
 use std::fs::OpenOptions;
@@ -27,6 +28,11 @@ impl KeyFiles {
         Self { folder }
     }
 
+    /// Where they all lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Signs what the API shows to edges.
     pub(crate) fn api_private(&self) -> PathBuf {
         self.folder.join("api.key")
@@ -45,9 +51,10 @@ impl KeyFiles {
         self.folder.join("edge.pub")
     }
 
-    /// Seals the passwords of roles and wraps the keys of archives: 32 bytes in base64.
+    /// The active master key, which wraps what seals secrets in the tables and the keys of
+    /// organizations: 32 bytes in base64.
     pub(crate) fn master(&self) -> PathBuf {
-        self.folder.join("master.key")
+        MasterKeys::active_path(&self.folder)
     }
 
     /// Secret of our own S3 server's root key, from which those of archives follow: 32 bytes in

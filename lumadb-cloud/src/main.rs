@@ -6,6 +6,7 @@ mod billing;
 mod config;
 mod database;
 mod keys;
+mod master_key;
 mod service;
 mod status;
 mod telemetry;
@@ -68,6 +69,13 @@ enum Command {
         #[arg(long)]
         archive: Option<ArchiveId>,
     },
+    /// Change the master key, which wraps the keys of archives and of secrets, while `up` runs
+    MasterKey {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        asked: master_key::MasterKey,
+    },
     /// List the processes of a data folder
     Status(Where),
     /// Say what came of invoices, how customers are taxed, what was agreed
@@ -129,6 +137,11 @@ fn run(command: Command) -> Result<(), Failure> {
             let target = time.map_or(RestoreTarget::Latest, RestoreTarget::Time);
             let asked = up::Asked { target, archive };
             runtime(false)?.block_on(up::control_restore(&data, &config, asked))?;
+            Ok(())
+        }
+        Command::MasterKey { place, asked } => {
+            let (data, config, _) = load(&place)?;
+            runtime(false)?.block_on(master_key::run(&data, &config, asked))?;
             Ok(())
         }
         Command::Migrate(place) => {

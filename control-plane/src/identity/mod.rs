@@ -6,6 +6,7 @@
 //!
 //! It must not know SQL, HTTP or the product's nouns.
 
+pub mod master_keys;
 pub mod password;
 pub mod random;
 pub mod scram;

@@ -1,10 +1,7 @@
 //! Sealing of secrets that must be read again: AES-256-GCM, bound to the row that holds them.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lumadb_contract::secret::Secret;
-use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -13,12 +10,7 @@ const KEY_BYTES: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    #[error("the sealing key {path} cannot be read: {source}")]
-    Unreadable {
-        path: String,
-        source: std::io::Error,
-    },
-    #[error("a sealing key is {KEY_BYTES} bytes in base64")]
+    #[error("a sealing key is {KEY_BYTES} bytes")]
     Malformed,
     #[error("a secret could not be sealed")]
     NotSealed,
@@ -47,7 +39,7 @@ impl SealPurpose {
     }
 }
 
-/// The control plane's master key.
+/// What secrets in the tables are sealed with.
 #[derive(Clone)]
 pub struct SealKey(Arc<RandomizedNonceKey>);
 
@@ -58,18 +50,6 @@ impl std::fmt::Debug for SealKey {
 }
 
 impl SealKey {
-    /// Reads the key from a file that holds 32 bytes in base64.
-    pub fn load(path: &Path) -> Result<Self, SealError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SealError::Unreadable {
-            path: path.display().to_string(),
-            source,
-        })?;
-        let key = STANDARD
-            .decode(text.trim())
-            .map_err(|_| SealError::Malformed)?;
-        Self::from_bytes(&key)
-    }
-
     pub fn from_bytes(key: &[u8]) -> Result<Self, SealError> {
         RandomizedNonceKey::new(&AES_256_GCM, key)
             .map(|key| Self(Arc::new(key)))

@@ -20,6 +20,7 @@ pub mod drill;
 pub mod idempotency;
 pub mod import;
 pub mod logical_database;
+pub mod master_key;
 pub mod membership;
 pub mod operation;
 pub mod organization;

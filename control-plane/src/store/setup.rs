@@ -122,6 +122,21 @@ impl Setup {
         Ok(())
     }
 
+    /// Whether an archive's objects are to stay; `None`: no table knows it.
+    pub async fn archive_stays(&mut self, id: ArchiveId) -> Result<Option<bool>, StoreError> {
+        let stays = sqlx::query_scalar!(
+            r#"select removing_since is null as "stays!" from archives where id = $1"#,
+            id.uuid()
+        )
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(stays)
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
     pub async fn close(self) -> Result<(), StoreError> {
         self.connection.close().await.map_err(StoreError::from)
     }

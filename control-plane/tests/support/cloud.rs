@@ -12,6 +12,7 @@ use lumadb_control_plane::app::archive::{Archives, StoreCredentials};
 use lumadb_control_plane::app::{Keys, Limits, Links, Platform, Settings};
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::http::{ApiState, router};
+use lumadb_control_plane::identity::master_keys::MasterKeys;
 use lumadb_control_plane::identity::{SealKey, ServiceSigner, ServiceVerifier};
 use lumadb_control_plane::store::Store;
 use serde_json::json;
@@ -196,7 +197,7 @@ impl TestCloud {
 /// Where nobody listens: these tests run no node.
 fn archives() -> Archives {
     Archives {
-        master_key: Key::new([7; 32]),
+        master_keys: MasterKeys::fixed(Key::new([7; 32])),
         store: ObjectStoreSpec {
             endpoint: Some("http://127.0.0.1:1".into()),
             region: "test".into(),

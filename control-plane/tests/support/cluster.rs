@@ -1,6 +1,7 @@
 //! One PostgreSQL for the whole test binary, ended and removed when the process ends, however that
 //! happens: it hangs on a pipe that the kernel closes.
 
+use lumadb_contract::key_chain::Key;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -155,6 +156,12 @@ async fn migrate(cluster: &Cluster) {
     let region = "insert into regions (name, display_name, host, port)
                   values ('local', 'This machine', 'localhost', 6432) on conflict do nothing";
     template.execute(region).await.expect("a region");
+    let master = Key::new([7; 32]).fingerprint();
+    sqlx::query("insert into master_keys (fingerprint, created_at) values ($1, now())")
+        .bind(master)
+        .execute(&mut template)
+        .await
+        .expect("the tests' master key");
     // A template must not be in use.
     template.close().await.expect("closed");
 }

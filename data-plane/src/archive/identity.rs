@@ -57,6 +57,20 @@ pub async fn identity_read(
         .map_err(|source| IdentityError::Malformed { name, source })
 }
 
+/// Has an archive that nobody writes say what it says with other keys above its own.
+pub async fn identity_replace(
+    store: &ObjectStore,
+    layout: &Layout,
+    identity: &ArchiveIdentity,
+) -> Result<(), IdentityError> {
+    let name = layout.identity();
+    let text = serde_json::to_vec(identity).map_err(|source| IdentityError::Malformed {
+        name: name.clone(),
+        source,
+    })?;
+    Ok(store.put(&name, Bytes::from(text)).await?)
+}
+
 /// Has the archive say that it is this database's, with the newest wrapped key; an error if it is
 /// another's.
 pub async fn identity_keep(

@@ -18,7 +18,7 @@ const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
                                        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
 
 /// What it printed, and whether it succeeded.
-async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bool, String)> {
+pub(crate) async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bool, String)> {
     let up = up_command(&cloud.data_dir())?;
     let up = up.as_std();
     let mut command = tokio::process::Command::new(up.get_program());
@@ -42,7 +42,7 @@ async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bool, String)
 }
 
 /// The archive in use has a complete backup.
-async fn is_backed_up(cloud: &Cloud) -> Outcome<()> {
+pub(crate) async fn is_backed_up(cloud: &Cloud) -> Outcome<()> {
     let record = std::fs::read(cloud.data_dir().join("keys/control-archive.json"))?;
     let record: serde_json::Value = serde_json::from_slice(&record)?;
     let archive = record["archive_id"].as_str().ok_or("no archive")?;
@@ -69,7 +69,7 @@ async fn is_archived(cloud: &Cloud) -> Outcome<()> {
     .await
 }
 
-async fn lose_control(cloud: &mut Cloud) -> Outcome<()> {
+pub(crate) async fn lose_control(cloud: &mut Cloud) -> Outcome<()> {
     cloud.kill_up().await?;
     cloud.kill(|_| true).await?;
     std::fs::remove_dir_all(cloud.control_dir())?;

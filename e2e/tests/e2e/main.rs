@@ -16,6 +16,7 @@ mod killed;
 mod limits;
 mod logs;
 mod mail;
+mod master_key;
 mod oracle;
 mod readme;
 mod restoring;

@@ -13,7 +13,7 @@ const CONNECTIONS_MAX: u32 = 20;
 
 pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
     let mut signals = StopSignals::listen()?;
-    let platform = platform(data, config, CONNECTIONS_MAX)?;
+    let platform = platform(data, config, CONNECTIONS_MAX).await?;
     let address = config.http.listen;
     let listener = TcpListener::bind(address)
         .await

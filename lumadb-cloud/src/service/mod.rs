@@ -14,10 +14,11 @@ pub(crate) mod worker;
 use crate::config::Config;
 use crate::database;
 use crate::keys::KeyFiles;
+use lumadb_control_plane::app::archive::{ArchiveKeyError, rewrap};
 use lumadb_control_plane::app::{Keys, Links, Platform, Settings};
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::collect::StripeCollection;
-use lumadb_control_plane::identity::{SealKey, ServiceSigner, ServiceVerifier};
+use lumadb_control_plane::identity::{ServiceSigner, ServiceVerifier};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::Store;
 use std::net::SocketAddr;
@@ -42,8 +43,6 @@ pub(crate) enum ServiceError {
     #[error(transparent)]
     Key(#[from] lumadb_control_plane::identity::ServiceTokenError),
     #[error(transparent)]
-    Seal(#[from] lumadb_control_plane::identity::SealError),
-    #[error(transparent)]
     Platform(#[from] lumadb_control_plane::app::PlatformError),
     #[error(transparent)]
     Authority(#[from] lumadb_control_plane::runtime::local::authority::AuthorityError),
@@ -59,8 +58,10 @@ pub(crate) enum ServiceError {
     Programs(#[from] crate::up::UpError),
     #[error("the file of the object store's credentials, {}, {message}", path.display())]
     Credentials { path: PathBuf, message: String },
-    #[error("the master key: {0}")]
-    MasterKey(#[from] lumadb_contract::key_chain::KeyError),
+    #[error(transparent)]
+    MasterKey(#[from] lumadb_control_plane::identity::master_keys::MasterKeyError),
+    #[error("the key that secrets are sealed with: {0}")]
+    SealKey(#[from] ArchiveKeyError),
     #[error(transparent)]
     Stripe(#[from] lumadb_billing::stripe::InvalidSetting),
     #[error(transparent)]
@@ -86,17 +87,19 @@ pub(crate) fn console_url(config: &Config, listen: SocketAddr) -> String {
 }
 
 /// The control plane's parts for one process of at most so many database connections.
-pub(crate) fn platform(
+pub(crate) async fn platform(
     data: &DataFolder,
     config: &Config,
     connections_max: u32,
 ) -> Result<Platform, ServiceError> {
     let files = KeyFiles::new(data.keys());
+    let archives = object_store::archives(&files, &config.object_store)?;
+    let store = Store::open(database::application(data), connections_max);
     let keys = Keys {
-        seal_key: SealKey::load(&files.master())?,
+        seal_key: rewrap::seal_key(&store, &archives.master_keys).await?,
         service_signer: ServiceSigner::load(&files.api_private())?,
         edge_verifier: ServiceVerifier::load(&files.edge_public())?,
-        archives: Some(object_store::archives(&files, &config.object_store)?),
+        archives: Some(archives),
     };
     let authority = read(data.authority().join("ca.pem"))?;
     let settings = Settings {
@@ -114,7 +117,6 @@ pub(crate) fn platform(
     let links = Links {
         console_url: console_url(config, config.http.listen),
     };
-    let store = Store::open(database::application(data), connections_max);
     let mut platform = Platform::new(store, Clock::system(), links, keys, settings)?;
     platform.stripe = stripe::account(&files, &config.stripe)?;
     if platform.stripe.is_some() {

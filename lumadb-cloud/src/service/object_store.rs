@@ -6,9 +6,9 @@ use crate::config::ObjectStore;
 use crate::keys::KeyFiles;
 use crate::up::reachable;
 use lumadb_contract::archive::{ArchiveAccess, ObjectStoreCredentials, ObjectStoreSpec};
-use lumadb_contract::key_chain::Key;
 use lumadb_contract::secret::Secret;
 use lumadb_control_plane::app::archive::{Archives, StoreCredentials};
+use lumadb_control_plane::identity::master_keys::MasterKeys;
 use lumadb_control_plane::runtime::{ArchiveObjects, ObjectsError};
 use lumadb_data_plane::archive::remove::archive_remove;
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ impl ArchiveObjects for Objects {
 /// What the control plane knows of the object store.
 pub(crate) fn archives(files: &KeyFiles, config: &ObjectStore) -> Result<Archives, ServiceError> {
     Ok(Archives {
-        master_key: Key::from_base64(&read(files.master())?)?,
+        master_keys: MasterKeys::open(files.folder().to_owned())?,
         store: store(config),
         credentials: credentials(files, config)?,
     })

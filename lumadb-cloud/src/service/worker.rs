@@ -21,7 +21,7 @@ const CONNECTIONS_MAX: u32 = 20;
 /// SIGINT they end first.
 pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), ServiceError> {
     let mut signals = StopSignals::listen()?;
-    let platform = platform(data, config, CONNECTIONS_MAX)?;
+    let platform = platform(data, config, CONNECTIONS_MAX).await?;
     let transport = match &config.mail.smtp_url_file {
         Some(path) => {
             let url = read(path.clone())?;

@@ -15,7 +15,7 @@ mod error;
 pub(crate) mod folder;
 mod ports;
 pub(crate) mod programs;
-mod say;
+pub(crate) mod say;
 mod services;
 
 pub(crate) use control::{Asked, LOGICAL_DATABASE, restore as control_restore};
@@ -26,7 +26,9 @@ use crate::config::Config;
 use crate::keys::KeyFiles;
 use crate::{database, telemetry};
 use control::Control;
+use lumadb_control_plane::app::archive::rewrap;
 use lumadb_control_plane::clock::Clock;
+use lumadb_control_plane::identity::master_keys::MasterKeys;
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::pool::makers_stop;
@@ -35,6 +37,7 @@ use lumadb_control_plane::runtime::local::user_ids;
 use lumadb_control_plane::store::setup::{RegionSetup, Setup};
 use services::{ServiceSetup, Services};
 use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -156,6 +159,14 @@ async fn bring_up(
     }
 }
 
+/// Where the object store of what runs on a data folder is.
+pub(crate) fn object_store_address(
+    data: &DataFolder,
+    config: &Config,
+) -> Result<SocketAddr, UpError> {
+    ports::object_store(data, config)
+}
+
 /// Ctrl-C while the control plane's database came up: ends its processes, unless something that
 /// was adopted needs them.
 async fn abandon(data: &DataFolder, served: bool) -> UpError {
@@ -186,6 +197,11 @@ async fn schema(
     if applied > 0 {
         say::line(&format!("Migrations: {applied} applied"));
     }
+    let keys = MasterKeys::open(data.keys()).map_err(|error| explain(&error))?;
+    let now = Clock::system().now();
+    rewrap::keys_ensure(&mut database, &keys, now)
+        .await
+        .map_err(|error| explain(&error))?;
     let region = RegionSetup {
         name: config.region.name.clone(),
         display_name: config.region.display_name.clone(),

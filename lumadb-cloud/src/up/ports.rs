@@ -97,6 +97,19 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
     })
 }
 
+/// Where the object store of an `up` that runs listens; nothing is chosen.
+pub(crate) fn object_store(data: &DataFolder, config: &Config) -> Result<SocketAddr, UpError> {
+    let mut address = config.object_store.listen;
+    if address.port() == 0 {
+        let path = data.run().join("ports.json");
+        let taken = read_optional(&path)
+            .map_err(|source| UpError::folder(data.root(), &path, source))?
+            .and_then(|text| serde_json::from_slice::<Taken>(&text).ok());
+        address.set_port(taken.and_then(|taken| taken.object_store).unwrap_or(0));
+    }
+    Ok(address)
+}
+
 fn pick(
     wanted: SocketAddr,
     taken: Option<u16>,

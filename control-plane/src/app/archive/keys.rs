@@ -3,6 +3,8 @@
 use crate::app::AppError;
 use crate::app::state::Durability;
 use crate::clock::Clock;
+use crate::identity::SealError;
+use crate::identity::master_keys::{MasterKeyError, MasterKeys};
 use crate::identity::random::{self, NoRandomness};
 use crate::store::archive::{self, ArchiveRow, NewArchive, OrganizationKeyRow};
 use crate::store::{EitherTx, StoreError};
@@ -40,7 +42,7 @@ pub enum Rights {
 /// Where archives lie, and what opens them.
 #[derive(Debug, Clone)]
 pub struct Archives {
-    pub master_key: Key,
+    pub master_keys: MasterKeys,
     /// Without credentials: those differ by archive.
     pub store: ObjectStoreSpec,
     pub credentials: StoreCredentials,
@@ -50,6 +52,12 @@ pub struct Archives {
 pub enum ArchiveKeyError {
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Master(#[from] MasterKeyError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("the tables hold no key to seal with: `lumadb-cloud up` makes one")]
+    NoSealKey,
     #[error(transparent)]
     Random(#[from] NoRandomness),
     #[error(transparent)]
@@ -96,7 +104,7 @@ impl Archives {
         rights: Rights,
     ) -> Result<ArchiveAccess, ArchiveKeyError> {
         let id = chain.archive_id;
-        let key = chain.open(&self.master_key, id)?;
+        let key = chain.open(&self.master_keys.find(&chain.master_key)?, id)?;
         let credentials = match &self.credentials {
             StoreCredentials::Scoped(root_secret) => {
                 let access = match rights {
@@ -148,9 +156,10 @@ impl Archives {
         organization: OrganizationId,
     ) -> Result<OrganizationKeyRow, ArchiveKeyError> {
         let key = Key::new(random::bytes()?);
-        let wrapped = organization_key_wrap(&self.master_key, organization, &key, random::bytes()?);
+        let master = self.master_keys.active()?;
+        let wrapped = organization_key_wrap(&master, organization, &key, random::bytes()?);
         Ok(OrganizationKeyRow {
-            master_key: self.master_key.fingerprint(),
+            master_key: master.fingerprint(),
             wrapped_key: wrapped?.0,
         })
     }
@@ -162,14 +171,9 @@ impl Archives {
         organization_key: &OrganizationKeyRow,
         id: ArchiveId,
     ) -> Result<String, ArchiveKeyError> {
-        if organization_key.master_key != self.master_key.fingerprint() {
-            return Err(ArchiveKeyError::Key(KeyError::OtherMasterKey {
-                needed: organization_key.master_key.clone(),
-                given: self.master_key.fingerprint(),
-            }));
-        }
+        let master = self.master_keys.find(&organization_key.master_key)?;
         let wrapped = WrappedKey(organization_key.wrapped_key.clone());
-        let outer = organization_key_unwrap(&self.master_key, organization, &wrapped)?;
+        let outer = organization_key_unwrap(&master, organization, &wrapped)?;
         let key = Key::new(random::bytes()?);
         let wrapped = archive_key_wrap(&outer, organization, id, &key, random::bytes()?)?;
         Ok(wrapped.0)

@@ -8,6 +8,7 @@ pub mod drill;
 mod keys;
 pub mod restore;
 pub mod restore_point;
+pub mod rewrap;
 pub mod window;
 
 pub(crate) use keys::make;

@@ -63,6 +63,12 @@ pub(super) fn chain(data: &DataFolder) -> Result<Option<KeyChain>, UpError> {
         .transpose()
 }
 
+/// The same as the node is told it.
+pub(super) fn wrapped_key(data: &DataFolder) -> Result<Option<serde_json::Value>, UpError> {
+    let value = chain(data)?.map(serde_json::to_value).transpose();
+    value.map_err(|error| UpError::explain(data.root(), &error))
+}
+
 /// Begins an archive of its own for what is written from now on.
 pub(super) fn chain_make(
     data: &DataFolder,

@@ -38,7 +38,7 @@ use std::time::Duration;
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Longest time between two looks at its archive.
-const LOOK_INTERVAL: Duration = Duration::from_mins(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Its memory decides the engine's buffers; what is not touched is not used.
 const COMPUTE: Compute = Compute {
@@ -62,6 +62,7 @@ struct Attached {
 /// The control plane's database while it serves.
 #[derive(Debug)]
 pub(crate) struct Control {
+    data: DataFolder,
     attached: Attached,
     spec: KeptSpec,
     archive: ArchiveSpec,
@@ -108,6 +109,7 @@ pub(crate) async fn start(
     };
     let attached = Attached::new(data, config, programs, &place, spec.clone())?;
     let control = Control {
+        data: data.clone(),
         attached,
         spec: kept,
         archive,
@@ -233,7 +235,17 @@ impl Control {
                 }
                 let now = self.clock.now();
                 let new_id = BackupId::from_uuid(self.clock.new_uuid());
+                // The master key may have been changed.
+                let wrapped_key = match archive::wrapped_key(&self.data) {
+                    Ok(Some(wrapped_key)) => wrapped_key,
+                    Ok(None) => self.archive.wrapped_key.clone(),
+                    Err(error) => {
+                        tracing::error!(%error, "the keys of the control plane's archive");
+                        self.archive.wrapped_key.clone()
+                    }
+                };
                 self.ask(ArchiveSpec {
+                    wrapped_key,
                     backups: schedule.look(&status, now, new_id),
                     expire_before: Some(archive::expire_before(now)),
                     ..self.archive.clone()
