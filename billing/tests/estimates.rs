@@ -5,8 +5,8 @@ use crate::support::{books, database};
 use lumadb_billing::period::Period;
 use lumadb_billing::price_book::PlanId;
 use lumadb_billing::rating::{
-    Account, Agreement, LineKind, Quote, Standing, Terms, cap_standing, difference, forecast,
-    quote, rate,
+    Account, Agreement, LineKind, Quote, Standing, Terms, Usage, cap_standing, difference,
+    forecast, quote, rate,
 };
 use lumadb_contract::meter::Meter;
 use lumadb_contract::money::Cents;
@@ -213,6 +213,18 @@ fn a_cap_sets_aside_fee_and_storage() {
         standing(&account, &stored),
         Some((Cents::new(8400), Cents::ZERO))
     );
+    let is_used = |account: &Account, stored: &[_]| {
+        let standing = cap_standing(&books(), account, stored, november(), now);
+        standing.expect("rated").is_some_and(|s| s.is_used)
+    };
+    assert!(is_used(&account, &stored));
+    // A cap of the fee alone leaves what the fee pays for.
+    let fee_alone = Account {
+        usage: Usage::default(),
+        spend_cap: Some(Cents::new(2900)),
+        ..account.clone()
+    };
+    assert!(!is_used(&fee_alone, &[]));
     // A minimum that is not reached is no usage.
     account.terms[0].agreement.minimum = Cents::new(50_000);
     assert_eq!(

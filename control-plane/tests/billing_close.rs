@@ -20,7 +20,7 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-const DECEMBER: OffsetDateTime = datetime!(2026-12-01 0:00 UTC);
+pub(crate) const DECEMBER: OffsetDateTime = datetime!(2026-12-01 0:00 UTC);
 const JANUARY: OffsetDateTime = datetime!(2027-01-01 0:00 UTC);
 
 /// A node of a test: what it counted so far.
@@ -89,12 +89,12 @@ impl Node {
 }
 
 impl TestCloud {
-    fn move_to(&self, to: OffsetDateTime) {
+    pub(crate) fn move_to(&self, to: OffsetDateTime) {
         self.clock.advance(to - self.clock.now());
     }
 
     /// Logs in again: a session does not last for months.
-    async fn again(&self, person: &Person) -> Person {
+    pub(crate) async fn again(&self, person: &Person) -> Person {
         let logged_in = self.log_in(&person.email, PASSWORD).await;
         logged_in.expect(200);
         Person {
@@ -103,7 +103,7 @@ impl TestCloud {
         }
     }
 
-    async fn work(&self) -> usize {
+    pub(crate) async fn work(&self) -> usize {
         billing::work(&self.platform).await.expect("billing works")
     }
 
@@ -112,7 +112,7 @@ impl TestCloud {
         list["items"].as_array().expect("invoices").clone()
     }
 
-    async fn closing(&self, person: &Person, period: &str) -> Value {
+    pub(crate) async fn closing(&self, person: &Person, period: &str) -> Value {
         let invoices = self.invoices(person).await;
         let mut of_period = invoices
             .iter()

@@ -12,22 +12,22 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// A node as far as it asks for room.
-struct Node {
-    database: DatabaseId,
+pub(crate) struct Node {
+    pub(crate) database: DatabaseId,
     incarnation: IncarnationId,
-    requests: u64,
+    pub(crate) requests: u64,
     ceiling: u64,
     sequence: u64,
 }
 
-struct Limited {
-    cloud: TestCloud,
-    ada: Person,
-    reports: Reports,
-    nodes: [Node; 2],
+pub(crate) struct Limited {
+    pub(crate) cloud: TestCloud,
+    pub(crate) ada: Person,
+    pub(crate) reports: Reports,
+    pub(crate) nodes: [Node; 2],
 }
 
-async fn limited(quotas: Quotas) -> Limited {
+pub(crate) async fn limited(quotas: Quotas) -> Limited {
     let cloud = TestCloud::with(Settings {
         limits: Limits {
             requests_per_minute: 1_000_000,
@@ -59,7 +59,12 @@ async fn limited(quotas: Quotas) -> Limited {
 }
 
 impl Limited {
-    async fn asks(&mut self, index: usize, wants_more: bool, stored: Option<u64>) -> Allowance {
+    pub(crate) async fn asks(
+        &mut self,
+        index: usize,
+        wants_more: bool,
+        stored: Option<u64>,
+    ) -> Allowance {
         let node = &mut self.nodes[index];
         let asked = |meter, counted| MeterRequest {
             meter,
@@ -90,7 +95,7 @@ impl Limited {
     }
 
     /// What was counted so far is stored.
-    async fn seals(&mut self, index: usize, storage_bytes: u64) {
+    pub(crate) async fn seals(&mut self, index: usize, storage_bytes: u64) {
         let now = self.cloud.clock.now();
         let node = &mut self.nodes[index];
         node.sequence += 1;

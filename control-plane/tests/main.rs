@@ -23,6 +23,7 @@ mod removal;
 mod restores;
 mod roles;
 mod smtp;
+mod spend_cap;
 mod sql;
 mod stripe;
 mod support;

@@ -19,6 +19,9 @@ pub struct CapStanding {
     pub committed: Cents,
     /// What may still be used of everything else; nothing once more is committed than the cap.
     pub left: Cents,
+    /// Nothing is left, and what was used is not covered by the fees alone: they are due whatever
+    /// the cap says, and what they pay for may be used.
+    pub is_used: bool,
 }
 
 /// Sets aside from the cap what is due in any case: the period's fees, and the storage of today to
@@ -62,10 +65,12 @@ pub fn cap_standing(
     let read = || {
         let usage = Cents::checked_sum(usage.map(|line| line.amount))?;
         let committed = rated.fees.checked_add(usage)?;
+        let left = cap.checked_sub(committed)?.max(Cents::ZERO);
         Some(CapStanding {
             cap,
             committed,
-            left: cap.checked_sub(committed)?.max(Cents::ZERO),
+            left,
+            is_used: left.is_zero() && usage > Cents::ZERO,
         })
     };
     read().map(Some).ok_or(RatingError::OutOfRange)

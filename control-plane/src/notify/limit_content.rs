@@ -1,4 +1,4 @@
-//! What mails of limits say.
+//! What mails of limits, spend caps and budgets say.
 
 use super::content::{Mail, mail};
 use super::layout::Layout;
@@ -55,6 +55,49 @@ pub fn limit_reached(to: &str, name: &str, said: &LimitMail<'_>, url: &str) -> M
             url,
             note: "An upgrade lifts the limit at once. Nothing is ever deleted for being over a \
                    limit. You get this mail once a month for each limit.",
+        },
+    )
+}
+
+/// What a mail of spending says; amounts in dollars.
+#[derive(Debug)]
+pub enum SpendMail<'a> {
+    CapUsed { cap: &'a str },
+    BudgetCrossed { budget: &'a str, cost: &'a str },
+}
+
+/// Tells that a spend cap is used, or a budget crossed.
+pub fn spend(to: &str, name: &str, said: &SpendMail<'_>, url: &str) -> Mail {
+    let (subject, lead, note) = match said {
+        SpendMail::CapUsed { cap } => (
+            format!("Your spend cap of ${cap} is used"),
+            format!(
+                "What your organization used this month, with the storage that it holds to the \
+                 month's end, has reached its spend cap of ${cap}. Its databases are read-only \
+                 now, and then fall asleep one after the other, in your order. Nothing is deleted, \
+                 and nothing above the cap is billed."
+            ),
+            "Raise the cap, and everything is back within a minute. Otherwise it comes back with \
+             the next month.",
+        ),
+        SpendMail::BudgetCrossed { budget, cost } => (
+            format!("Your budget of ${budget} is crossed"),
+            format!(
+                "Fees and usage of this month have come to ${cost}, which is more than the budget \
+                 of ${budget} at which you asked to be told. Nothing else changes."
+            ),
+            "To stop spending at an amount, set a spend cap.",
+        ),
+    };
+    mail(
+        to,
+        &subject,
+        &Layout {
+            name,
+            lead: &lead,
+            button: "See usage and costs",
+            url,
+            note,
         },
     )
 }

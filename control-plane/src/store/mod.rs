@@ -13,6 +13,7 @@ pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod billing;
+pub mod cap;
 pub mod catalog;
 pub mod database;
 pub mod desired;

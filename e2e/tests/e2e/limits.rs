@@ -121,6 +121,57 @@ async fn rows_stop_growing_where_two_databases_together_reach_the_storage_limit(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_used_spend_cap_stops_writing_and_then_the_database_until_it_is_raised() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let shop = ada.create_database("shop").await?;
+    tools::psql(&shop.uri, "create table kept (n int)").await?;
+    let organization = &ada.organization_id;
+    // Eighty dollars of requests, under the plan on which each is paid for.
+    cloud
+        .control_sql(
+            "update organizations set plan_id = 'pro-payg';
+             update subscriptions
+             set plan_id = 'pro-payg', starts_at = date_trunc('month', now(), 'UTC');
+             insert into usage_hours (database_id, organization_id, starts_at, requests, errors,
+                 transfer_out_bytes, vector_operations, connections_opened, storage_byte_us)
+             select id, organization_id, date_trunc('hour', now(), 'UTC'), 800000000,
+                    0, 0, 0, 0, 0
+             from databases
+             on conflict (database_id, starts_at) do update set requests = excluded.requests",
+        )
+        .await?;
+    let path = format!("/v1/organizations/{organization}/billing");
+    let cap = async |cents: u32| -> Outcome<()> {
+        let revision = ada.api.read(&path).await?["revision"].clone();
+        let tag = format!("\"{revision}\"");
+        let body = json!({ "spend_cap_cents": cents });
+        let api = ada.api.with("if-match", &tag)?;
+        api.patch(&path, &body).await?.expect(200)?;
+        Ok(())
+    };
+    let insert = "insert into kept values (1)";
+    cap(5000).await?;
+    until("writing to be refused", PATIENCE, || async {
+        let refused = tools::psql(&shop.uri, insert).await.err();
+        Ok(refused.filter(|error| error.to_string().contains("spend cap of $50.00")))
+    })
+    .await?;
+    ada.database_is(&shop.id, "suspended").await?;
+    cap(10_000).await?;
+    until("writing to work again", PATIENCE, || async {
+        Ok(tools::psql(&shop.uri, insert).await.ok())
+    })
+    .await?;
+    let subject = "Your spend cap of $50.00 is used";
+    until("the mail", PATIENCE, || async {
+        let sent = mail::sent(&cloud.data_dir(), &ada.email, subject)?;
+        Ok((sent == 1).then_some(()))
+    })
+    .await
+}
+
 /// Four clients, each so many requests.
 async fn requests(database: &Database, each: u32) -> Outcome<()> {
     let script = tempfile::NamedTempFile::new()?;

@@ -4,7 +4,7 @@ use super::{ServiceError, StopSignals, Told, object_store, platform, read};
 use crate::config::Config;
 use crate::up::programs;
 use lumadb_contract::secret::Secret;
-use lumadb_control_plane::app::{billing, housekeeping};
+use lumadb_control_plane::app::{billing, housekeeping, limits};
 use lumadb_control_plane::collect::{self, Collector};
 use lumadb_control_plane::import::{ImportPrograms, Importer};
 use lumadb_control_plane::notify::{self, Transport};
@@ -80,6 +80,10 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.region.name.clone(),
         shutdown.clone().cancelled_owned(),
     ));
+    let capping = tokio::spawn(limits::caps_run(
+        platform.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let mailing = tokio::spawn(notify::run(
         platform,
         transport,
@@ -89,6 +93,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let told = signals.told().await;
     shutdown.cancel();
     let _ = looping.await;
+    let _ = capping.await;
     let _ = mailing.await;
     let _ = importing.await;
     if let Some(collecting) = collecting {

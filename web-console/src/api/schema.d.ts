@@ -1190,6 +1190,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/spend-cap-order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get which databases fall asleep first for the spend cap
+         * @description While the cap is used, also how far each of them is degraded for it.
+         */
+        get: operations["spend_cap_order_get"];
+        /**
+         * Set which databases fall asleep first for the spend cap
+         * @description Those that are not named come after, the newest first.
+         */
+        put: operations["spend_cap_order_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/tokens": {
         parameters: {
             query?: never;
@@ -1600,6 +1624,11 @@ export interface components {
             spend_cap_cents?: number | null;
             tax_id?: string | null;
         };
+        /**
+         * @description How far a database is degraded.
+         * @enum {string}
+         */
+        CapStage: "read_only" | "asleep";
         /** @description What a customer knows a card by. */
         Card: {
             /** @example visa */
@@ -3294,6 +3323,20 @@ export interface components {
             /** @description Fees, usage so far, and today's storage until the month's end. */
             committed_cents: components["schemas"]["Cents"];
             left_cents: components["schemas"]["Cents"];
+        };
+        /** @description How far a database is degraded for the spend cap. */
+        SpendCapDatabase: {
+            id: components["schemas"]["DatabaseId"];
+            name: string;
+            stage: components["schemas"]["CapStage"] | null;
+        };
+        /** @description Databases, the first to fall asleep first. Those that are not named come after, the newest first. */
+        SpendCapOrder: {
+            database_ids: components["schemas"]["DatabaseId"][];
+        };
+        /** @description Every database of the organization, the first to fall asleep first. */
+        SpendCapStages: {
+            databases: components["schemas"]["SpendCapDatabase"][];
         };
         /** @description What came back. */
         SqlAnswer: {
@@ -5936,6 +5979,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    spend_cap_order_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All databases in that order, and how far each is degraded. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCapStages"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    spend_cap_order_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organization_id: components["schemas"]["OrganizationId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpendCapOrder"];
+            };
+        };
+        responses: {
+            /** @description All databases in that order, and how far each is degraded. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCapStages"];
                 };
             };
             /** @description What went wrong, as a problem document. */

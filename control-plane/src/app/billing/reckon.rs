@@ -69,7 +69,7 @@ pub(in crate::app) async fn hours(
 }
 
 /// The account with what was used in `from..to`.
-pub(super) async fn account(
+pub(in crate::app) async fn account(
     tx: &mut EitherTx<'_>,
     customer: &CustomerRow,
     from: OffsetDateTime,

@@ -12,7 +12,7 @@ use crate::app::operation::{self, Operation};
 use crate::app::state::{Desired, Durability, Observed, OperationKind, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType};
-use crate::store::billing::hold;
+use crate::store::billing::hold::{self, HoldReason};
 use crate::store::database::{self, DatabaseChange, DatabaseRow};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Deserializer};
@@ -184,8 +184,8 @@ pub async fn database_run_change(
             "database.resume",
         ),
     };
-    if wish == RunChange::Resume && hold::is_held(&mut change, id).await? {
-        return Err(unpaid());
+    if wish == RunChange::Resume {
+        refuse_held(hold::reason(&mut change, id).await?)?;
     }
     refuse_run_change(&row, wish)?;
     let (database, operation) = turn(platform, &mut change, caller, &row, to, kind).await?;
@@ -197,6 +197,18 @@ pub async fn database_run_change(
             quote: None,
         })
         .await
+}
+
+fn refuse_held(reason: Option<HoldReason>) -> Result<(), AppError> {
+    match reason {
+        None => Ok(()),
+        Some(HoldReason::Payment) => Err(unpaid()),
+        Some(HoldReason::SpendCap) => Err(AppError::rejected(
+            ProblemType::QuotaExceeded,
+            "The spend cap of this month is used: the database goes on once the cap is raised, or \
+             with the next month.",
+        )),
+    }
 }
 
 fn refuse_run_change(row: &DatabaseRow, wish: RunChange) -> Result<(), AppError> {

@@ -5,13 +5,14 @@ use super::{limit, notice};
 use crate::app::{AppError, Platform};
 use crate::store::allowance::{self, Granted, Owner};
 use crate::store::billing::clock;
-use crate::store::{EitherTx, RegionTx};
+use crate::store::{EitherTx, RegionTx, cap};
 use lumadb_billing::period::Period;
 use lumadb_contract::allowance::{
     Allowance, AllowanceRequest, LEASE_SECONDS, MeterAllowance, MeterRequest, StorageAllowance,
 };
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::meter::Meter;
+use lumadb_contract::money::Cents;
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 /// A node asks again after so long: while its limits are far, when one is near, and without any.
@@ -83,6 +84,7 @@ pub async fn answer(
     };
     question.meters(&mut tx, &mut answer).await?;
     question.storage(&mut tx, &mut answer).await?;
+    question.spend_cap(&mut tx, &mut answer).await?;
     tx.commit().await?;
     Ok(Some(answer))
 }
@@ -190,6 +192,18 @@ impl Question<'_> {
             ceiling_bytes: limit.saturating_sub(others),
             limit_bytes: limit,
         });
+        Ok(())
+    }
+
+    async fn spend_cap(&self, tx: &mut RegionTx, answer: &mut Allowance) -> Result<(), AppError> {
+        let Some(cap) = cap::degraded(tx, self.database).await? else {
+            return Ok(());
+        };
+        let cap = cap.map_or_else(String::new, |cents| format!(" of ${}", Cents::new(cents)));
+        answer.read_only = Some(format!(
+            "The spend cap{cap} of the organization is used for this month."
+        ));
+        answer.renew_after_seconds = answer.renew_after_seconds.min(RENEW_SECONDS_NEAR);
         Ok(())
     }
 

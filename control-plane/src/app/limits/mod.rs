@@ -3,6 +3,8 @@
 //! - [`grant`]: how much of what is left a node gets; pure.
 //! - [`answer`]: one question of a node, answered in one transaction.
 //! - [`notice`]: mails and notices at 80 % and 100 %, once each in a period.
+//! - [`cap`]: spend caps and budgets, looked at again and again; [`degrade`], which is pure, says
+//!   what becomes of the databases, [`order`] is the owner's word on which of them goes first.
 //!
 //! Invariants:
 //! - What is folded of the organization's usage, what its nodes counted beyond that and what they
@@ -10,11 +12,17 @@
 //! - A limit is data of the price book, or of the operator's configuration instead.
 
 mod answer;
+mod cap;
+mod degrade;
 mod grant;
 mod notice;
+mod order;
 
 pub use answer::answer;
+pub use cap::{caps_look, caps_run};
+pub use degrade::CapStage;
 pub use notice::{LimitNotice, LimitNoticeList, notice_list};
+pub use order::{SpendCapDatabase, SpendCapOrder, SpendCapStages, cap_order_get, cap_order_set};
 
 use crate::app::{AppError, Platform};
 use lumadb_billing::period::Period;

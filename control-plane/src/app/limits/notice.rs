@@ -80,7 +80,7 @@ pub(super) async fn tell(
 
 /// A mail to each owner of an organization; `content` makes it for an address, a name and the
 /// page with usage and plan.
-async fn mail_owners(
+pub(super) async fn mail_owners(
     platform: &Platform,
     tx: &mut RegionTx,
     organization: OrganizationId,
