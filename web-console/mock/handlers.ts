@@ -11,12 +11,14 @@ import type {
   Import,
   Invoice,
   InvoiceSummary,
+  LimitNotice,
   Operation,
   PlanChange,
   QueryAnswer,
   RestorePoint,
   RestoreWindow,
   Role,
+  SpendCapStages,
 } from "../src/api/types";
 import * as data from "./data.ts";
 
@@ -33,6 +35,8 @@ export type Cloud = {
   restoreWindow: RestoreWindow;
   operations: Map<string, Operation>;
   billing: BillingAccount;
+  limitNotices: LimitNotice[];
+  capStages: SpendCapStages["databases"];
   card: CardView;
   invoices: InvoiceSummary[];
   invoice: Invoice;
@@ -70,6 +74,11 @@ export function cloud(given: Partial<Cloud> = {}): Cloud {
     restoreWindow: data.restoreWindow(),
     operations: new Map([["op_01jdk3x5v9e8rb6w4q2n7m0c1e", data.operation()]]),
     billing: data.billing(),
+    limitNotices: [],
+    capStages: [
+      { id: "db_01jdk3x5v9e8rb6w4q2n7m0c2a", name: "analytics-staging", stage: "read_only" },
+      { id: data.database().id, name: data.database().name, stage: null },
+    ],
     card: { card: null, refused_charges: [] },
     invoices: [
       data.invoiceSummary(),
@@ -324,6 +333,17 @@ function billingHandlers(state: Cloud): RequestHandler[] {
       }
       state.billing = { ...state.billing, ...body, revision: state.billing.revision + 1 };
       return HttpResponse.json(state.billing);
+    }),
+    http.get("*/v1/organizations/:id/limit-notices", () =>
+      HttpResponse.json({ items: state.limitNotices }),
+    ),
+    http.get("*/v1/organizations/:id/spend-cap-order", () =>
+      HttpResponse.json({ databases: state.capStages }),
+    ),
+    http.put("*/v1/organizations/:id/spend-cap-order", async ({ request }) => {
+      const { database_ids: ids } = (await request.json()) as { database_ids: string[] };
+      state.capStages = state.capStages.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
+      return HttpResponse.json({ databases: state.capStages });
     }),
     http.get("*/v1/organizations/:id/card", () => HttpResponse.json(state.card)),
     http.post("*/v1/organizations/:id/card", () =>

@@ -139,6 +139,14 @@ export const queries = {
     },
     ...PAGED,
   }),
+  limitNotices: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/limit-notices", {
+      params: { path: { organization_id: organizationId } },
+    }),
+  capOrder: (organizationId: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/spend-cap-order", {
+      params: { path: { organization_id: organizationId } },
+    }),
   billing: (organizationId: string) =>
     $api.queryOptions("get", "/v1/organizations/{organization_id}/billing", {
       params: { path: { organization_id: organizationId } },

@@ -22,6 +22,7 @@ export type Invoice = Schemas["Invoice"];
 export type InvoiceDraft = Schemas["InvoiceDraft"];
 export type InvoiceLine = Schemas["InvoiceLine"];
 export type InvoiceSummary = Schemas["InvoiceSummary"];
+export type LimitNotice = Schemas["LimitNotice"];
 export type LogicalDatabase = Schemas["LogicalDatabase"];
 export type Me = Schemas["Me"];
 export type Metrics = Schemas["Metrics"];
@@ -41,6 +42,7 @@ export type RestorePoint = Schemas["RestorePoint"];
 export type RestoreWindow = Schemas["RestoreWindow"];
 export type Role = Schemas["Role"];
 export type Session = Schemas["SessionView"];
+export type SpendCapStages = Schemas["SpendCapStages"];
 export type Usage = Schemas["Usage"];
 export type UsageSamples = Schemas["UsageSamples"];
 

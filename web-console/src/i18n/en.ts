@@ -605,6 +605,11 @@ export const en = {
     transfer_out: "GB",
     vector_operations: "million",
   },
+  limits: {
+    near: "{{meter}}: {{percent}} % of your plan’s limit was used.",
+    reached: "{{meter}}: your plan’s limit was reached this month.",
+    upgrade: "See larger plans",
+  },
   usagePage: {
     title: "Usage",
     lead: "What your databases used, in the units that it is sold in.",
@@ -651,12 +656,17 @@ export const en = {
     capLead: "Fees and usage of a month together are not billed beyond it, as far as usage goes.",
     capLabel: "Dollars a month",
     capHow:
-      "It covers your plan’s fee and every meter. What is used above it is not billed; nothing is slowed down or deleted.",
+      "It covers your plan’s fee and every meter. Once it is used, databases become read-only and then stop, one after the other. What is used above it is not billed, and nothing is deleted.",
     capRemove: "Remove the cap",
     capSaved: "The spend cap is saved.",
+    capOrder: "Which databases stop first",
+    capOrderLead: "Once the cap is used, all become read-only; then they stop from the top down.",
+    capOrderSaved: "The order is saved.",
+    capEarlier: "Stop {{name}} earlier",
+    capLater: "Stop {{name}} later",
+    capStage: { read_only: "Read-only", asleep: "Stopped" },
     budgets: "Budget alerts",
-    budgetsLead:
-      "Amounts to hold a month’s cost against. No mail goes out yet when one is reached.",
+    budgetsLead: "Amounts of a month at which the owners get a mail. Nothing else happens.",
     budgetLabel: "Dollars of a month",
     budgetAdd: "Add alert",
     budgetRemove: "Remove the alert at {{amount}}",

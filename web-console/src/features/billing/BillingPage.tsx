@@ -10,6 +10,7 @@ import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
+import { LimitNotices } from "../usage/LimitNotices";
 import { AddressSetting } from "./AddressSetting";
 import { BudgetSetting } from "./BudgetSetting";
 import { CapSetting } from "./CapSetting";
@@ -38,6 +39,7 @@ export function BillingPage() {
         {(account) => (
           <div className="stack">
             <Standing account={account} />
+            <LimitNotices />
             <OpenChange />
             <RunningMonth />
             <CurrentPlan account={account} />

@@ -5,6 +5,7 @@ import { asApiError } from "#/api/problem";
 import type { BillingAccount } from "#/api/types";
 import { Failure } from "#/ui/Failure";
 import { Panel } from "#/ui/Panel";
+import { CapOrder } from "./CapOrder";
 import { parseDollars, writeDollars } from "./money";
 import { useBillingUpdate } from "./useBillingUpdate";
 
@@ -59,6 +60,7 @@ export function CapSetting({ account }: { account: BillingAccount }) {
         </div>
         <p className="muted">{t("billing.capHow")}</p>
       </form>
+      {cap === null ? null : <CapOrder organizationId={account.organization_id} />}
     </Panel>
   );
 }

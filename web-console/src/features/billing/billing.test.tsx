@@ -60,6 +60,32 @@ it("sets and removes a spend cap as it was last seen", async () => {
   await waitFor(() => expect(cloud.current.billing.spend_cap_cents).toBeNull());
 });
 
+it("says how far the cap goes, and has another database stop first", async () => {
+  const { user } = open("/billing");
+  const first = await screen.findByRole("button", { name: "Stop analytics-staging earlier" });
+  expect(first).toBeDisabled();
+  expect(screen.getByText("Read-only")).toBeVisible();
+  const [staging, other] = cloud.current.capStages;
+  await user.click(screen.getByRole("button", { name: `Stop ${other?.name} earlier` }));
+  await waitFor(() => expect(cloud.current.capStages).toEqual([other, staging]));
+  expect(await screen.findByText("The order is saved.")).toBeVisible();
+});
+
+it("says which limits are reached, and leads to larger plans", async () => {
+  const notice = { limit: 100_000, created_at: new Date().toISOString(), used: 100_000 };
+  cloud.current.limitNotices = [
+    { ...notice, id: "ntc_2", meter: "requests", percent: 100 },
+    { ...notice, id: "ntc_1", meter: "requests", percent: 80 },
+    { ...notice, id: "ntc_3", meter: "compute", percent: 100 },
+  ];
+  open("/billing");
+  expect(
+    await screen.findByText("Requests: your plan’s limit was reached this month."),
+  ).toBeVisible();
+  expect(screen.queryByText(/80 %/)).toBeNull();
+  expect(screen.getAllByRole("link", { name: "See larger plans" })).toHaveLength(1);
+});
+
 it("adds and removes budget alerts", async () => {
   const { user } = open("/billing");
   await user.type(await screen.findByRole("textbox", { name: "Dollars of a month" }), "60");

@@ -15,6 +15,7 @@ import ui from "#/ui/ui.module.css";
 import { usePlan } from "../databases/usePlan";
 import { useScope } from "../shell/useScope";
 import { Bars } from "./Bars";
+import { LimitNotices } from "./LimitNotices";
 import {
   amountOf,
   byDay,
@@ -68,6 +69,7 @@ export function UsagePage() {
         </div>
       }
     >
+      <LimitNotices />
       <Loaded query={databases} skeleton={<Skeleton />}>
         {({ items }) =>
           items.length === 0 ? (
