@@ -42,6 +42,8 @@ fn body(path: &str) -> Value {
         json!({ "name": "x", "latest": true })
     } else if path.ends_with("/card") {
         json!({})
+    } else if path.ends_with("/spend-cap-order") {
+        json!({ "database_ids": [] })
     } else {
         json!({ "name": "x" })
     }
