@@ -203,7 +203,11 @@ async fn write(
             }
             Way::Pipeline => {
                 let inserts = (first..=last).map(|row| insert(&client, row, log));
-                futures::future::try_join_all(inserts).await.map(drop)
+                // All are waited for: one that fails takes nothing from what others are told.
+                futures::future::join_all(inserts)
+                    .await
+                    .into_iter()
+                    .collect()
             }
             Way::Notify => {
                 let sql = format!("{some}; notify news, '{first}'");
