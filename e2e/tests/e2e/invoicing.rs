@@ -43,7 +43,11 @@ async fn a_month_of_use_is_invoiced_to_the_cent_and_paid_by_card() -> Outcome<()
     let invoice = invoice_paid(&ada, "period").await?;
 
     let exported = exported(&ada, &month).await?;
-    let wanted = calculate(&month, plan_began, &exported)?;
+    let path = format!("/v1/organizations/{}", ada.organization_id);
+    let signed_up = text(&ada.api.read(&path).await?, "/created_at")?;
+    let signed_up = OffsetDateTime::parse(&signed_up, &Rfc3339)?;
+    let terms = [("free", signed_up), ("pro-starter", plan_began)];
+    let wanted = calculate(&month, terms, &exported)?;
     let lines = lines_of(&invoice)?;
     for (ours, theirs) in lines.iter().zip(wanted["lines"].as_array().ok_or("none")?) {
         assert_eq!(ours, theirs);
@@ -195,10 +199,17 @@ async fn exported(ada: &Account, month: &Month) -> Outcome<Exported> {
     .collect()
 }
 
-/// The closing invoice that fractions give.
-fn calculate(month: &Month, plan_began: OffsetDateTime, exported: &Exported) -> Outcome<Value> {
+/// The closing invoice that fractions give; `terms` are plans and since when they are in force.
+fn calculate(
+    month: &Month,
+    terms: [(&str, OffsetDateTime); 2],
+    exported: &Exported,
+) -> Outcome<Value> {
     let agreement = json!({"fee": null, "included": {}, "prices": {}, "discount": 0, "minimum": 0});
-    let us = i64::try_from(plan_began.unix_timestamp_nanos() / 1000)?;
+    let terms = terms.map(|(plan, from)| {
+        let from_us = from.unix_timestamp_nanos() / 1000;
+        json!({"from_us": from_us, "plan": plan, "agreement": agreement})
+    });
     let at = OffsetDateTime::unix_timestamp;
     let mut hours = Vec::new();
     let mut spans = Vec::new();
@@ -206,7 +217,7 @@ fn calculate(month: &Month, plan_began: OffsetDateTime, exported: &Exported) -> 
         let one = |name: &str| if meter == name { *counted } else { 0 };
         if meter == "compute" {
             // As many thousandths of a vCPU through the hour, and one for the rest, at its end: what
-            // lies before the plan began is nobody's.
+            // lies before the sign-up is nobody's.
             let from = u64::try_from(*start)? * 1_000_000;
             let to = from + HOUR_US;
             spans.push(json!([database, from, to, counted / HOUR_US]));
@@ -225,7 +236,7 @@ fn calculate(month: &Month, plan_began: OffsetDateTime, exported: &Exported) -> 
     let scenario = json!([{
         "month": [at(month.start), at(month.end)],
         "next_month": [at(month.end), at(month.next_end)],
-        "terms": [{"from_us": us, "plan": "pro-starter", "agreement": agreement}],
+        "terms": terms,
         "hours": hours, "spans": spans, "hours_later": [], "spans_later": [],
         "spend_cap": null, "credits": [], "tax": 0,
     }]);
