@@ -21,6 +21,9 @@ const PAST_ALL_PATIENCE: time::Duration = time::Duration::hours(13);
 
 const HOUR_US: u64 = 3600 * 1_000_000;
 
+/// Thousandths of a vCPU that each database has.
+const MILLI_VCPU: u64 = 1000;
+
 #[tokio::test]
 async fn a_month_of_use_is_invoiced_to_the_cent_and_paid_by_card() -> Outcome<()> {
     let cloud = Cloud::start_with(&[("LUMADB_BILLING_CLOCK_MOVES", "true")]).await?;
@@ -216,12 +219,10 @@ fn calculate(
     for ((database, start, meter), counted) in exported {
         let one = |name: &str| if meter == name { *counted } else { 0 };
         if meter == "compute" {
-            // As many thousandths of a vCPU through the hour, and one for the rest, at its end: what
-            // lies before the sign-up is nobody's.
-            let from = u64::try_from(*start)? * 1_000_000;
-            let to = from + HOUR_US;
-            spans.push(json!([database, from, to, counted / HOUR_US]));
-            spans.push(json!([database, to - counted % HOUR_US, to, 1]));
+            // One vCPU from the database's creation on: up to the end of its first hour.
+            let to = u64::try_from(*start)? * 1_000_000 + HOUR_US;
+            spans.push(json!([database, to - counted / MILLI_VCPU, to, MILLI_VCPU]));
+            spans.push(json!([database, to - counted % MILLI_VCPU, to, 1]));
         } else {
             hours.push(json!([
                 database,
