@@ -5,7 +5,7 @@ mod commits;
 use super::Settings;
 use crate::archived::pgbackrest::PgBackRest;
 use crate::archived::{Archived, Made};
-use crate::pgbench::{self, Address};
+use crate::pgbench;
 use crate::report::{Bar, Row, Unit};
 use lumadb_contract::archive::BackupKind;
 use lumadb_e2e::Outcome;
@@ -48,12 +48,7 @@ pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
         settings.backup_mib
     ));
     let mut ours = Archived::start().await?;
-    let address = Address {
-        connection: ours.connection("main"),
-        password: String::new(),
-        relays: Vec::new(),
-    };
-    pgbench::initialize(&address, scale).await?;
+    pgbench::initialize(&ours.through_node(), scale).await?;
     let theirs = PgBackRest::start(scale).await?;
     ours.caught_up().await?;
     let mut rows = backups(settings, &mut ours, &theirs).await?;
