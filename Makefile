@@ -40,7 +40,7 @@ test: packages-test engine lint console-test sqlx-check build-dev ## Run every c
 	$(MAKE) test-e2e
 
 .PHONY: test-e2e
-test-e2e: packages-test engine console build-dev node-packages ## Run the tests across processes, with real clients and a browser
+test-e2e: packages-test engine console build-dev node-packages kubernetes ## Run the tests across processes, with real clients and a browser
 	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/debug" \
 	cargo test --locked -p lumadb-e2e
@@ -75,6 +75,10 @@ bench: packages-bench build bench-tools ## Measure beside peers; BENCH="connect 
 	cargo build --locked --release -p lumadb-bench
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" \
 	"$(CARGO_TARGET_DIR)/release/lumadb-bench" --out "$(CARGO_TARGET_DIR)/bench" $(BENCH)
+
+.PHONY: kubernetes
+kubernetes: packages-test ## Build the Kubernetes API server that tests run against, once
+	scripts/kubernetes.sh >/dev/null
 
 .PHONY: bench-tools
 bench-tools:

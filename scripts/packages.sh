@@ -46,7 +46,7 @@ tools=(cargo node npm)
 [ "$purpose" != test ] || tools+=(go)
 for tool in "${tools[@]}"; do
     command -v "$tool" >/dev/null ||
-        die "\`$tool\` is not installed. Needed: Rust 1.95 or newer (https://rustup.rs), Node 20 or newer (https://nodejs.org) and, for the tests, Go 1.22 or newer (https://go.dev)."
+        die "\`$tool\` is not installed. Needed: Rust 1.95 or newer (https://rustup.rs), Node 20 or newer (https://nodejs.org) and, for the tests, Go 1.25 or newer (https://go.dev)."
 done
 
 missing=()
