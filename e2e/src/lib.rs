@@ -11,6 +11,7 @@
 pub mod account;
 pub mod api;
 pub mod cloud;
+pub mod kubernetes;
 pub mod mail;
 pub mod process;
 pub mod source;
