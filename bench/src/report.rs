@@ -190,17 +190,17 @@ impl Report {
                 .peer
                 .zip(row.peer_name.as_ref())
                 .map(|(value, name)| format!("{} ({name})", row.unit.write(value)));
-            let _ = writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {} | {} |",
-                row.what,
+            let cells = [
+                row.what.clone(),
                 ratio.unwrap_or_default(),
                 range.unwrap_or_default(),
                 row.bar_text(),
-                met.unwrap_or_default(),
+                met.unwrap_or_default().to_owned(),
                 row.unit.write(row.ours),
                 peer.unwrap_or_default(),
-            );
+            ];
+            let cells = cells.map(|cell| cell.replace('|', "\\|"));
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
         for what in &self.missing {
             let _ = writeln!(out, "\nNot measured: {what}");

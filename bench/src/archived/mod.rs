@@ -3,7 +3,6 @@
 //! data.
 
 mod latency;
-mod parent;
 pub(crate) mod pgbackrest;
 
 use crate::pgbench::Address;
@@ -11,6 +10,7 @@ use crate::rig::Common;
 use crate::rig::child::{maker, own};
 use crate::rig::instance::{self, Instance};
 use crate::rig::keys::Keys;
+use crate::rig::parent::Parent;
 use latency::Latency;
 use lumadb_contract::archive::{
     ArchiveAccess, ArchiveSpec, ArchiveStatus, BackupKind, BackupRequest, BackupState,
@@ -24,7 +24,6 @@ use lumadb_contract::key_chain::{
 use lumadb_contract::secret::Secret;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, cloud, process, tools};
-use parent::Parent;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -10,6 +10,7 @@ mod bouncer;
 pub(crate) mod child;
 pub(crate) mod instance;
 pub(crate) mod keys;
+pub(crate) mod parent;
 
 use crate::pgbench::{self, Address};
 use bouncer::{Behind, Bouncer};

@@ -1,6 +1,7 @@
 //! Samples taken in, and a month closed for many organizations.
 
 mod customers;
+mod limits;
 mod samples;
 
 use super::Settings;
@@ -24,8 +25,10 @@ const CLOSE_LIMIT: Duration = Duration::from_hours(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
+    let limits = limits::measure(settings).await?;
     let world = World::start(0).await?;
     let mut rows = intake(settings, &world).await?;
+    rows.push(limits);
     rows.extend(closing(settings, &world).await?);
     Ok(rows)
 }

@@ -70,13 +70,16 @@ impl Cutter {
         self.pending.len().min(CHUNK_BYTES_MAX).min(left)
     }
 
+    /// Whether the next chunk cannot grow any more.
+    pub(super) fn is_complete(&self) -> bool {
+        let end = self.start.0 + self.length() as u64;
+        self.is_full() || (end > self.start.0 && end.is_multiple_of(self.run_bytes))
+    }
+
     /// When the next chunk is to be cut; `None`: nothing has come.
     pub(super) fn due(&self, pace: Pace) -> Option<Instant> {
         let since = self.since?;
-        let length = self.length() as u64;
-        // It cannot grow any more.
-        let complete = self.is_full() || (self.start.0 + length).is_multiple_of(self.run_bytes);
-        Some(if complete {
+        Some(if self.is_complete() {
             since
         } else {
             since + pace.patience()

@@ -18,6 +18,10 @@ use tokio_util::task::AbortOnDropHandle;
 /// Chunks on their way at a time.
 const PLACES: usize = 6;
 
+/// The same where the next chunk may still grow: what is committed meanwhile goes with it, and the
+/// store has fewer and larger ones to make durable.
+const PLACES_TO_GROW: usize = 3;
+
 /// Pauses between calls that a store did not answer, milliseconds: the first, and the longest.
 const PAUSE_MS: (u64, u64) = (100, 5_000);
 
@@ -52,8 +56,10 @@ impl Sending {
         self.queue.is_empty()
     }
 
-    pub(super) fn has_place(&self) -> bool {
-        self.queue.len() < PLACES
+    /// Whether the next chunk may leave, which can grow no more or still can.
+    pub(super) fn has_place(&self, is_complete: bool) -> bool {
+        let places = if is_complete { PLACES } else { PLACES_TO_GROW };
+        self.queue.len() < places
     }
 
     /// Number of the oldest: everything before it has arrived.

@@ -235,7 +235,7 @@ impl WalWriter {
     /// Cuts as many chunks as are due and have a place; answers when the next one is due.
     fn cut_what_is_due(&mut self, cutter: &mut Cutter, hurry: Lsn) -> Option<Instant> {
         loop {
-            if !self.sending.has_place() {
+            if !self.sending.has_place(cutter.is_complete()) {
                 return None;
             }
             let claimed = self.claimed.as_mut()?;

@@ -1,13 +1,21 @@
-//! The parent of the instance's node: says a spec and remembers what it is told last.
+//! The parent of the instance's node: says a spec, gives room under limits, and remembers what it is
+//! told last.
 
+use lumadb_contract::allowance::{
+    Allowance, AllowanceRequest, MeterAllowance, MeterRequest, StorageAllowance,
+};
 use lumadb_contract::archive::ArchiveStatus;
 use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
 use lumadb_contract::rpc::{NodeParent, NodeParentServer};
 use lumadb_contract::stream::{NodeMessage, ParentMessage};
+use lumadb_control_plane::clock::Clock;
 use lumadb_e2e::Outcome;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -15,15 +23,27 @@ use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+/// What a node gets on a meter at once: at full speed it asks for more every few seconds.
+const ROOM: u64 = 100_000;
+
+/// Far more than what is used.
+const LIMIT: u64 = 1 << 50;
+
+/// A node asks again after so long, seconds.
+const RENEW_SECONDS: u32 = 1;
+
 #[derive(Debug, Clone)]
 struct Service {
     spec: watch::Sender<Option<InstanceSpec>>,
     told: watch::Sender<Option<InstanceStatus>>,
+    is_limited: Arc<AtomicBool>,
+    /// Answers to who asked for room.
+    answers: watch::Sender<u64>,
 }
 
 /// Serves until it is dropped.
 #[derive(Debug)]
-pub(super) struct Parent {
+pub(crate) struct Parent {
     service: Service,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -35,13 +55,15 @@ impl Drop for Parent {
 }
 
 impl Parent {
-    pub(super) fn start(socket: &Path) -> Outcome<Self> {
+    pub(crate) fn start(socket: &Path) -> Outcome<Self> {
         let listener = UnixListener::bind(socket)?;
         // The node has a user of its own.
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
         let service = Service {
             spec: watch::Sender::new(None),
             told: watch::Sender::new(None),
+            is_limited: Arc::new(AtomicBool::new(false)),
+            answers: watch::Sender::new(0),
         };
         let serving = tonic::transport::Server::builder()
             .add_service(NodeParentServer::new(service.clone()))
@@ -52,18 +74,28 @@ impl Parent {
         })
     }
 
-    pub(super) fn say(&self, spec: &InstanceSpec) {
+    pub(crate) fn say(&self, spec: &InstanceSpec) {
         self.service.spec.send_replace(Some(spec.clone()));
     }
 
+    /// Sets limits on every meter, or none; returns when the node has heard of it.
+    pub(crate) async fn limit(&self, is_limited: bool) -> Outcome<()> {
+        self.service.is_limited.store(is_limited, Ordering::Relaxed);
+        // The next answer may be one that was on its way.
+        let mut answers = self.service.answers.subscribe();
+        let heard = *answers.borrow() + 2;
+        answers.wait_for(|answers| *answers >= heard).await?;
+        Ok(())
+    }
+
     /// The last spec that the node says it follows.
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         let told = self.service.told.borrow();
         told.as_ref().map_or(0, |status| status.observed_generation)
     }
 
     /// As it was told last.
-    pub(super) fn archive(&self) -> ArchiveStatus {
+    pub(crate) fn archive(&self) -> ArchiveStatus {
         let told = self.service.told.borrow();
         let archive = told.as_ref().and_then(|status| status.archive.clone());
         archive.unwrap_or_default()
@@ -120,7 +152,39 @@ impl Service {
                     let _ = out.send(Ok(stored)).await;
                 }
             }
-            NodeMessage::Hello(_) | NodeMessage::Allowance(_) | NodeMessage::Unknown(_) => {}
+            NodeMessage::Allowance(asked) => {
+                let answer = self.answer(&asked);
+                let _ = out
+                    .send(Ok(ParentMessage::Allowance(Box::new(answer))))
+                    .await;
+                self.answers.send_modify(|answers| *answers += 1);
+            }
+            NodeMessage::Hello(_) | NodeMessage::Unknown(_) => {}
+        }
+    }
+
+    fn answer(&self, asked: &AllowanceRequest) -> Allowance {
+        let is_limited = self.is_limited.load(Ordering::Relaxed);
+        let room = |asked: &MeterRequest| MeterAllowance {
+            meter: asked.meter,
+            ceiling: asked.held.max(asked.counted + ROOM),
+            limit: LIMIT,
+            is_used_up: false,
+            is_scarce: false,
+            resets_at: Clock::system().now() + time::Duration::DAY,
+        };
+        let meters = asked.meters.iter().filter(|_| is_limited).map(room);
+        Allowance {
+            number: asked.number,
+            incarnation_id: asked.incarnation_id,
+            meters: meters.collect(),
+            storage: is_limited.then_some(StorageAllowance {
+                ceiling_bytes: LIMIT,
+                limit_bytes: LIMIT,
+            }),
+            read_only: None,
+            upgrade_url: "https://example.com".to_owned(),
+            renew_after_seconds: RENEW_SECONDS,
         }
     }
 }
