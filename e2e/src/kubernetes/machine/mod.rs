@@ -9,7 +9,7 @@ mod volumes;
 
 use super::Cluster;
 use crate::Outcome;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::PostParams;
@@ -19,7 +19,6 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -31,6 +30,9 @@ pub const STORAGE_CLASS: &str = "standard";
 
 /// Who makes its volumes.
 const PROVISIONER: &str = "machine.test.lumadb.com";
+
+/// Objects of a kind that it is busy with at once: thousands of pods may come in a moment.
+const AT_ONCE: usize = 16;
 
 /// A machine of a cluster. It lives in the runtime that starts it, and works until it is dropped.
 #[derive(Debug)]
@@ -92,15 +94,15 @@ where
     F: Fn(K) -> Fut,
     Fut: Future<Output = kube::Result<()>>,
 {
-    let objects = watcher(Api::<K>::all(client), watcher::Config::default())
+    watcher(Api::<K>::all(client), watcher::Config::default())
         .backoff(Soon)
-        .applied_objects();
-    let mut objects = pin!(objects.into_stream());
-    while let Some(object) = objects.next().await {
-        if let Ok(object) = object {
-            let _ = act(object).await;
-        }
-    }
+        .applied_objects()
+        .for_each_concurrent(AT_ONCE, async |object| {
+            if let Ok(object) = object {
+                let _ = act(object).await;
+            }
+        })
+        .await;
 }
 
 /// A test does not wait longer after a lost connection.
