@@ -32,7 +32,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v go >/dev/null || die "\`go\` is not installed (https://go.dev): it builds Kubernetes"
     say "Building Kubernetes $version into $folder: ${missing[*]} (minutes, once)"
     mkdir -p "$folder"
-    # Beside its place first: two may build at once, and one that was stopped leaves nothing.
+    # Beside its place first: two may build at once, and one that was stopped leaves nothing that
+    # looks whole. What it leaves is removed once nobody can be building there any more.
+    find "$cache/kubernetes" -maxdepth 1 -name '.build-*' -mmin +600 -exec rm -rf {} +
     beside="$(mktemp -d "$cache/kubernetes/.build-XXXXXX")"
     trap 'rm -rf "$beside"' EXIT
     stamp=k8s.io/component-base/version
