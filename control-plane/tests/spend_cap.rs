@@ -108,9 +108,17 @@ async fn a_workload_of_80_dollars_under_a_cap_of_50_is_degraded_in_order_and_bil
     limited.stages_are(None, None).await;
     assert_eq!(limited.asks(0, true, Some(1)).await.read_only, None);
     assert_eq!(limited.told().await, ["Your budget of $20.00 is crossed"]);
+    limited.uses(1, 10).await;
+    limited.looks().await;
+    limited.looks().await;
+    let told = [
+        "Your budget of $20.00 is crossed",
+        "Your spend cap of $50.00 is nearly used",
+    ];
+    assert_eq!(limited.told().await, told);
 
     // First all of them become read-only.
-    limited.uses(1, 25).await;
+    limited.uses(1, 15).await;
     limited.looks().await;
     limited
         .stages_are(Some("read_only"), Some("read_only"))
@@ -134,6 +142,7 @@ async fn a_workload_of_80_dollars_under_a_cap_of_50_is_degraded_in_order_and_bil
     refused.expect_problem(409, "quota_exceeded");
     let told = [
         "Your budget of $20.00 is crossed",
+        "Your spend cap of $50.00 is nearly used",
         "Your spend cap of $50.00 is used",
     ];
     assert_eq!(limited.told().await, told);
@@ -150,7 +159,8 @@ async fn a_workload_of_80_dollars_under_a_cap_of_50_is_degraded_in_order_and_bil
         limited.looks().await;
     }
     assert_eq!(limited.desired().await, ["suspended", "suspended"]);
-    assert_eq!(limited.told().await, told);
+    let raised = ["Your spend cap of $100.00 is nearly used"];
+    assert_eq!(limited.told().await, [&told[..], &raised].concat());
 
     // The next month begins with everything as it was, and the last one costs what the cap says.
     limited.cloud.move_to(DECEMBER + Duration::hours(13));

@@ -62,13 +62,23 @@ pub fn limit_reached(to: &str, name: &str, said: &LimitMail<'_>, url: &str) -> M
 /// What a mail of spending says; amounts in dollars.
 #[derive(Debug)]
 pub enum SpendMail<'a> {
+    CapNear { cap: &'a str, left: &'a str },
     CapUsed { cap: &'a str },
     BudgetCrossed { budget: &'a str, cost: &'a str },
 }
 
-/// Tells that a spend cap is used, or a budget crossed.
+/// Tells that a spend cap is nearly used, or used, or a budget crossed.
 pub fn spend(to: &str, name: &str, said: &SpendMail<'_>, url: &str) -> Mail {
     let (subject, lead, note) = match said {
+        SpendMail::CapNear { cap, left } => (
+            format!("Your spend cap of ${cap} is nearly used"),
+            format!(
+                "Of the spend cap of ${cap}, ${left} are left for this month, with the storage that \
+                 your databases hold set aside to the month's end. Once nothing is left, they \
+                 become read-only, and then fall asleep one after the other, in your order."
+            ),
+            "To keep them writing, raise the cap. Nothing above it is billed.",
+        ),
         SpendMail::CapUsed { cap } => (
             format!("Your spend cap of ${cap} is used"),
             format!(

@@ -121,6 +121,7 @@ pub async fn order_set(tx: &mut TenantTx, order: &[DatabaseId]) -> Result<(), St
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpendAlert {
     Budget,
+    SpendCapNear,
     SpendCap,
 }
 
@@ -128,6 +129,7 @@ impl SpendAlert {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Budget => "budget",
+            Self::SpendCapNear => "spend_cap_near",
             Self::SpendCap => "spend_cap",
         }
     }

@@ -11,7 +11,7 @@ use crate::store::billing::{clock, hold, usage};
 use crate::store::cap::SpendAlert;
 use crate::store::{EitherTx, RegionTx, cap};
 use lumadb_billing::period::Period;
-use lumadb_billing::rating::rate;
+use lumadb_billing::rating::{CapStanding, rate};
 use lumadb_contract::id::{DatabaseId, OrganizationId};
 use lumadb_contract::money::Cents;
 use std::collections::BTreeMap;
@@ -70,6 +70,14 @@ async fn look_at(platform: &Platform, organization: OrganizationId) -> Result<()
     let alive: Vec<DatabaseId> = alive.map(|database| database.id).collect();
     let named = cap::order(&mut either, organization).await?;
     let before = cap::stages(&mut either, organization).await?;
+    if let Some(near) = standing.filter(is_near) {
+        let alert = (SpendAlert::SpendCapNear, near.cap);
+        let said = SpendMail::CapNear {
+            cap: &near.cap.to_string(),
+            left: &near.left.to_string(),
+        };
+        tell(platform, tx, organization, period, alert, &said).await?;
+    }
     let used = standing.filter(|standing| standing.is_used);
     let order = degrade::order(&named, &alive);
     let after = degrade::degrade(&order, &before, used.is_some());
@@ -82,6 +90,12 @@ async fn look_at(platform: &Platform, organization: OrganizationId) -> Result<()
     }
     region.commit().await?;
     Ok(())
+}
+
+/// Whether a fifth of a cap or less is left, and not nothing.
+fn is_near(standing: &CapStanding) -> bool {
+    let (cap, left) = (standing.cap.get(), standing.left.get());
+    left > 0 && left.saturating_mul(5) <= cap
 }
 
 /// Mails the owners of an amount that is reached, once in a period.
