@@ -55,6 +55,13 @@ enum Command {
     S3(Where),
     /// Stand in for Stripe: test cards alone, and no money moves
     StripeFake(Where),
+    /// Run databases in a Kubernetes cluster, as its LumaDatabase objects ask
+    Operator {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        asked: Option<OperatorCommand>,
+    },
     /// Bring the schema of the control plane's database up to date
     Migrate(Where),
     /// Bring the control plane's own database back from its archive, while nothing runs
@@ -91,6 +98,12 @@ enum Command {
     Openapi,
 }
 
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Print the definitions of the operator's resources, for `kubectl apply -f -`
+    Crds,
+}
+
 /// Anything that ends the program: one line for its user.
 type Failure = Box<dyn std::error::Error>;
 
@@ -111,6 +124,13 @@ fn run(command: Command) -> Result<(), Failure> {
                 "{}",
                 lumadb_control_plane::http::openapi().to_pretty_json()?
             );
+            Ok(())
+        }
+        Command::Operator {
+            asked: Some(OperatorCommand::Crds),
+            ..
+        } => {
+            print!("{}", lumadb_operator::api::crds_yaml()?);
             Ok(())
         }
         Command::Config(place) => {
@@ -157,6 +177,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Edge(place) => serve("edge", &place),
         Command::S3(place) => serve("s3", &place),
         Command::StripeFake(place) => serve("stripe-fake", &place),
+        Command::Operator { place, asked: None } => serve("operator", &place),
     }
 }
 
@@ -171,6 +192,7 @@ fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
             "worker" => service::worker::run(&data, &config).await,
             "s3" => service::s3::run(&data, &config).await,
             "stripe-fake" => service::stripe_fake::run(&data, &config).await,
+            "operator" => service::operator::run(&config).await,
             _ => service::edge::run(&data, &config).await,
         };
         if let Err(error) = &served {

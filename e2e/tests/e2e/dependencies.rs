@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-s3-server", &["lumadb-contract"]),
     ("lumadb-stripe-fake", &["lumadb-contract"]),
     ("lumadb-data-plane", &["lumadb-contract"]),
+    ("lumadb-operator", &["lumadb-contract"]),
     (
         "lumadb-control-plane",
         &["lumadb-billing", "lumadb-contract"],
@@ -25,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lumadb-contract",
             "lumadb-control-plane",
             "lumadb-data-plane",
+            "lumadb-operator",
             "lumadb-s3-server",
             "lumadb-stripe-fake",
             "lumadb-web-console",
@@ -169,6 +171,31 @@ const BOUNDARIES: &[Boundary] = &[
         except: &[],
         forbidden: &["sqlx", "lumadb_control_plane", "axum"],
         why: "the data plane holds no code of the control plane",
+    },
+    Boundary {
+        folder: "operator/src",
+        except: &[],
+        forbidden: &["sqlx", "lumadb_control_plane", "lumadb_data_plane", "axum"],
+        why: "the operator knows the contract and the cluster alone",
+    },
+    Boundary {
+        folder: "operator/src",
+        // What is done in the cluster, and how it is reached.
+        except: &["reconcile", "connect.rs"],
+        forbidden: &[
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "tokio",
+            "Client",
+            "Api<",
+            "SystemTime",
+            "Instant",
+            "Timestamp::now",
+            "rand::",
+        ],
+        why: "what is admitted, built and decided does no I/O and reads no clock",
     },
     Boundary {
         folder: "lumadb-node/src",

@@ -96,6 +96,17 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("object_store", "credentials_file", Kind::Text),
     ("object_store", "storage_class", Kind::Text),
     ("object_store", "server_side_encryption", Kind::Text),
+    ("operator", "kubeconfig", Kind::Text),
+    ("operator", "namespace", Kind::Text),
+    ("operator", "identity", Kind::Text),
+    ("operator", "listen", Kind::Text),
+    ("operator", "concurrency", Kind::Number),
+    ("operator", "system_namespace", Kind::Text),
+    ("operator", "monitoring_namespace", Kind::Text),
+    ("operator", "image", Kind::Text),
+    ("operator", "parent", Kind::Text),
+    ("operator", "object_store_networks", Kind::List),
+    ("operator", "object_store_port", Kind::Number),
     ("import", "networks", Kind::Text),
     ("mail", "from", Kind::Text),
     ("mail", "smtp_url_file", Kind::Text),
@@ -279,7 +290,8 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::settings::{
-        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, QuotasConfig, Stripe, Telemetry,
+        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, Operator, QuotasConfig, Stripe,
+        Telemetry,
     };
     use super::*;
     use std::net::SocketAddr;
@@ -316,6 +328,12 @@ mod tests {
                 storage_class: Some("x".into()),
                 server_side_encryption: Some("x".into()),
                 ..ObjectStore::default()
+            },
+            operator: Operator {
+                kubeconfig: Some("x".into()),
+                namespace: Some("x".into()),
+                identity: Some("x".into()),
+                ..Operator::default()
             },
             mail: Mail {
                 smtp_url_file: Some("x".into()),

@@ -6,6 +6,7 @@
 pub(crate) mod api;
 pub(crate) mod edge;
 pub(crate) mod object_store;
+pub(crate) mod operator;
 pub(crate) mod s3;
 mod stripe;
 pub(crate) mod stripe_fake;
@@ -66,6 +67,12 @@ pub(crate) enum ServiceError {
     Stripe(#[from] lumadb_billing::stripe::InvalidSetting),
     #[error(transparent)]
     StripeFake(#[from] lumadb_stripe_fake::ServeError),
+    #[error(transparent)]
+    Kubernetes(#[from] lumadb_operator::ConnectError),
+    #[error(transparent)]
+    Operator(#[from] lumadb_operator::reconcile::OperatorError),
+    #[error("operator.parent (LUMADB_OPERATOR_PARENT) is not right: `{0}` names no host and port")]
+    OperatorParent(String),
     #[error("{}", with_cause(.0))]
     ObjectStore(#[from] lumadb_s3_server::ServeError),
 }

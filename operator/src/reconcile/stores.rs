@@ -1,0 +1,173 @@
+//! What the cluster holds, kept up to date by watches: a reconcile reads nothing from elsewhere.
+
+use crate::api::{LumaDatabase, LumaInstance};
+use crate::build::{DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
+use crate::decide::Observed;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A database that may hold what this version of the operator does not know: one such does not keep
+/// the others from being read.
+pub(super) type Guarded = DeserializeGuard<LumaDatabase>;
+
+/// Asks for a look at a database. It says nothing of what happened.
+pub(super) type Looks = BoxStream<'static, ObjectRef<Guarded>>;
+
+/// Objects of databases, by name.
+pub(super) struct Stores {
+    instances: Store<LumaInstance>,
+    pods: Store<Pod>,
+    claims: Store<PersistentVolumeClaim>,
+    services: Store<Service>,
+    service_accounts: Store<ServiceAccount>,
+    network_policies: Store<NetworkPolicy>,
+}
+
+/// Where databases are looked for: one namespace, or all.
+pub(super) struct Scope {
+    pub(super) client: Client,
+    pub(super) namespace: Option<String>,
+}
+
+impl Scope {
+    pub(super) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
+impl Stores {
+    /// The stores, and the stream that fills them and must be polled.
+    pub(super) fn open(scope: &Scope) -> (Self, Looks) {
+        let (instances, instance_looks) = follow(scope);
+        let (pods, pod_looks) = follow(scope);
+        let (claims, claim_looks) = follow(scope);
+        let (services, service_looks) = follow(scope);
+        let (service_accounts, account_looks) = follow(scope);
+        let (network_policies, policy_looks) = follow(scope);
+        let stores = Self {
+            instances,
+            pods,
+            claims,
+            services,
+            service_accounts,
+            network_policies,
+        };
+        let looks = stream::select_all([
+            instance_looks,
+            pod_looks,
+            claim_looks,
+            service_looks,
+            account_looks,
+            policy_looks,
+        ]);
+        (stores, looks.boxed())
+    }
+
+    /// Waits until each holds what the cluster held when it was first asked.
+    pub(super) async fn ready(&self) -> Result<(), reflector::store::WriterDropped> {
+        self.instances.wait_until_ready().await?;
+        self.pods.wait_until_ready().await?;
+        self.claims.wait_until_ready().await?;
+        self.services.wait_until_ready().await?;
+        self.service_accounts.wait_until_ready().await?;
+        self.network_policies.wait_until_ready().await
+    }
+
+    /// A database with all of its objects.
+    pub(super) fn observe(&self, database: Arc<LumaDatabase>) -> Observed {
+        let namespace = database.namespace().unwrap_or_default();
+        let name = database.name_any();
+        let instance = instance_name(&database);
+        Observed {
+            instance: found(&self.instances, &instance, &namespace),
+            pod: found(&self.pods, &instance, &namespace),
+            claim: found(&self.claims, &instance, &namespace),
+            service: found(&self.services, &name, &namespace),
+            service_account: found(&self.service_accounts, &name, &namespace),
+            network_policy: found(&self.network_policies, &name, &namespace),
+            database,
+        }
+    }
+}
+
+fn found<K>(store: &Store<K>, name: &str, namespace: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace))
+}
+
+/// Keeps the objects of a kind that are ours, and asks for a look at the database of each that
+/// changes.
+fn follow<K>(scope: &Scope) -> (Store<K>, Looks)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let (store, writer) = reflector::store();
+    let config = watcher::Config::default().labels(MANAGED_SELECTOR);
+    let looks = watcher(scope.api::<K>(), config)
+        .default_backoff()
+        .modify(forget_what_is_not_read)
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|seen| async move {
+            match seen {
+                Ok(object) => database_of(&object),
+                Err(error) => {
+                    let kind = K::kind(&());
+                    tracing::warn!(%kind, %error, "a watch broke off; it begins again");
+                    None
+                }
+            }
+        });
+    (store, looks.boxed())
+}
+
+/// The databases themselves, and a stream that must be polled.
+pub(super) fn databases(
+    scope: &Scope,
+) -> (
+    Store<Guarded>,
+    BoxStream<'static, Result<Guarded, watcher::Error>>,
+) {
+    let (store, writer) = reflector::store();
+    let seen = watcher(scope.api::<Guarded>(), watcher::Config::default())
+        .default_backoff()
+        .modify(forget_what_is_not_read)
+        .reflect(writer)
+        .applied_objects();
+    (store, seen.boxed())
+}
+
+/// Who wrote which field takes more memory than the fields.
+fn forget_what_is_not_read<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+}
+
+fn database_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
+    let name = object.labels().get(DATABASE_LABEL)?;
+    let namespace = object.namespace()?;
+    Some(ObjectRef::new(name).within(&namespace))
+}
