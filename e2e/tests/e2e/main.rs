@@ -18,6 +18,7 @@ mod limits;
 mod logs;
 mod mail;
 mod master_key;
+mod operator;
 mod oracle;
 mod readme;
 mod restoring;
