@@ -67,8 +67,12 @@ impl Hands {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Does it. Done before is done as well.
-    pub(super) async fn carry_out(&self, namespace: &str, action: &Action) -> Result<(), Trouble> {
+    /// Does it. What was done before is done as well: whether it was done now is the answer.
+    pub(super) async fn carry_out(
+        &self,
+        namespace: &str,
+        action: &Action,
+    ) -> Result<bool, Trouble> {
         let what = action.name();
         self.metrics.action(what);
         match action {
@@ -93,14 +97,19 @@ impl Hands {
                         tracing::info!(pod = name, message, "resized by a restart instead");
                         self.delete(namespace, what, name, uid).await
                     }
-                    (result, _) => result.map(|_| ()),
+                    (result, _) => result.map(|_| true),
                 }
             }
         }
     }
 
     /// Server-side apply: what we built is ours, whoever wrote it last; what others added stays.
-    async fn apply<K>(&self, namespace: &str, what: &'static str, object: &K) -> Result<(), Trouble>
+    async fn apply<K>(
+        &self,
+        namespace: &str,
+        what: &'static str,
+        object: &K,
+    ) -> Result<bool, Trouble>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Serialize
@@ -113,19 +122,25 @@ impl Hands {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(object);
         answer(what, api.patch(&name, &parameters, &patch)).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Not applied but created: a pod of before that is still ending is not to be changed.
-    async fn create(&self, namespace: &str, what: &'static str, pod: &Pod) -> Result<(), Trouble> {
+    async fn create(
+        &self,
+        namespace: &str,
+        what: &'static str,
+        pod: &Pod,
+    ) -> Result<bool, Trouble> {
         let api: Api<Pod> = self.api(namespace);
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
         match answer(what, api.create(&parameters, pod)).await {
+            Ok(_) => Ok(true),
             // One of that name is there: the store will show it.
-            Ok(_) | Err(Trouble::Outdated(_)) => Ok(()),
+            Err(Trouble::Outdated(_)) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }
@@ -136,7 +151,7 @@ impl Hands {
         what: &'static str,
         name: &str,
         uid: &str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let api: Api<Pod> = self.api(namespace);
         let parameters = DeleteParams {
             preconditions: Some(Preconditions {
@@ -146,8 +161,9 @@ impl Hands {
             ..DeleteParams::default()
         };
         match answer(what, api.delete(name, &parameters)).await {
+            Ok(_) => Ok(true),
             // Another of its name, or none: that one has ended.
-            Ok(_) | Err(Trouble::Outdated(_)) => Ok(()),
+            Err(Trouble::Outdated(_)) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }

@@ -223,8 +223,8 @@ impl Context {
         let mut refused: Option<String> = None;
         for action in &decision.actions {
             match self.hands.carry_out(&namespace, action).await {
-                Ok(()) => {
-                    if let Some(note) = action.note() {
+                Ok(done) => {
+                    if let Some(note) = action.note().filter(|_| done) {
                         let text = &note.text;
                         tracing::info!(database = database.name_any(), text, "done");
                         self.hands.tell(&about, EventType::Normal, note).await;
