@@ -2,7 +2,7 @@
 
 use super::{
     LIMIT, NAME, Operator, SYSTEM, change, condition, create, database, databases, install,
-    instances, is_settled, namespace, pods_and_claims, until_settled,
+    instances, is_settled, namespace, pods_and_claims, rights, until_settled,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
@@ -15,6 +15,7 @@ use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::machine::Machine;
 use lumadb_e2e::wait::until;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const NAMESPACE: &str = "tenants";
 const POD: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a-1";
@@ -70,7 +71,8 @@ async fn a_database_lives_in_a_cluster() -> Outcome<()> {
     namespace(&client, SYSTEM).await?;
     namespace(&client, NAMESPACE).await?;
     let world = World::new(&client);
-    let operator = Operator::start(&cluster.kubeconfig())?;
+    let kubeconfig = rights(&cluster, &client).await?;
+    let operator = Operator::start(&kubeconfig)?;
 
     create(&world.databases, database()).await?;
     until_settled(&world.databases).await?;
@@ -80,7 +82,7 @@ async fn a_database_lives_in_a_cluster() -> Outcome<()> {
     grown(&world).await?;
     rested(&world).await?;
     operator.stop().await?;
-    let operator = an_upgrade_restarts_nothing(&cluster, &world).await?;
+    let operator = an_upgrade_restarts_nothing(&kubeconfig, &world).await?;
     kept_and_removed(&world).await?;
     operator.stop().await
 }
@@ -230,7 +232,7 @@ async fn rested(world: &World) -> Outcome<()> {
     Ok(())
 }
 
-async fn an_upgrade_restarts_nothing(cluster: &Cluster, world: &World) -> Outcome<Operator> {
+async fn an_upgrade_restarts_nothing(kubeconfig: &Path, world: &World) -> Outcome<Operator> {
     let before = world.pod_uid().await?;
     // A window that is not open within this day.
     let names = [
@@ -257,7 +259,7 @@ async fn an_upgrade_restarts_nothing(cluster: &Cluster, world: &World) -> Outcom
     )
     .await?;
     let settings = [("LUMADB_OPERATOR_IMAGE", "lumadb/instance:next")];
-    let operator = Operator::start_with(&cluster.kubeconfig(), &settings)?;
+    let operator = Operator::start_with(kubeconfig, &settings)?;
     until("the restart to wait for the window", LIMIT, || async {
         let database = world.databases.get(NAME).await?;
         let waits = condition(&database, "RestartPending") == "True";

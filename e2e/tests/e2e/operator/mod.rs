@@ -3,6 +3,8 @@
 mod admission;
 mod deaths;
 mod life;
+mod quiet;
+mod several;
 
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -10,6 +12,7 @@ use kube::api::{
     ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
 use kube::{Api, Client, ResourceExt as _};
+use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::{Value, json};
@@ -18,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Longest time for one change to be wholly there, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -66,6 +71,32 @@ async fn namespace(client: &Client, name: &str) -> Outcome<()> {
         Ok(accounts.get_opt("default").await?.map(|_| ()))
     })
     .await
+}
+
+/// A kubeconfig of the operator's own service account, with the rights that are committed.
+async fn rights(cluster: &Cluster, client: &Client) -> Outcome<PathBuf> {
+    let text = std::fs::read_to_string(tools::workspace().join("deploy/rbac.yaml"))?;
+    for document in text.split("\n---\n") {
+        let object: DynamicObject = serde_saphyr::from_str(document)?;
+        let types = object.types.clone().ok_or("an object without a kind")?;
+        let kind = GroupVersionKind::try_from(&types)?;
+        let resource = ApiResource::from_gvk(&kind);
+        let api: Api<DynamicObject> = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let parameters = PatchParams::apply("test").force();
+        api.patch(&object.name_any(), &parameters, &Patch::Apply(&object))
+            .await?;
+    }
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SYSTEM);
+    let asked = serde_json::from_value(json!({ "spec": { "audiences": [] } }))?;
+    let parameters = PostParams::default();
+    let token = accounts
+        .create_token_request("lumadb-operator", &parameters, &asked)
+        .await?;
+    let token = token.status.ok_or("no token")?.token;
+    cluster.kubeconfig_for("operator", &token)
 }
 
 /// Databases of a namespace, as anybody sees them.
@@ -178,6 +209,23 @@ impl Operator {
             .stderr(output)
             .spawn()?;
         Ok(Self { child, log, folder })
+    }
+
+    /// What it answers to a request for health or metrics.
+    async fn ask(&self, path: &str) -> Outcome<String> {
+        let address = until("the operator to listen", LIMIT, || async {
+            let log = self.log();
+            let found = log.split_once("address=").map(|(_, rest)| rest);
+            let address = found.and_then(|rest| rest.split_whitespace().next());
+            Ok(address.map(str::to_owned))
+        })
+        .await?;
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        Ok(text)
     }
 
     fn log(&self) -> String {
