@@ -83,6 +83,13 @@ enum Interrupted {
     Ending,
 }
 
+impl Interrupted {
+    /// No failure: what has changed since, often by a write of our own, is on its way to the store.
+    fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Trouble(Trouble::Outdated(_)))
+    }
+}
+
 /// Runs until it is told to stop, or has lost the lease.
 pub async fn run(
     client: Client,
@@ -165,6 +172,11 @@ async fn work(
             match result {
                 // Of one that is not found the last objects are going: nothing is left to do.
                 Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+                Err(controller::Error::ReconcilerFailed(error, database))
+                    if error.is_overtaken() =>
+                {
+                    tracing::debug!(%database, %error, "overtaken; another look follows");
+                }
                 Err(controller::Error::ReconcilerFailed(error, database)) => {
                     tracing::warn!(%database, %error, "interrupted; another look follows");
                 }
@@ -179,12 +191,11 @@ async fn work(
     reason = "the controller hands them over"
 )]
 fn after_failure(object: Arc<Guarded>, error: &Interrupted, context: Arc<Context>) -> Next {
-    context.metrics.failures.fetch_add(1, Relaxed);
-    match error {
-        // What has changed since is on its way to the store.
-        Interrupted::Trouble(Trouble::Outdated(_)) => Next::requeue(LOOK_AGAIN_MIN),
-        _ => Next::requeue(context.backoff.next(&key(&object))),
+    if error.is_overtaken() {
+        return Next::requeue(LOOK_AGAIN_MIN);
     }
+    context.metrics.failures.fetch_add(1, Relaxed);
+    Next::requeue(context.backoff.next(&key(&object)))
 }
 
 fn key(object: &Guarded) -> String {
