@@ -39,14 +39,18 @@ impl Drop for Telemetry {
     }
 }
 
-/// What is logged. The S3 library calls every answer an error that is one by its number, even
-/// *there is no such object*, of which an archive's writer asks all the time: it is silent unless
-/// the level names it.
+/// Libraries that are silent unless the level names them. That of S3 calls every answer an error that
+/// is one by its number, even *there is no such object*, of which an archive's writer asks all the
+/// time; that of Kubernetes says of each failure what whoever asked says, too.
+const SILENT: [&str; 2] = ["s3s", "kube_client"];
+
+/// What is logged.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    if level.contains("s3s") {
-        return EnvFilter::try_new(level);
-    }
-    EnvFilter::try_new(format!("{level},s3s=off"))
+    let silent = SILENT.iter().filter(|library| !level.contains(**library));
+    let directives = silent.fold(level.to_owned(), |all, library| {
+        format!("{all},{library}=off")
+    });
+    EnvFilter::try_new(directives)
 }
 
 /// Begins to log into `file`, or to standard error. Must be called inside the async runtime when traces are exported.
