@@ -5,6 +5,7 @@ mod deaths;
 mod life;
 mod quiet;
 mod several;
+mod snapshot;
 
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
