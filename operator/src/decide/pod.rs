@@ -162,7 +162,10 @@ fn restart(
             message: format!("the machine cannot grant the compute that was asked for: {text}"),
             opens: window,
         });
-    } else if condition(pod, "PodResizeInProgress").is_some_and(is_true) {
+    } else if condition(pod, "PodResizeInProgress").is_some_and(is_true)
+        // The machine may not have looked at what it was asked yet, and then says nothing of it.
+        || instance.compute.is_some_and(|granted| granted != resources.limit)
+    {
         instance.resizes = Some("the machine is granting other resources".into());
     }
     if !same_build {

@@ -94,6 +94,18 @@ fn a_machine_without_room_restarts_in_the_window() {
 }
 
 #[test]
+fn a_resize_is_under_way_until_the_machine_says_that_it_is_granted() {
+    let mut world = settled();
+    world.change(|database| database.spec.compute.cpu = CpuAmount::milli(2_000));
+    for _ in 0..2 {
+        world.reconcile(usize::MAX);
+        assert!(world.is(RECONCILING) && world.is(READY));
+    }
+    world.settle();
+    assert!(world.endings.is_empty() && !world.is(RECONCILING));
+}
+
+#[test]
 fn another_class_restarts_at_once() {
     let mut world = settled();
     world.change(|database| database.spec.class = DatabaseClass::Shared);
