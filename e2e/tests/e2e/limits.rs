@@ -57,6 +57,52 @@ async fn two_databases_pass_the_day_s_requests_together_and_the_next_one_fails_o
 }
 
 #[tokio::test]
+async fn transfer_and_vector_operations_of_a_month_end_at_their_limits() -> Outcome<()> {
+    let cloud = Cloud::start_with(&[
+        ("LUMADB_QUOTAS_TRANSFER_OUT_BYTES_PER_MONTH", "20000000"),
+        ("LUMADB_QUOTAS_VECTOR_OPERATIONS_PER_MONTH", "1000"),
+    ])
+    .await?;
+    let send = "select repeat('x', 1000000)";
+    let embed = "insert into kept select '[1,2,3]' from generate_series(1, 100)";
+    for (name, meter, sql, refusal) in [
+        (
+            "ada",
+            "transfer_out",
+            send,
+            "transfer out, 20,000,000 a month",
+        ),
+        (
+            "bob",
+            "vector_operations",
+            embed,
+            "vector operations, 1,000 a month",
+        ),
+    ] {
+        let owner = Account::sign_up(&cloud, name).await?;
+        let database = owner.create_database("main").await?;
+        tools::psql(
+            &database.uri,
+            "create extension vector; create table kept (at vector(3))",
+        )
+        .await?;
+        let refused = until("the limit to be reached", PATIENCE, || async {
+            Ok(tools::psql(&database.uri, sql).await.err())
+        })
+        .await?;
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(&format!("quota exceeded: {refusal}")),
+            "{refused}"
+        );
+        let next = tools::psql(&database.uri, "select 1").await;
+        assert!(next.is_err_and(|error| error.to_string().contains("quota exceeded")));
+        told_once(&cloud, &owner, meter).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn rows_stop_growing_where_two_databases_together_reach_the_storage_limit() -> Outcome<()> {
     // Empty, each holds some 30 MB: catalogs of its logical databases.
     let limit = ("LUMADB_QUOTAS_STORAGE_BYTES", "100000000");
@@ -196,9 +242,13 @@ async fn counted(ada: &Account, databases: &[&Database], at_least: u64) -> Outco
 
 /// One mail and one notice at 80 %, and at 100 %.
 async fn told_once(cloud: &Cloud, ada: &Account, meter: &str) -> Outcome<()> {
+    let words = match meter {
+        "transfer_out" => "data transfer".to_owned(),
+        _ => meter.replace('_', " "),
+    };
     let subjects = [
-        format!("80 % of your {meter} limit is used"),
-        format!("Your {meter} limit is reached"),
+        format!("80 % of your {words} limit is used"),
+        format!("Your {words} limit is reached"),
     ];
     until("both mails", PATIENCE, || async {
         let mut sent = Vec::new();
