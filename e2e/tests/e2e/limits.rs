@@ -66,12 +66,7 @@ async fn transfer_and_vector_operations_of_a_month_end_at_their_limits() -> Outc
     let send = "select repeat('x', 1000000)";
     let embed = "insert into kept select '[1,2,3]' from generate_series(1, 100)";
     for (name, meter, sql, refusal) in [
-        (
-            "ada",
-            "transfer_out",
-            send,
-            "transfer out, 20,000,000 a month",
-        ),
+        ("ada", "transfer_out", send, "transfer out, 20 MB a month"),
         (
             "bob",
             "vector_operations",
