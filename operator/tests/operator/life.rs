@@ -122,7 +122,7 @@ fn assert_as_desired(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// After each event the operator looks a few times and dies after some write of each look;
     /// in the end it is left alone.
