@@ -95,8 +95,8 @@ fn open(config: &Config) -> Result<Storage, StorageError> {
     Ok(storage)
 }
 
-/// Serves until `shutdown` ends, then lets requests under way end. Connections that come while the
-/// folder is being read wait.
+/// Serves until `shutdown` ends, then lets requests under way end; then another may have the
+/// folder. Connections that come while the folder is being read wait.
 ///
 /// s3s logs each answer that is an error, *not there* among them, at level `error` with the target
 /// `s3s`; what an operator must know is logged by this crate.
@@ -125,10 +125,11 @@ pub async fn serve(
     let storage = opened.map_err(|error| failed(error.into()))?;
     let storage = Arc::new(storage.map_err(|error| failed(error.into()))?);
     let service = s3_service(keys, storage.clone());
-    tokio::select! {
-        () = take_connections(&listener, service, shutdown) => {}
-        () = expire_uploads(storage) => {}
-    }
+    let (ending, ended) = watch::channel(false);
+    tokio::join!(
+        take_connections(&listener, service, shutdown, ending),
+        expire_uploads(storage, ended),
+    );
     Ok(())
 }
 
@@ -142,12 +143,15 @@ fn s3_service(keys: Keys, storage: Arc<Storage>) -> S3Service {
     builder.build()
 }
 
-/// Never ends.
-async fn expire_uploads(storage: Arc<Storage>) {
+/// Ends when the server does, and not while a look is under way: it holds the folder.
+async fn expire_uploads(storage: Arc<Storage>, mut ended: watch::Receiver<bool>) {
     let mut ticks = interval(Duration::from_secs(EXPIRY_SECONDS));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
         let storage = storage.clone();
         let swept = tokio::task::spawn_blocking(move || {
             for bucket in storage.buckets() {
@@ -164,9 +168,9 @@ async fn take_connections(
     listener: &TcpListener,
     service: S3Service,
     shutdown: impl Future<Output = ()>,
+    ending: watch::Sender<bool>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let (ending, ended) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -179,7 +183,7 @@ async fn take_connections(
             Some(_) = connections.join_next() => {}
             (accepted, place) = taken => match accepted {
                 Ok((stream, _)) => {
-                    let (service, ended) = (service.clone(), ended.clone());
+                    let (service, ended) = (service.clone(), ending.subscribe());
                     connections.spawn(async move {
                         serve_connection(stream, service, ended).await;
                         drop(place);

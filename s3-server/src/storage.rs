@@ -58,7 +58,32 @@ pub(crate) struct Disk {
     stopped: AtomicBool,
     pub(crate) clock: Clock,
     /// Against a second server. Held until the last who may write is done.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock of a folder. Given up by name when dropped: a program that this process is just
+/// starting has the file too for a moment, and closing one's own would not be the end of it.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, StorageError> {
+        let path = folder.join("lock");
+        let file = File::create(&path).map_err(io_error("opening", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(error)) => Err(io_error("locking", &path)(error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "giving up the lock of the object store");
+        }
+    }
 }
 
 impl Disk {
@@ -105,7 +130,7 @@ impl Storage {
     /// Opens a folder, or begins it, and reads what is there.
     pub(crate) fn open(folder: &Path, clock: Clock) -> Result<Self, StorageError> {
         fs::create_dir_all(folder).map_err(io_error("creating", folder))?;
-        let lock = Self::lock(folder)?;
+        let lock = Lock::take(folder)?;
         Self::check_format(folder)?;
         let drafts = folder.join("tmp");
         if drafts.exists() {
@@ -137,16 +162,6 @@ impl Storage {
             disk,
             buckets: RwLock::new(buckets),
         })
-    }
-
-    fn lock(folder: &Path) -> Result<File, StorageError> {
-        let path = folder.join("lock");
-        let lock = File::create(&path).map_err(io_error("opening", &path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(folder.to_owned())),
-            Err(TryLockError::Error(error)) => Err(io_error("locking", &path)(error)),
-        }
     }
 
     fn check_format(folder: &Path) -> Result<(), StorageError> {

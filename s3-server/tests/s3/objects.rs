@@ -185,6 +185,24 @@ async fn buckets_are_made_listed_and_removed() {
     assert!(is(&refusal(get), 404, "NoSuchBucket"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_leaves_the_folder_to_the_next() {
+    let mut server = Server::start().await;
+    // A program that this one starts has its files until it begins its own.
+    let starting = tokio::task::spawn_blocking(|| {
+        for _ in 0..1000 {
+            let run = std::process::Command::new("true").status();
+            assert!(run.expect("run").success());
+        }
+    });
+    while !starting.is_finished() {
+        server = server.restart().await;
+        let client = server.client();
+        client.list_buckets().send().await.expect("listed");
+    }
+    starting.await.expect("no panic");
+}
+
 #[tokio::test]
 async fn copies_are_objects_of_their_own() {
     let server = Server::start().await;
