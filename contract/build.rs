@@ -1,4 +1,4 @@
-//! Generates the clients and servers of the two internal services from the Rust types that travel
+//! Generates the clients and servers of the three internal services from the Rust types that travel
 //! on them, so that no second definition of a message exists.
 
 use tonic_build::manual::{Builder, Method, Service};
@@ -69,5 +69,21 @@ fn main() {
             .build(),
         )
         .build();
-    Builder::new().compile(&[node_parent, edge_control]);
+    let region_link = Service::builder()
+        .name("RegionLink")
+        .package("lumadb.region.v1")
+        .comment("The stream between the operator of a cluster and the control plane.")
+        .method(
+            method(
+                "attach",
+                "Attach",
+                "crate::cluster::RegionMessage",
+                "crate::cluster::ControlMessage",
+            )
+            .client_streaming()
+            .server_streaming()
+            .build(),
+        )
+        .build();
+    Builder::new().compile(&[node_parent, edge_control, region_link]);
 }

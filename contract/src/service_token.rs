@@ -7,10 +7,15 @@ use serde::{Deserialize, Serialize};
 /// Longest life of a token, seconds.
 pub const LIFETIME_SECONDS_MAX: u64 = 300;
 
+/// Longest life of a token for [`audience::REGION_LINK`], seconds: it is laid down anew long before.
+pub const REGION_LIFETIME_SECONDS_MAX: u64 = 3600;
+
 /// Who a token is for.
 pub mod audience {
     /// The control plane's endpoint for edges.
     pub const EDGE_CONTROL: &str = "lumadb-edge-control";
+    /// The control plane's endpoint for the operators of clusters.
+    pub const REGION_LINK: &str = "lumadb-region-link";
     /// An edge's own socket for the control plane's SQL sessions.
     pub const EDGE_SQL: &str = "lumadb-edge-sql";
 }
@@ -28,6 +33,19 @@ pub const SQL_TOKEN_PARAMETER: &str = "lumadb.token";
 /// An edge asks the control plane for the routes of its region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeClaims {
+    pub iss: String,
+    pub aud: String,
+    /// Seconds since 1970.
+    pub iat: u64,
+    /// Seconds since 1970.
+    pub exp: u64,
+    pub region: String,
+}
+
+/// The operator of a cluster hands in what the nodes of its region said. The control plane signs
+/// this token itself and lays it down in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionClaims {
     pub iss: String,
     pub aud: String,
     /// Seconds since 1970.
