@@ -35,6 +35,9 @@ pub enum RouteState {
     /// The node at this address has been told to serve and its engine is on the way: sessions of
     /// authenticated clients may be sent there and wait.
     Starting { node: NodeAddress },
+    /// Served inside of a cluster at this host and port, to clients in that cluster alone: no edge
+    /// leads there.
+    Inside { host: String, port: u16 },
     /// Suspended by its owner: connections are refused until it is resumed.
     Suspended,
     /// Being created or repaired, with no node yet: `wake` waits for one.
@@ -46,7 +49,7 @@ impl RouteState {
     pub const fn node(&self) -> Option<&NodeAddress> {
         match self {
             Self::Awake { node } | Self::Starting { node } => Some(node),
-            Self::Asleep | Self::Suspended | Self::Pending => None,
+            Self::Inside { .. } | Self::Asleep | Self::Suspended | Self::Pending => None,
         }
     }
 }
@@ -57,6 +60,8 @@ impl RouteState {
 pub enum NodeAddress {
     /// Path of the node's unix socket on this machine ([`crate::handoff`]).
     Unix(PathBuf),
+    /// Host and port inside of a cluster, which nobody outside of it reaches.
+    Cluster { host: String, port: u16 },
 }
 
 /// Asks for all routes of a region that changed at or after `cursor`, and for every later change.

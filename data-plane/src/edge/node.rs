@@ -28,7 +28,12 @@ pub(super) async fn dial(
     opening: &Opening,
     socket: Option<BorrowedFd<'_>>,
 ) -> Result<(UnixStream, Verdict), NodeError> {
-    let NodeAddress::Unix(path) = address;
+    let path = match address {
+        NodeAddress::Unix(path) => path,
+        NodeAddress::Cluster { .. } => {
+            return Err(NodeError::Unreachable(io::ErrorKind::Unsupported.into()));
+        }
+    };
     let mut stream = UnixStream::connect(path)
         .await
         .map_err(NodeError::Unreachable)?;

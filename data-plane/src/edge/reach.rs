@@ -34,6 +34,7 @@ impl Shared {
         loop {
             match &known.route.state {
                 RouteState::Suspended => return Err(suspended(id)),
+                RouteState::Inside { host, port } => return Err(inside(id, host, *port)),
                 RouteState::Awake { node } | RouteState::Starting { node } => {
                     match node::dial(node, &opening, None).await {
                         Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
@@ -100,6 +101,14 @@ fn suspended(id: DatabaseId) -> Refused {
         Outcome::Suspended,
         sqlstate::CANNOT_CONNECT_NOW,
         format!("database {id} is suspended: resume it to connect"),
+    )
+}
+
+fn inside(id: DatabaseId, host: &str, port: u16) -> Refused {
+    Refused::new(
+        Outcome::Unreachable,
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("database {id} is reached inside of its cluster only, at {host}:{port}"),
     )
 }
 

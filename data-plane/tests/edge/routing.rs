@@ -171,6 +171,24 @@ async fn a_changed_password_cuts_the_sessions_of_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_database_in_a_cluster_is_refused_with_the_address_at_which_it_is_reached() {
+    let world = World::new(Wishes {
+        hand_over: true,
+        state: Some(RouteState::Inside {
+            host: "db.tenants.svc".into(),
+            port: 5432,
+        }),
+        ..Wishes::default()
+    })
+    .await;
+    let error = plain(world.edge, &config()).await.expect_err("refused");
+    let (code, text) = told(&error);
+    assert_eq!(code, "0A000");
+    assert!(text.ends_with("at db.tenants.svc:5432"), "{text}");
+    assert_eq!(world.control.wakes.load(Relaxed), 0);
+}
+
+#[tokio::test]
 async fn sessions_end_with_their_role_their_database_and_its_suspension() {
     let world = World::new(Wishes::default()).await;
     let client = plain(world.edge, &config()).await.expect("in");
