@@ -36,7 +36,7 @@ build: packages-run engine console ## Build the programs (release) and prepare t
 .PHONY: test
 test: packages-test engine lint console-test sqlx-check build-dev ## Run every check and every test
 	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
-	cargo test --locked --workspace --exclude lumadb-e2e
+	cargo test --locked --workspace --exclude lumadb-e2e --no-fail-fast
 	$(MAKE) test-e2e
 
 .PHONY: test-e2e

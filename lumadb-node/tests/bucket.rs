@@ -212,10 +212,9 @@ impl Archive {
 
     /// The tool.
     pub(crate) fn restore_command(&self, to: &str, target: &[&str]) -> Command {
-        // Another user cannot reach the folder that cargo builds into.
         let program = self.folder.path().join("lumadb-node");
         if !program.exists() {
-            std::fs::copy(env!("CARGO_BIN_EXE_lumadb-node"), &program).expect("copied");
+            crate::world::program_copy(&program);
         }
         let mut command = Command::new(program);
         command

@@ -140,8 +140,7 @@ impl World {
             parent: None,
             volume: false,
         };
-        // Users without a name cannot reach the folder that cargo builds into.
-        std::fs::copy(env!("CARGO_BIN_EXE_lumadb-node"), world.program()).expect("copies");
+        program_copy(&world.program());
         world.parent_start();
         world
     }
@@ -384,6 +383,15 @@ impl World {
         };
         timeout(PATIENCE, connecting).await.expect("connects")
     }
+}
+
+/// The program where users without a name reach it, which cannot be said of the folder that cargo
+/// builds into. By a process of its own: no other that starts at the same moment can have the copy
+/// open for writing, and a file that somebody writes does not run.
+pub(crate) fn program_copy(to: &Path) {
+    let mut cp = Command::new("cp");
+    cp.arg(env!("CARGO_BIN_EXE_lumadb-node")).arg(to);
+    assert_success(&cp.output().expect("runs"));
 }
 
 fn assert_success(output: &Output) {
