@@ -8,7 +8,9 @@ use lumadb_contract::id::{BackupId, DatabaseId};
 use lumadb_contract::key_chain::{Key, KeyChain};
 use lumadb_contract::secret::Secret;
 use lumadb_control_plane::app::archive::rewrap;
-use lumadb_control_plane::identity::master_keys::MasterKeys;
+use lumadb_control_plane::identity::master_keys::{
+    KeyService, KeyServiceError, MasterKeys, SealedKey,
+};
 use lumadb_control_plane::identity::{SealKey, SealPurpose};
 use lumadb_control_plane::store::setup::Setup;
 use serde_json::{Value, json};
@@ -446,6 +448,20 @@ async fn a_database_older_than_archives_gets_one_and_without_archives_all_goes_o
     told(&cloud, &runtime, id).await;
 }
 
+/// Keys lie in their files as they are.
+#[derive(Debug)]
+struct NoService;
+
+impl KeyService for NoService {
+    fn seal(&self, _: &Key) -> Result<Option<SealedKey>, KeyServiceError> {
+        Ok(None)
+    }
+
+    fn open(&self, _: &SealedKey) -> Result<Key, KeyServiceError> {
+        Err(KeyServiceError("there is none".to_owned()))
+    }
+}
+
 /// A folder of keys with an active one and others.
 fn folder_of_keys(cloud: &TestCloud, active: &Key, others: &[&Key]) -> std::path::PathBuf {
     let folder = std::env::temp_dir().join(format!("lumadb-keys-{}", cloud.clock.new_uuid()));
@@ -471,7 +487,7 @@ async fn keys_are_wrapped_by_another_master_key_and_one_that_is_needed_stays() {
         .expect("opens");
     let now = cloud.clock.now();
     let before = folder_of_keys(&cloud, &old, &[]);
-    let keys = MasterKeys::open(before.clone()).expect("opens");
+    let keys = MasterKeys::open(before.clone(), Arc::new(NoService)).expect("opens");
     rewrap::keys_ensure(&mut setup, &keys, now)
         .await
         .expect("a key to seal with");
@@ -487,7 +503,7 @@ async fn keys_are_wrapped_by_another_master_key_and_one_that_is_needed_stays() {
         .expect("read");
 
     let after = folder_of_keys(&cloud, &new, &[&old]);
-    let keys = MasterKeys::open(after.clone()).expect("opens");
+    let keys = MasterKeys::open(after.clone(), Arc::new(NoService)).expect("opens");
     let needed = setup.master_key_forget(&old.fingerprint()).await;
     assert!(needed.is_err(), "it wraps something");
     let stale = setup.organization_keys_other(&new.fingerprint(), 10).await;
@@ -527,7 +543,7 @@ async fn keys_are_wrapped_by_another_master_key_and_one_that_is_needed_stays() {
     assert!(late.is_err(), "nothing is wrapped by a key that went");
     // With the new one alone, what was sealed before opens.
     let alone = folder_of_keys(&cloud, &new, &[]);
-    let keys = MasterKeys::open(alone.clone()).expect("opens");
+    let keys = MasterKeys::open(alone.clone(), Arc::new(NoService)).expect("opens");
     let seal_key = rewrap::seal_key(&cloud.platform.store, &keys)
         .await
         .expect("opens");

@@ -1,7 +1,8 @@
 //! The keys of one installation: made once, in files of mode 0600.
 
 use base64::Engine as _;
-use lumadb_control_plane::identity::master_keys::MasterKeys;
+use lumadb_contract::key_chain::Key;
+use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeyError, MasterKeys};
 use lumadb_control_plane::identity::random;
 use rcgen::{KeyPair, PKCS_ED25519};
 use std::fs::OpenOptions;
@@ -15,6 +16,8 @@ pub(crate) enum KeyError {
     File { path: PathBuf, source: io::Error },
     #[error("could not make a key: {0}")]
     Make(String),
+    #[error(transparent)]
+    Master(#[from] MasterKeyError),
 }
 
 /// Paths of the keys in a folder.
@@ -52,7 +55,7 @@ impl KeyFiles {
     }
 
     /// The active master key, which wraps what seals secrets in the tables and the keys of
-    /// organizations: 32 bytes in base64.
+    /// organizations.
     pub(crate) fn master(&self) -> PathBuf {
         MasterKeys::active_path(&self.folder)
     }
@@ -80,7 +83,7 @@ impl KeyFiles {
 
     /// Makes what is missing. A master key is never made again: without the one that sealed them
     /// passwords are lost, and archives cannot be read.
-    pub(crate) fn ensure(&self) -> Result<(), KeyError> {
+    pub(crate) fn ensure(&self, master: &KeyFile) -> Result<(), KeyError> {
         let pairs = [
             (self.api_private(), self.api_public()),
             (self.edge_private(), self.edge_public()),
@@ -94,8 +97,11 @@ impl KeyFiles {
             write(&public, &key.public_key_pem())?;
             write(&private, &key.serialize_pem())?;
         }
+        let random = || random::bytes::<32>().map_err(|error| KeyError::Make(error.to_string()));
+        if !self.master().exists() {
+            write(&self.master(), &master.content(&Key::new(random()?))?)?;
+        }
         for (path, start) in [
-            (self.master(), ""),
             (self.object_store(), ""),
             (self.stripe_fake(), "sk_test_"),
             (self.stripe_fake_webhook(), "whsec_"),
@@ -103,8 +109,7 @@ impl KeyFiles {
             if path.exists() {
                 continue;
             }
-            let key = random::bytes::<32>().map_err(|error| KeyError::Make(error.to_string()))?;
-            let text = base64::engine::general_purpose::STANDARD.encode(key);
+            let text = base64::engine::general_purpose::STANDARD.encode(random()?);
             write(&path, &format!("{start}{text}\n"))?;
         }
         Ok(())

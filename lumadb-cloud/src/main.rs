@@ -6,6 +6,7 @@ mod billing;
 mod config;
 mod database;
 mod keys;
+mod kms;
 mod master_key;
 mod service;
 mod status;

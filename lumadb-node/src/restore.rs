@@ -28,6 +28,12 @@ pub(crate) enum RestoreFailure {
         source: KeyError,
     },
     #[error(
+        "the master key in {} is sealed by a key management service: `lumadb-cloud master-key export --from {} --to FILE` writes it in plain",
+        path.display(),
+        path.display()
+    )]
+    Sealed { path: PathBuf },
+    #[error(
         "PostgreSQL does not run as root: say by --user who shall own the folder, or run this as that user"
     )]
     Root,
@@ -100,6 +106,9 @@ fn master_key_read(path: &Path) -> Result<Key, RestoreFailure> {
         path: path_owned(),
         source,
     })?;
+    if text.starts_with('{') {
+        return Err(RestoreFailure::Sealed { path: path_owned() });
+    }
     Key::from_base64(&text).map_err(|source| RestoreFailure::MasterKey {
         path: path_owned(),
         source,

@@ -13,6 +13,7 @@ mod first_steps;
 mod importing;
 mod invoicing;
 mod killed;
+mod kms;
 mod kubernetes;
 mod limits;
 mod logs;

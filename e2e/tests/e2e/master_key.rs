@@ -37,7 +37,17 @@ fn command(cloud: &Cloud, arguments: &[&str]) -> Outcome<Command> {
 
 /// What it printed, and whether it succeeded.
 async fn master_key(cloud: &Cloud, arguments: &[&str]) -> Outcome<(bool, String)> {
-    let ended = command(cloud, arguments)?.output().await?;
+    master_key_with(cloud, arguments, &[]).await
+}
+
+/// The same with some variables.
+pub(crate) async fn master_key_with(
+    cloud: &Cloud,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Outcome<(bool, String)> {
+    let mut command = command(cloud, arguments)?;
+    let ended = command.envs(variables.iter().copied()).output().await?;
     let text = [ended.stdout, ended.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok((ended.status.success(), text))

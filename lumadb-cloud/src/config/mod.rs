@@ -5,7 +5,7 @@
 
 mod settings;
 
-pub(crate) use settings::{Config, ObjectStore, PlaintextFrom, Stripe};
+pub(crate) use settings::{Config, Kms, ObjectStore, PlaintextFrom, Stripe};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,9 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("object_store", "credentials_file", Kind::Text),
     ("object_store", "storage_class", Kind::Text),
     ("object_store", "server_side_encryption", Kind::Text),
+    ("kms", "key_id", Kind::Text),
+    ("kms", "endpoint", Kind::Text),
+    ("kms", "region", Kind::Text),
     ("operator", "kubeconfig", Kind::Text),
     ("operator", "namespace", Kind::Text),
     ("operator", "identity", Kind::Text),
@@ -290,7 +293,7 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::settings::{
-        Billing, Edge, Engine, Http, Mail, Node, ObjectStore, Operator, QuotasConfig, Stripe,
+        Billing, Edge, Engine, Http, Kms, Mail, Node, ObjectStore, Operator, QuotasConfig, Stripe,
         Telemetry,
     };
     use super::*;
@@ -328,6 +331,11 @@ mod tests {
                 storage_class: Some("x".into()),
                 server_side_encryption: Some("x".into()),
                 ..ObjectStore::default()
+            },
+            kms: Kms {
+                key_id: Some("x".into()),
+                endpoint: Some("x".into()),
+                region: Some("x".into()),
             },
             operator: Operator {
                 kubeconfig: Some("x".into()),

@@ -19,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) region: Region,
     pub(crate) pool: Pool,
     pub(crate) object_store: ObjectStore,
+    pub(crate) kms: Kms,
     pub(crate) operator: Operator,
     pub(crate) import: Import,
     pub(crate) mail: Mail,
@@ -269,6 +270,21 @@ impl ObjectStore {
         }
         Ok(())
     }
+}
+
+/// A key management service that seals the files of master keys: Amazon's, or one that speaks as it
+/// does. It is logged in to by what the environment gives: `AWS_…` variables, web identity, or the
+/// machine's role.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Kms {
+    /// The key that seals, by ID, full name (ARN) or alias; without it master keys lie in their
+    /// files as they are.
+    pub(crate) key_id: Option<String>,
+    /// Address of the service; that of Amazon's region when not set.
+    pub(crate) endpoint: Option<String>,
+    /// As the key's full name says it, or the environment, when not set.
+    pub(crate) region: Option<String>,
 }
 
 /// Running databases in a Kubernetes cluster.

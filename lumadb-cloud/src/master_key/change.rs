@@ -7,7 +7,7 @@ use crate::up::say;
 use lumadb_contract::id::ArchiveId;
 use lumadb_contract::key_chain::{Key, KeyChain};
 use lumadb_control_plane::app::archive::{ArchiveKeyError, rewrap};
-use lumadb_control_plane::identity::master_keys::{self, MasterKeys};
+use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeys};
 use lumadb_control_plane::identity::random;
 use lumadb_data_plane::archive::identity::{
     ArchiveIdentity, IdentityError, identity_read, identity_replace,
@@ -23,7 +23,7 @@ impl Work {
     pub(super) async fn rotate(&mut self, from: Option<&Path>) -> Result<(), MasterKeyFailure> {
         let old = self.keys.active()?;
         let new = match from {
-            Some(path) => master_keys::read(path)?,
+            Some(path) => self.file.read(path)?,
             None => Key::new(random::bytes().map_err(ArchiveKeyError::from)?),
         };
         let (before, after) = (old.fingerprint(), new.fingerprint());
@@ -34,7 +34,7 @@ impl Work {
         self.keep(&new)?;
         say::line(&format!("The new master key is {after}; both are kept"));
         self.setup.master_key_name(&after, self.clock.now()).await?;
-        write(&MasterKeys::active_path(&self.folder), &new)?;
+        self.write(&MasterKeys::active_path(&self.folder), &new)?;
         say::line(&format!(
             "{after} is active, and {before} is still read. Keep a copy of {} elsewhere; then run `lumadb-cloud master-key rewrap`",
             MasterKeys::active_path(&self.folder).display()
@@ -53,7 +53,30 @@ impl Work {
             });
         }
         let path = MasterKeys::kept_path(&self.folder, &key.fingerprint());
-        write(&path, key)
+        self.write(&path, key)
+    }
+
+    fn write(&self, path: &Path, key: &Key) -> Result<(), MasterKeyFailure> {
+        let text = self.file.content(key)?;
+        replace(path, text.as_bytes()).map_err(|source| MasterKeyFailure::File {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// One file after the other: each holds the same key before and after.
+    pub(super) fn reseal(&self) -> Result<(), MasterKeyFailure> {
+        for path in self.files()? {
+            let key = self.file.read(&path)?;
+            self.write(&path, &key)?;
+            let by = KeyFile::sealed_by(&path)?;
+            say::line(&format!(
+                "{}: {}",
+                path.display(),
+                by.map_or("in plain".into(), |by| format!("sealed by {by}"))
+            ));
+        }
+        Ok(())
     }
 
     pub(super) async fn rewrap(&mut self) -> Result<(), MasterKeyFailure> {
@@ -204,12 +227,4 @@ impl Work {
         ));
         Ok(())
     }
-}
-
-fn write(path: &Path, key: &Key) -> Result<(), MasterKeyFailure> {
-    let text = format!("{}\n", key.to_base64().expose());
-    replace(path, text.as_bytes()).map_err(|source| MasterKeyFailure::File {
-        path: path.to_owned(),
-        source,
-    })
 }

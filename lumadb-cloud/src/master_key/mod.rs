@@ -11,18 +11,21 @@ use crate::config::{Config, ObjectStore as ObjectStoreConfig};
 use crate::database;
 use crate::keys::KeyFiles;
 use crate::service::{ServiceError, object_store, with_cause};
-use crate::up::{self, UpError};
+use crate::up::{self, UpError, say};
 use clap::Subcommand;
 use lumadb_control_plane::app::archive::{ArchiveKeyError, Archives};
 use lumadb_control_plane::clock::Clock;
-use lumadb_control_plane::identity::master_keys::{MasterKeyError, MasterKeys};
+use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeyError, MasterKeys};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::StoreError;
 use lumadb_control_plane::store::setup::Setup;
 use lumadb_data_plane::archive::identity::IdentityError;
 use lumadb_data_plane::archive::store::{ObjectStore, StoreError as ObjectStoreError};
-use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MasterKey {
@@ -38,6 +41,17 @@ pub(crate) enum MasterKey {
     Status,
     /// Remove a key that nothing needs any more
     Remove { fingerprint: String },
+    /// Write the files of all keys as the configuration says: sealed by kms.key_id, or in plain
+    Reseal,
+    /// Write a key in plain, for a copy elsewhere and for `lumadb-node restore`; nothing has to run
+    Export {
+        /// File that holds it [default: that of the active key]
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// A file that is not there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +99,7 @@ struct Work {
     /// Where keys lie.
     folder: PathBuf,
     keys: MasterKeys,
+    file: KeyFile,
     setup: Setup,
     store: ObjectStore,
     clock: Clock,
@@ -96,31 +111,45 @@ pub(crate) async fn run(
     config: &Config,
     asked: MasterKey,
 ) -> Result<(), MasterKeyFailure> {
-    let mut work = Work::open(data, config).await?;
+    let file = KeyFile::new(Arc::new(config.kms.clone()));
+    if let MasterKey::Export { from, to } = &asked {
+        let from = from.clone();
+        let from = from.unwrap_or_else(|| MasterKeys::active_path(&data.keys()));
+        return export(&file, &from, to);
+    }
+    let mut work = Work::open(data, config, file).await?;
     match asked {
         MasterKey::Rotate { from } => work.rotate(from.as_deref()).await,
         MasterKey::Rewrap => work.rewrap().await,
         MasterKey::Status => work.status().await,
         MasterKey::Remove { fingerprint } => work.remove(&fingerprint).await,
+        MasterKey::Reseal => work.reseal(),
+        MasterKey::Export { .. } => Ok(()),
     }
 }
 
 impl Work {
-    async fn open(data: &DataFolder, config: &Config) -> Result<Self, MasterKeyFailure> {
+    async fn open(
+        data: &DataFolder,
+        config: &Config,
+        file: KeyFile,
+    ) -> Result<Self, MasterKeyFailure> {
         let setup = Setup::open(&database::administrator(data)).await;
         let setup = setup.map_err(MasterKeyFailure::Away)?;
         let folder = data.keys();
         let lock = lock(folder.join("master-keys.lock"))?;
-        let config = ObjectStoreConfig {
+        let store = ObjectStoreConfig {
             listen: up::object_store_address(data, config)?,
             ..config.object_store.clone()
         };
-        let archives: Archives = object_store::archives(&KeyFiles::new(folder.clone()), &config)?;
+        let files = KeyFiles::new(folder.clone());
+        let archives: Archives = object_store::archives(&files, &store, &config.kms)?;
         Ok(Self {
             data: data.clone(),
             folder,
             store: ObjectStore::open(&object_store::store_of_all(&archives)).await,
             keys: archives.master_keys,
+            file,
             setup,
             clock: Clock::system(),
             _lock: lock,
@@ -139,4 +168,28 @@ fn lock(path: PathBuf) -> Result<File, MasterKeyFailure> {
         Err(TryLockError::WouldBlock) => Err(MasterKeyFailure::Busy),
         Err(TryLockError::Error(source)) => Err(failed(path, source)),
     }
+}
+
+/// Nothing that is there is written over.
+fn export(file: &KeyFile, from: &Path, to: &Path) -> Result<(), MasterKeyFailure> {
+    let key = file.read(from)?;
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .and_then(|mut out| {
+            writeln!(out, "{}", key.to_base64().expose())?;
+            out.sync_all()
+        });
+    written.map_err(|source| MasterKeyFailure::File {
+        path: to.to_owned(),
+        source,
+    })?;
+    say::line(&format!(
+        "{} is in {}, in plain: keep it where nobody else reads it",
+        key.fingerprint(),
+        to.display()
+    ));
+    Ok(())
 }

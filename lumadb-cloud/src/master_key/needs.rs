@@ -5,8 +5,9 @@ use crate::up::say;
 use lumadb_contract::id::ArchiveId;
 use lumadb_contract::instance::InstanceSpec;
 use lumadb_contract::key_chain::KeyChain;
-use lumadb_control_plane::identity::master_keys::MasterKeys;
+use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeys};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Where the key itself is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ enum Whereabouts {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
     whereabouts: Whereabouts,
+    /// What seals its file.
+    sealed_by: Option<String>,
     organizations: i64,
     has_seal_key: bool,
     archives: Vec<ArchiveId>,
@@ -90,11 +93,22 @@ impl Needs {
 impl Work {
     pub(super) async fn needs(&mut self) -> Result<Needs, MasterKeyFailure> {
         let mut needs = Needs::default();
-        for fingerprint in self.kept()? {
-            needs.of(&fingerprint).whereabouts = Whereabouts::Kept;
-        }
         let active = self.keys.active()?.fingerprint();
-        needs.of(&active).whereabouts = Whereabouts::Active;
+        for path in self.files()? {
+            // Those that are kept are called by their fingerprints.
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let is_active = path == MasterKeys::active_path(&self.folder);
+            let fingerprint = name.filter(|_| !is_active).unwrap_or(&active);
+            let need = needs.of(fingerprint);
+            need.sealed_by = KeyFile::sealed_by(&path)?;
+            if need.whereabouts == Whereabouts::Gone {
+                need.whereabouts = if is_active {
+                    Whereabouts::Active
+                } else {
+                    Whereabouts::Kept
+                };
+            }
+        }
         // Nodes first: one that has taken its change has written it into its archive.
         needs.behind = self.setup.databases_behind().await?;
         for row in self.setup.master_keys().await? {
@@ -122,12 +136,13 @@ impl Work {
         Ok(needs)
     }
 
-    /// Fingerprints of the keys in files of their own.
-    fn kept(&self) -> Result<Vec<String>, MasterKeyFailure> {
+    /// The files of all keys, the active one's first.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>, MasterKeyFailure> {
+        let mut files = vec![MasterKeys::active_path(&self.folder)];
         let folder = MasterKeys::kept_folder(&self.folder);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
             Err(source) => {
                 return Err(MasterKeyFailure::File {
                     path: folder,
@@ -135,9 +150,9 @@ impl Work {
                 });
             }
         };
-        let names = entries.flatten().map(|entry| entry.file_name());
-        let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".key")?.to_owned()));
-        Ok(names.collect())
+        let kept = entries.flatten().map(|entry| entry.path());
+        files.extend(kept.filter(|path| path.extension().is_some_and(|kind| kind == "key")));
+        Ok(files)
     }
 
     /// The keys that the control plane's own node was told last: it would write them into its archive
@@ -163,6 +178,9 @@ impl Work {
                 Whereabouts::Gone => "NOT HERE",
             };
             say::line(&format!("{fingerprint}: {what}"));
+            if let Some(by) = &need.sealed_by {
+                say::line(&format!("  its file is sealed by {by}"));
+            }
             let why = need.why();
             if why.is_empty() && need.whereabouts != Whereabouts::Active {
                 say::line(&format!(

@@ -100,7 +100,7 @@ pub(crate) async fn platform(
     connections_max: u32,
 ) -> Result<Platform, ServiceError> {
     let files = KeyFiles::new(data.keys());
-    let archives = object_store::archives(&files, &config.object_store)?;
+    let archives = object_store::archives(&files, &config.object_store, &config.kms)?;
     let store = Store::open(database::application(data), connections_max);
     let keys = Keys {
         seal_key: rewrap::seal_key(&store, &archives.master_keys).await?,

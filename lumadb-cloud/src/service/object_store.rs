@@ -2,7 +2,7 @@
 
 use super::s3::{BUCKET, ROOT_ACCESS_KEY_ID};
 use super::{ServiceError, read, with_cause};
-use crate::config::ObjectStore;
+use crate::config::{Kms, ObjectStore};
 use crate::keys::KeyFiles;
 use crate::up::reachable;
 use lumadb_contract::archive::{ArchiveAccess, ObjectStoreCredentials, ObjectStoreSpec};
@@ -12,6 +12,7 @@ use lumadb_control_plane::identity::master_keys::MasterKeys;
 use lumadb_control_plane::runtime::{ArchiveObjects, ObjectsError};
 use lumadb_data_plane::archive::remove::archive_remove;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 /// Objects of archives, for the worker.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +26,13 @@ impl ArchiveObjects for Objects {
 }
 
 /// What the control plane knows of the object store.
-pub(crate) fn archives(files: &KeyFiles, config: &ObjectStore) -> Result<Archives, ServiceError> {
+pub(crate) fn archives(
+    files: &KeyFiles,
+    config: &ObjectStore,
+    kms: &Kms,
+) -> Result<Archives, ServiceError> {
     Ok(Archives {
-        master_keys: MasterKeys::open(files.folder().to_owned())?,
+        master_keys: MasterKeys::open(files.folder().to_owned(), Arc::new(kms.clone()))?,
         store: store(config),
         credentials: credentials(files, config)?,
     })

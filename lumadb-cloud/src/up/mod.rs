@@ -28,7 +28,7 @@ use crate::{database, telemetry};
 use control::Control;
 use lumadb_control_plane::app::archive::rewrap;
 use lumadb_control_plane::clock::Clock;
-use lumadb_control_plane::identity::master_keys::MasterKeys;
+use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeys};
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::pool::makers_stop;
@@ -40,6 +40,7 @@ use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -86,7 +87,7 @@ async fn bring_up(
     say::line(&format!("PostgreSQL: {}", programs.engine.display()));
     let clock = Clock::system();
     KeyFiles::new(data.keys())
-        .ensure()
+        .ensure(&KeyFile::new(Arc::new(config.kms.clone())))
         .and_then(|()| {
             Authority::open(&data.authority(), clock.now())
                 .map(drop)
@@ -197,7 +198,8 @@ async fn schema(
     if applied > 0 {
         say::line(&format!("Migrations: {applied} applied"));
     }
-    let keys = MasterKeys::open(data.keys()).map_err(|error| explain(&error))?;
+    let keys = MasterKeys::open(data.keys(), Arc::new(config.kms.clone()))
+        .map_err(|error| explain(&error))?;
     let now = Clock::system().now();
     rewrap::keys_ensure(&mut database, &keys, now)
         .await

@@ -50,7 +50,7 @@ pub(super) fn archives(
         listen: built_in,
         ..config.object_store.clone()
     };
-    object_store::archives(&KeyFiles::new(data.keys()), &store)
+    object_store::archives(&KeyFiles::new(data.keys()), &store, &config.kms)
         .map_err(|error| UpError::explain(data.root(), &error))
 }
 

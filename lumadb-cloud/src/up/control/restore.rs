@@ -18,6 +18,7 @@ use lumadb_contract::id::ArchiveId;
 use lumadb_contract::key_chain::KeyChain;
 use lumadb_control_plane::app::archive::{Archives, Rights};
 use lumadb_control_plane::clock::Clock;
+use lumadb_control_plane::identity::master_keys::KeyFile;
 use lumadb_control_plane::runtime::Observation;
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::folder::{
@@ -30,6 +31,7 @@ use lumadb_control_plane::runtime::local::user_ids;
 use lumadb_data_plane::archive::layout::Layout;
 use lumadb_data_plane::archive::store::ObjectStore;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -64,7 +66,8 @@ pub(crate) async fn run(data: &DataFolder, config: &Config, asked: Asked) -> Res
     user_ids::claim(&data).map_err(|error| explain(&error))?;
     let programs = programs::find(&data, config)?;
     let clock = Clock::system();
-    keys.ensure().map_err(|error| explain(&error))?;
+    keys.ensure(&KeyFile::new(Arc::new(config.kms.clone())))
+        .map_err(|error| explain(&error))?;
     Authority::open(&data.authority(), clock.now()).map_err(|error| explain(&error))?;
     // Services of an `up` that was killed use the folder that was here, and hold its store.
     services::end_all(&data).await;
