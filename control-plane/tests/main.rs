@@ -19,6 +19,7 @@ mod mail;
 mod organizations;
 mod passwords;
 mod profile;
+mod region_link;
 mod removal;
 mod restores;
 mod roles;

@@ -5,7 +5,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
 use lumadb_contract::service_token::{
-    EdgeClaims, LIFETIME_SECONDS_MAX, SqlClaims, audience, issuer,
+    EdgeClaims, LIFETIME_SECONDS_MAX, REGION_LIFETIME_SECONDS_MAX, RegionClaims, SqlClaims,
+    audience, issuer,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,6 +99,18 @@ impl ServiceSigner {
         })
     }
 
+    /// For the operator of a region's cluster, which hands in what its nodes said.
+    pub fn region(&self, clock: &Clock, region: &str) -> Result<String, ServiceTokenError> {
+        let iat = seconds(clock.now());
+        self.sign(&RegionClaims {
+            iss: issuer::API.into(),
+            aud: audience::REGION_LINK.into(),
+            iat,
+            exp: iat + REGION_LIFETIME_SECONDS_MAX,
+            region: region.into(),
+        })
+    }
+
     fn sign(&self, claims: &impl Serialize) -> Result<String, ServiceTokenError> {
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.0)
             .map_err(ServiceTokenError::NotSigned)
@@ -128,13 +141,19 @@ impl ServiceVerifier {
 
     pub fn edge(&self, clock: &Clock, token: &str) -> Result<EdgeClaims, ServiceTokenError> {
         let claims: EdgeClaims = self.verify(token, issuer::EDGE, audience::EDGE_CONTROL)?;
-        in_time(clock, claims.iat, claims.exp)?;
+        in_time(clock, claims.iat, claims.exp, LIFETIME_SECONDS_MAX)?;
+        Ok(claims)
+    }
+
+    pub fn region(&self, clock: &Clock, token: &str) -> Result<RegionClaims, ServiceTokenError> {
+        let claims: RegionClaims = self.verify(token, issuer::API, audience::REGION_LINK)?;
+        in_time(clock, claims.iat, claims.exp, REGION_LIFETIME_SECONDS_MAX)?;
         Ok(claims)
     }
 
     pub fn sql(&self, clock: &Clock, token: &str) -> Result<SqlClaims, ServiceTokenError> {
         let claims: SqlClaims = self.verify(token, issuer::API, audience::EDGE_SQL)?;
-        in_time(clock, claims.iat, claims.exp)?;
+        in_time(clock, claims.iat, claims.exp, LIFETIME_SECONDS_MAX)?;
         Ok(claims)
     }
 
@@ -157,11 +176,16 @@ impl ServiceVerifier {
     }
 }
 
-fn in_time(clock: &Clock, iat: u64, exp: u64) -> Result<(), ServiceTokenError> {
+fn in_time(
+    clock: &Clock,
+    iat: u64,
+    exp: u64,
+    lifetime_seconds_max: u64,
+) -> Result<(), ServiceTokenError> {
     let now = seconds(clock.now());
     let begun = iat <= now + LEEWAY_SECONDS;
     let alive = now < exp + LEEWAY_SECONDS;
-    let short = exp.saturating_sub(iat) <= LIFETIME_SECONDS_MAX;
+    let short = exp.saturating_sub(iat) <= lifetime_seconds_max;
     if begun && alive && short {
         Ok(())
     } else {

@@ -12,9 +12,12 @@
 //!
 //! A runtime must not know tenants, plans, operations or the control plane's tables.
 
+mod files;
+pub mod kubernetes;
 pub mod local;
 mod objects;
 mod reports;
+mod spans;
 
 pub use objects::{ArchiveObjects, ObjectsError};
 pub use reports::{ComputeSpan, Reports};

@@ -3,7 +3,7 @@
 use crate::app::usage::{self, IngestError};
 use crate::app::{AppError, Platform, limits};
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::store::{Store, StoreError, desired};
 use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::usage::UsageSample;
@@ -62,6 +62,18 @@ impl Reports {
             Some(platform) => limits::answer(platform, database, request).await,
             None => Ok(None),
         }
+    }
+
+    /// Whether a database, or the scratch instance of a drill, is this region's.
+    pub async fn is_of_region(
+        &self,
+        region: &str,
+        database: DatabaseId,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.store.region().await?;
+        let is_ours = desired::is_of_region(&mut tx, region, database).await?;
+        tx.commit().await?;
+        Ok(is_ours)
     }
 
     /// Stores samples of one database, oldest first. Answers, for each incarnation among them, the

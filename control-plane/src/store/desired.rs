@@ -411,6 +411,24 @@ pub async fn mark_deleted(
     Ok(true)
 }
 
+/// Whether this is a database of a region, also one that is deleted, or an instance made there for a
+/// drill.
+pub async fn is_of_region(
+    tx: &mut RegionTx,
+    region: &str,
+    id: DatabaseId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query!(
+        r#"select exists(select from databases where id = $1 and region = $2)
+               or exists(select from drills where instance_id = $1 and region = $2) as "found!""#,
+        id.uuid(),
+        region
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.found)
+}
+
 /// Which of these are deleted here, so that what a runtime still has of them may go.
 pub async fn deleted_among(
     tx: &mut RegionTx,

@@ -17,7 +17,6 @@
 //! It must not know tenants, plans or operations, nor the tables of the control plane.
 
 pub mod authority;
-mod files;
 pub mod folder;
 pub mod instance;
 pub mod keeper;
@@ -26,10 +25,11 @@ pub mod parent;
 pub mod pool;
 mod proc;
 pub mod process;
-pub mod spans;
 pub mod user_ids;
 
 mod runtime;
+
+use super::{files, spans};
 
 pub use runtime::{LocalConfig, LocalRuntime};
 

@@ -1,7 +1,7 @@
 //! Spans of granted compute: kept on disk until they are stored.
 
-use super::super::{ComputeSpan, Reports};
 use super::files::{self, Durability};
+use super::{ComputeSpan, Reports};
 use crate::clock::Clock;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,22 @@ impl SpanBook {
         }
     }
 
+    /// Nobody sees any more whether engines run: what happens to them from here on is not known
+    /// until somebody says so.
+    pub(super) fn release_all(&self) {
+        let now = self.clock.now();
+        let mut entries = self.entries();
+        for entry in entries.iter_mut() {
+            if entry.live && entry.ended_at.is_none() {
+                entry.seen_at = now.max(entry.seen_at);
+                entry.stored = false;
+            }
+            entry.live = false;
+        }
+        self.write(&entries);
+        self.changed.notify_one();
+    }
+
     /// Ends every open span that no running engine claimed.
     pub(super) fn end_unclaimed(&self) {
         let unclaimed: Vec<DatabaseId> = self
@@ -146,6 +162,12 @@ impl SpanBook {
         for database in unclaimed {
             self.set(database, None);
         }
+    }
+
+    /// What is open or not stored yet.
+    #[cfg(test)]
+    pub(super) fn spans(&self) -> Vec<ComputeSpan> {
+        self.entries().iter().map(Entry::span).collect()
     }
 
     fn write(&self, entries: &[Entry]) {

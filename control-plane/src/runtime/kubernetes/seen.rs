@@ -1,0 +1,281 @@
+//! What the cluster holds of ours, kept up to date by watches: whoever asks for what is there
+//! already costs the API server nothing.
+
+use super::cluster::chain;
+use super::object::DatabaseSpec;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource, ResourceExt as _};
+use lumadb_contract::cluster::INSTANCE_SECRET_KEY;
+use lumadb_contract::id::DatabaseId;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A `LumaDatabase` as it was seen or written last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SeenDatabase {
+    id: DatabaseId,
+    version: Option<u64>,
+    pub(super) uid: String,
+    /// Deleted, and not gone yet.
+    pub(super) is_leaving: bool,
+    /// `None` where it says something that we would never write.
+    pub(super) spec: Option<DatabaseSpec>,
+}
+
+/// The Secret beside one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SeenSecret {
+    id: DatabaseId,
+    version: Option<u64>,
+    digest: Option<[u8; 32]>,
+    owner_uid: Option<String>,
+}
+
+impl SeenSecret {
+    pub(super) fn says(&self, content: &str, owner_uid: &str) -> bool {
+        self.digest == Some(digest(content.as_bytes()))
+            && self.owner_uid.as_deref() == Some(owner_uid)
+    }
+}
+
+fn digest(content: &[u8]) -> [u8; 32] {
+    Sha256::digest(content).into()
+}
+
+/// What is read of an object.
+pub(super) trait Read: Sized + Clone {
+    type Object: Resource + Clone + DeserializeOwned + Debug + Send + 'static;
+
+    /// `None`: no object of a database.
+    fn of(object: &Self::Object) -> Option<Self>;
+    fn id(&self) -> DatabaseId;
+    /// Grows with each write (Kubernetes 1.35, KEP-5504); `None` where it cannot be read.
+    fn version(&self) -> Option<u64>;
+}
+
+fn version(object: &impl Resource) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
+impl Read for SeenDatabase {
+    type Object = DynamicObject;
+
+    fn of(object: &DynamicObject) -> Option<Self> {
+        Some(Self {
+            id: DatabaseId::parse_label(&object.name_any()).ok()?,
+            version: version(object),
+            uid: object.uid()?,
+            is_leaving: object.metadata.deletion_timestamp.is_some(),
+            spec: serde_json::from_value(object.data.get("spec")?.clone()).ok(),
+        })
+    }
+
+    fn id(&self) -> DatabaseId {
+        self.id
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.version
+    }
+}
+
+impl Read for SeenSecret {
+    type Object = Secret;
+
+    fn of(object: &Secret) -> Option<Self> {
+        let content = object
+            .data
+            .as_ref()
+            .and_then(|data| data.get(INSTANCE_SECRET_KEY));
+        let owners = object.metadata.owner_references.as_ref();
+        Some(Self {
+            id: DatabaseId::parse_label(&object.name_any()).ok()?,
+            version: version(object),
+            digest: content.map(|content| digest(&content.0)),
+            owner_uid: owners
+                .and_then(|owners| owners.first())
+                .map(|owner| owner.uid.clone()),
+        })
+    }
+
+    fn id(&self) -> DatabaseId {
+        self.id
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.version
+    }
+}
+
+#[derive(Debug)]
+struct Rows<T> {
+    rows: HashMap<DatabaseId, T>,
+    /// What a list names, until it is whole.
+    listed: HashMap<DatabaseId, T>,
+}
+
+/// Whether the cluster was listed once, and what was last wrong.
+#[derive(Debug, Clone, Default)]
+struct Health {
+    is_listed: bool,
+    error: Option<String>,
+}
+
+/// Objects of one kind.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    rows: Mutex<Rows<T>>,
+    health: watch::Sender<Health>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            rows: Mutex::new(Rows {
+                rows: HashMap::new(),
+                listed: HashMap::new(),
+            }),
+            health: watch::Sender::default(),
+        }
+    }
+}
+
+impl<T: Read> Table<T> {
+    fn rows(&self) -> MutexGuard<'_, Rows<T>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, id: DatabaseId) -> Option<T> {
+        self.rows().rows.get(&id).cloned()
+    }
+
+    pub(super) fn ids(&self) -> Vec<DatabaseId> {
+        self.rows().rows.keys().copied().collect()
+    }
+
+    /// Takes in what was written: a watch that is behind does not undo it.
+    pub(super) fn put(&self, row: T) {
+        put(&mut self.rows().rows, row);
+    }
+
+    pub(super) fn remove(&self, id: DatabaseId) {
+        self.rows().rows.remove(&id);
+    }
+
+    /// Waits until the cluster was listed; otherwise says why it was not.
+    pub(super) async fn listed(&self, limit: Duration) -> Result<(), String> {
+        let mut health = self.health.subscribe();
+        let listed = health.wait_for(|health| health.is_listed);
+        let is_listed = matches!(tokio::time::timeout(limit, listed).await, Ok(Ok(_)));
+        if is_listed {
+            return Ok(());
+        }
+        let error = health.borrow().error.clone();
+        Err(error.unwrap_or_else(|| "it has not answered yet".into()))
+    }
+
+    pub(super) async fn follow(&self, api: Api<T::Object>, selector: &str) {
+        let config = watcher::Config::default().labels(selector);
+        let mut events = watcher(api, config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.take(&event),
+                Err(error) => self.away(chain(&error)),
+            }
+        }
+    }
+
+    /// Says once that the cluster is away, and not again until it was back.
+    fn away(&self, error: String) {
+        self.health.send_if_modified(|health| {
+            if health.error.is_none() {
+                tracing::warn!(error, "the cluster is not seen");
+            }
+            health.error = Some(error);
+            true
+        });
+    }
+
+    fn take(&self, event: &Event<T::Object>) {
+        let mut rows = self.rows();
+        match event {
+            Event::Init => rows.listed.clear(),
+            Event::InitApply(object) => {
+                if let Some(row) = T::of(object) {
+                    rows.listed.insert(row.id(), row);
+                }
+            }
+            Event::InitDone => {
+                rows.rows = std::mem::take(&mut rows.listed);
+            }
+            Event::Apply(object) => {
+                if let Some(row) = T::of(object) {
+                    put(&mut rows.rows, row);
+                }
+            }
+            Event::Delete(object) => {
+                if let Some(gone) = T::of(object) {
+                    let is_newer = rows
+                        .rows
+                        .get(&gone.id())
+                        .is_some_and(|known| known.version() > gone.version());
+                    if !is_newer {
+                        rows.rows.remove(&gone.id());
+                    }
+                }
+            }
+        }
+        drop(rows);
+        let is_done = matches!(event, Event::InitDone);
+        self.health.send_if_modified(|health| {
+            health.error = None;
+            let is_first = is_done && !health.is_listed;
+            health.is_listed |= is_done;
+            is_first
+        });
+    }
+}
+
+fn put<T: Read>(rows: &mut HashMap<DatabaseId, T>, row: T) {
+    let is_older = rows
+        .get(&row.id())
+        .is_some_and(|known| known.version() > row.version());
+    if !is_older {
+        rows.insert(row.id(), row);
+    }
+}
+
+/// Objects of this region.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) databases: Table<SeenDatabase>,
+    pub(super) secrets: Table<SeenSecret>,
+}
+
+impl Seen {
+    /// Databases of which the cluster holds something of ours.
+    pub(super) fn ids(&self) -> Vec<DatabaseId> {
+        let all: HashSet<_> = self
+            .databases
+            .ids()
+            .into_iter()
+            .chain(self.secrets.ids())
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// Waits until the cluster was listed; otherwise says why it was not.
+    pub(super) async fn listed(&self, limit: Duration) -> Result<(), String> {
+        self.databases.listed(limit).await?;
+        self.secrets.listed(limit).await
+    }
+}
