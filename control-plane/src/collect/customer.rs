@@ -13,9 +13,10 @@ use time::Duration;
 /// A key is used so long: Stripe forgets it after 24 hours.
 pub(super) const KEY_LIFE: Duration = Duration::hours(23);
 
-/// How long a customer is asked for by one key: it may hold an error. Longer than Stripe's search
-/// takes to find what was made.
-const PATIENCE: Duration = Duration::minutes(10);
+/// How long a customer is asked for by one key: it may hold an error, and whoever waits for the page
+/// waits as long. Longer than Stripe's search takes to find what was made, which is less than a
+/// minute (Stripe's reference, "Search").
+const PATIENCE: Duration = Duration::minutes(2);
 
 /// Its identifier at Stripe.
 pub(super) async fn ensure(
