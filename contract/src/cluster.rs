@@ -44,6 +44,10 @@ pub struct InstanceSecret {
     pub generation: Generation,
     /// Client connections that the node admits.
     pub connections_max: u16,
+    /// The database whose clients come here, where it is not the one that the `LumaDatabase` is
+    /// called after: see [`InstanceSpec::serves`](crate::instance::InstanceSpec::serves).
+    #[serde(default)]
+    pub serves_database_id: Option<DatabaseId>,
     /// Number by which cancel requests find this database among those of its region.
     pub route_number: u32,
     pub roles: Vec<RoleSpec>,

@@ -15,7 +15,11 @@ pub type Generation = u64;
 /// control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceSpec {
+    /// Names the instance for as long as it lives: the database that it was made for.
     pub database_id: DatabaseId,
+    /// The database whose clients come here, where that is another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_database_id: Option<DatabaseId>,
     pub generation: Generation,
     /// Major version of PostgreSQL, such as `18`.
     pub engine_version: u16,
@@ -36,6 +40,14 @@ pub struct InstanceSpec {
     /// The first content: an instance that was never restored begins as this says. `None`: empty.
     #[serde(default)]
     pub restore: Option<RestoreSpec>,
+}
+
+impl InstanceSpec {
+    /// The database whose clients come here. A restore in place gives a database another instance,
+    /// and the one that it had to the branch that is kept.
+    pub fn serves(&self) -> DatabaseId {
+        self.serves_database_id.unwrap_or(self.database_id)
+    }
 }
 
 /// Whether the engine runs.

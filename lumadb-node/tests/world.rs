@@ -431,6 +431,7 @@ pub(crate) fn logical(name: &str, owner: &str) -> LogicalDatabaseSpec {
 pub(crate) fn spec(generation: u64) -> InstanceSpec {
     InstanceSpec {
         database_id: database_id(),
+        serves_database_id: None,
         generation,
         engine_version: 18,
         run: RunState::Running,

@@ -167,6 +167,7 @@ pub(crate) fn spec(common: &Common) -> Outcome<InstanceSpec> {
     let owner_role: lumadb_contract::name::PgName = "owner".parse()?;
     Ok(InstanceSpec {
         database_id: common.database_id,
+        serves_database_id: None,
         generation: 1,
         engine_version: 18,
         run: RunState::Running,

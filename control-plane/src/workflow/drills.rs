@@ -224,6 +224,7 @@ async fn spec(
     let made = || {
         Some(InstanceSpec {
             database_id: open.instance_id,
+            serves_database_id: None,
             generation: 1,
             engine_version: u16::try_from(open.engine_version).ok()?,
             run: RunState::Running,

@@ -3,6 +3,7 @@
 use crate::gate::Gate;
 use crate::metering::Counters;
 use lumadb_contract::archive::Durability;
+use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, TlsIdentity};
 use lumadb_contract::name::PgName;
 use lumadb_contract::scram::ScramVerifier;
@@ -38,6 +39,8 @@ pub enum Sessions {
 pub struct Serving {
     pub sessions: Sessions,
     pub connections_max: u16,
+    /// The database whose clients come here; `None`: no spec has said it yet.
+    pub database_id: Option<DatabaseId>,
     /// Stands in the process-ID field of the cancel keys given to clients.
     pub route_number: u32,
     /// Every role that may log in. A session whose role is no longer here, or has another verifier
@@ -54,6 +57,7 @@ impl Serving {
         Self {
             sessions: Sessions::NotReady,
             connections_max: spec.connections_max,
+            database_id: Some(spec.serves()),
             route_number: spec.route_number,
             roles: spec
                 .roles

@@ -313,6 +313,7 @@ fn serving(tls: Option<TlsIdentity>, accepting: bool) -> Serving {
             Sessions::NotReady
         },
         connections_max: 250,
+        database_id: None,
         route_number: ROUTE_NUMBER,
         roles: [(app(), verifier(PASSWORD))].into(),
         tls,

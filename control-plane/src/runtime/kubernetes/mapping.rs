@@ -97,6 +97,7 @@ pub(super) fn secret(spec: InstanceSpec) -> InstanceSecret {
     InstanceSecret {
         generation: spec.generation,
         connections_max: spec.connections_max,
+        serves_database_id: spec.serves_database_id,
         route_number: spec.route_number,
         roles: spec.roles,
         logical_databases: spec.logical_databases,

@@ -38,6 +38,7 @@ fn access() -> ArchiveAccess {
 fn instance(run: RunState) -> InstanceSpec {
     InstanceSpec {
         database_id: DatabaseId::from_uuid(Uuid::from_u128(1)),
+        serves_database_id: None,
         generation: 7,
         engine_version: 18,
         run,

@@ -77,6 +77,7 @@ fn status(phase: InstancePhase, observed_generation: u64) -> InstanceStatus {
 fn spec(generation: u64, run: RunState, milli_vcpu: u32) -> InstanceSpec {
     InstanceSpec {
         database_id: database(),
+        serves_database_id: None,
         generation,
         engine_version: 18,
         run,

@@ -90,6 +90,7 @@ fn own_user() -> u32 {
 fn spec(generation: u64) -> Arc<InstanceSpec> {
     Arc::new(InstanceSpec {
         database_id: database(),
+        serves_database_id: None,
         generation,
         engine_version: 18,
         run: RunState::Running,

@@ -206,7 +206,8 @@ impl LocalRuntime {
         Ok(instance)
     }
 
-    /// The certificate of a database's own host name, issued anew when it comes to its end.
+    /// The certificate of a database's own host name, issued anew when it comes to its end, or when
+    /// the folder serves another.
     fn certificate(
         &self,
         database: DatabaseId,
@@ -296,7 +297,7 @@ impl LocalRuntime {
             .await
             .map_err(|error| retry(&error))?;
         if spec.tls.is_none() {
-            spec.tls = Some(self.certificate(database, &folder)?);
+            spec.tls = Some(self.certificate(spec.serves(), &folder)?);
         }
         let goal = Goal::Spec(Arc::new(spec));
         if let Some(instance) = &*instance {
@@ -318,7 +319,7 @@ impl LocalRuntime {
         if let Some(instance) = &*instance {
             if spec.tls.is_none() {
                 let folder = self.config.data.instance(database);
-                spec.tls = Some(self.certificate(database, &folder)?);
+                spec.tls = Some(self.certificate(spec.serves(), &folder)?);
             }
             instance.go(Goal::Spec(Arc::new(spec)));
         }

@@ -221,8 +221,10 @@ impl Server {
 
     fn target(&self, startup: &Startup, server_name: Option<&str>) -> Result<Target, Fatal> {
         let target = target(startup, server_name)?;
+        let serving = self.state.serving();
+        let here = serving.database_id.unwrap_or(self.database_id);
         match target.database_id {
-            Some(other) if other != self.database_id => Err(Fatal::new(
+            Some(other) if other != here => Err(Fatal::new(
                 sqlstate::INVALID_CATALOG_NAME,
                 format!("database {other} is not served here"),
             )),

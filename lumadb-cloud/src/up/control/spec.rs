@@ -61,6 +61,7 @@ fn new(data: &DataFolder, clock: &Clock) -> Result<InstanceSpec, UpError> {
     let owner = "owner".parse().map_err(|error| other(&error))?;
     Ok(InstanceSpec {
         database_id: DatabaseId::from_uuid(clock.new_uuid()),
+        serves_database_id: None,
         generation: 0,
         engine_version: 18,
         run: RunState::Running,
