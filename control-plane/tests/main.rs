@@ -13,6 +13,7 @@ mod edges;
 mod golden;
 mod http;
 mod imports;
+mod in_place;
 mod isolation;
 mod limits;
 mod mail;

@@ -7,6 +7,7 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstancePhase, RunState};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What is tried under faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +24,44 @@ enum Scenario {
     Restore,
     /// The undo of a restore.
     CancelRestore,
+    RestoreInPlace,
+    /// The undo of that.
+    CancelInPlace,
+    /// Back to what was kept.
+    GoBack,
 }
 
 impl Scenario {
     /// Cancels what it asked for.
     fn is_cancelled(self) -> bool {
-        matches!(self, Self::CancelCreate | Self::CancelRestore)
+        matches!(
+            self,
+            Self::CancelCreate | Self::CancelRestore | Self::CancelInPlace
+        )
+    }
+
+    /// It begins with a database that can be restored.
+    fn restores(self) -> bool {
+        matches!(
+            self,
+            Self::Restore
+                | Self::CancelRestore
+                | Self::RestoreInPlace
+                | Self::CancelInPlace
+                | Self::GoBack
+        )
+    }
+
+    /// Calls of the runtime that a fault befalls, one after the other.
+    fn tried(self) -> u32 {
+        match self {
+            Self::RestoreInPlace | Self::GoBack => 9,
+            _ => 4,
+        }
     }
 }
 
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 12] = [
     Scenario::Create,
     Scenario::Suspend,
     Scenario::Resume,
@@ -42,6 +71,9 @@ const SCENARIOS: [Scenario; 9] = [
     Scenario::CancelCreate,
     Scenario::Restore,
     Scenario::CancelRestore,
+    Scenario::RestoreInPlace,
+    Scenario::CancelInPlace,
+    Scenario::GoBack,
 ];
 
 struct Trial {
@@ -77,8 +109,18 @@ impl Trial {
                 .ended(&self.ada, &asked.text("/operation/id"))
                 .await;
         }
-        if matches!(scenario, Scenario::Restore | Scenario::CancelRestore) {
+        if scenario.restores() {
             self.cloud.archived(&self.ada, &self.runtime, id).await;
+        }
+        if scenario == Scenario::GoBack {
+            let path = format!("/v1/databases/{id}/restore");
+            let body = json!({ "in_place": true, "latest": true });
+            let asked = self.cloud.post(&path).cookie(&self.ada.cookie);
+            let asked = asked.json(&body).send().await;
+            asked.expect(201);
+            self.cloud
+                .ended(&self.ada, &asked.text("/operation/id"))
+                .await;
         }
         Some(id)
     }
@@ -99,6 +141,16 @@ impl Trial {
                 let body = json!({ "name": format!("{name} again"), "latest": true });
                 (Method::POST, "/restore", body)
             }
+            Scenario::RestoreInPlace | Scenario::CancelInPlace => {
+                let body = json!({ "in_place": true, "latest": true });
+                (Method::POST, "/restore", body)
+            }
+            Scenario::GoBack => {
+                let kept = self.cloud.database(&self.ada, id).await;
+                let kept = &kept["in_place_restore"]["kept_database_id"];
+                let body = json!({ "in_place": true, "kept_database_id": kept });
+                (Method::POST, "/restore", body)
+            }
             Scenario::Suspend => (Method::POST, "/suspend", Value::Null),
             Scenario::Resume => (Method::POST, "/resume", Value::Null),
             Scenario::Resize => (Method::PATCH, "", json!({ "milli_vcpu": 2000 })),
@@ -116,6 +168,7 @@ impl Trial {
             Scenario::Restore | Scenario::CancelRestore => {
                 answer.text("/database/id").parse().expect("an ID")
             }
+            Scenario::CancelInPlace => answer.text("/kept/id").parse().expect("an ID"),
             _ => id,
         };
         (id, answer.text("/operation/id"))
@@ -193,6 +246,41 @@ impl Trial {
             .expect("the row")
     }
 
+    async fn instance_of(&self, id: DatabaseId) -> DatabaseId {
+        let found = sqlx::query_scalar("select instance_id from databases where id = $1");
+        let found = found.bind(id.uuid()).fetch_one(&self.cloud.admin).await;
+        DatabaseId::from_uuid(found.expect("the row"))
+    }
+
+    /// Both databases have an instance and an archive of their own, and what is kept has what the
+    /// database had.
+    async fn check_in_place(&self, id: DatabaseId, instance: DatabaseId, went_back: bool) {
+        let database = self.cloud.database(&self.ada, id).await;
+        let in_place = &database["in_place_restore"];
+        assert_eq!(in_place["phase"], "done");
+        let kept = in_place["kept_database_id"].as_str().expect("an ID");
+        let kept: DatabaseId = kept.parse().expect("an ID");
+        let other = self.instance_of(kept).await;
+        let expected = if went_back { (id, kept) } else { (kept, id) };
+        assert_eq!((instance, other), expected);
+        assert_eq!(self.runtime.made(other), 1);
+        let archive = |id| {
+            let spec = self.runtime.instance(id).expect("there").spec;
+            spec.archive.expect("archived").access.archive_id
+        };
+        let own: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select database_id, id from archives where database_id in ($1, $2)")
+                .bind(id.uuid())
+                .bind(kept.uuid())
+                .fetch_all(&self.cloud.admin)
+                .await
+                .expect("archives");
+        assert_eq!(own.len(), 2);
+        for (database, instance) in [(id, instance), (kept, other)] {
+            assert!(own.contains(&(database.uuid(), archive(instance).uuid())));
+        }
+    }
+
     async fn check(&self, scenario: Scenario, id: DatabaseId) {
         let open: i64 = sqlx::query_scalar(
             "select count(*) from operations where database_id = $1 and ended_at is null",
@@ -213,8 +301,14 @@ impl Trial {
             assert_eq!(logins, 1, "they are kept for as long as the archive");
             return;
         }
-        assert_eq!(self.runtime.made(id), 1, "exactly one instance");
-        let instance = self.runtime.instance(id).expect("an instance");
+        if scenario == Scenario::CancelInPlace {
+            // It was too late to cancel, and succeeded.
+            return;
+        }
+        let instance_id = self.instance_of(id).await;
+        assert_eq!(self.runtime.made(instance_id), 1, "exactly one instance");
+        let instance = self.runtime.instance(instance_id).expect("an instance");
+        assert_eq!(instance.spec.serves(), id);
         let run = if scenario == Scenario::Suspend {
             RunState::Stopped
         } else {
@@ -227,7 +321,11 @@ impl Trial {
         if scenario == Scenario::RoleCreate {
             assert_eq!(instance.spec.roles.len(), 2);
         }
-        if scenario == Scenario::Restore {
+        if matches!(scenario, Scenario::RestoreInPlace | Scenario::GoBack) {
+            self.check_in_place(id, instance_id, scenario == Scenario::GoBack)
+                .await;
+        }
+        if matches!(scenario, Scenario::Restore | Scenario::RestoreInPlace) {
             let open: i64 = sqlx::query_scalar(
                 "select count(*) from restores where database_id = $1 and ended_at is null",
             )
@@ -253,7 +351,7 @@ async fn every_fault(scenario: Scenario) {
     let trial = Trial::new().await;
     let steps = trial.run(scenario, "plain", None).await;
     assert!(steps > 0, "{scenario:?} asks the runtime for nothing");
-    for step in 0..steps.min(4) {
+    for step in 0..steps.min(scenario.tried()) {
         for fault in Fault::ALL {
             let name = format!("{step}-{fault:?}");
             trial.run(scenario, &name, Some((step, fault))).await;

@@ -3,6 +3,7 @@
 //! Here an import is asked for, shown and cancelled; `crate::import` does it.
 
 use crate::app::archive::backup::have_it_run;
+use crate::app::archive::in_place;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database;
@@ -129,6 +130,8 @@ pub async fn import_create(
         Begun::Fresh(change) => change,
     };
     have_it_run(platform, &mut change, id, "imported into").await?;
+    // It would go on in what takes the place of the content that it began in.
+    in_place::refuse_open(&mut change, id).await?;
     let target = logical_database::list(&mut change, id)
         .await?
         .into_iter()

@@ -1,12 +1,13 @@
 //! Operations: what was asked for, how far it is, how it ended.
 
+use crate::app::archive::in_place;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database;
 use crate::app::state::{Desired, OperationKind, OperationState, Step, Undo};
 use crate::app::{Action, AppError, Caller, Platform, ProblemType};
 use crate::store::operation::{self, NewOperation, OperationRow};
-use crate::store::{Signal, database as store_database};
+use crate::store::{Signal, database as store_database, in_place as store_in_place};
 use crate::workflow::initial_steps;
 use lumadb_contract::id::{DatabaseId, OperationId, OrganizationId};
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ pub(super) async fn begin(
 ) -> Result<Operation, AppError> {
     let now = platform.clock.now();
     let deadline = match kind {
-        OperationKind::DatabaseRestore => RESTORE_DEADLINE,
+        OperationKind::DatabaseRestore | OperationKind::DatabaseRestoreInPlace => RESTORE_DEADLINE,
         _ => DEADLINE,
     };
     let new = NewOperation {
@@ -247,7 +248,16 @@ pub async fn operation_cancel(
     if open.state.is_final() {
         return Err(conflict("The operation has ended."));
     }
-    let Some(undo) = open.undo else {
+    let now = platform.clock.now();
+    if in_place::is(open.kind) {
+        if !store_in_place::cancel(&mut change, id, now).await? {
+            return Err(conflict(
+                "Connections are being cut over; it cannot be cancelled any more.",
+            ));
+        }
+        return cancelled(change, &open, now).await;
+    }
+    let Some(undo) = open.undo.clone() else {
         return Err(conflict("This kind of operation cannot be cancelled."));
     };
     if open.generation != row.generation {
@@ -265,13 +275,20 @@ pub async fn operation_cancel(
         Undo::MilliVcpu(milli_vcpu) => to.milli_vcpu = milli_vcpu,
         Undo::Durability(durability) => to.durability = durability,
     }
-    let now = platform.clock.now();
     store_database::change(&mut change, row.id, &to, now).await?;
-    operation::cancel(&mut change, &[id], "It was cancelled.", now).await?;
+    cancelled(change, &open, now).await
+}
+
+async fn cancelled(
+    mut change: Change,
+    open: &OperationRow,
+    now: OffsetDateTime,
+) -> Result<Operation, AppError> {
+    operation::cancel(&mut change, &[open.id], "It was cancelled.", now).await?;
     change
-        .audit("operation.cancel", id, json!({ "kind": open.kind }))
+        .audit("operation.cancel", open.id, json!({ "kind": open.kind }))
         .await?;
-    let answer = find(&mut change, id).await?.into();
+    let answer = find(&mut change, open.id).await?.into();
     change.commit(answer).await
 }
 

@@ -8,8 +8,9 @@ use crate::app::state::OperationKind;
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Member, Platform, ProblemType};
 use crate::identity::{SealPurpose, random, scram};
+use crate::store::in_place::{self, OpenInPlace};
 use crate::store::role::{self, RoleRow, StoredPassword};
-use crate::store::{StoreError, TenantTx, database as store_database, logical_database};
+use crate::store::{RegionTx, StoreError, TenantTx, database as store_database, logical_database};
 use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, RoleId};
 use lumadb_contract::name::PgName;
 use lumadb_contract::secret::Secret;
@@ -127,6 +128,33 @@ pub(super) async fn copy(
             .ok_or_else(|| StoreError::Corrupt("a logical database has no owner".into()))?;
         let id = LogicalDatabaseId::from_uuid(platform.clock.new_uuid());
         logical_database::insert(change, to, id, &row.name, owner, now).await?;
+    }
+    Ok(())
+}
+
+/// Gives the one that is kept the roles and passwords of the database that it is kept for.
+pub(crate) async fn follow(
+    platform: &Platform,
+    tx: &mut RegionTx,
+    open: &OpenInPlace,
+) -> Result<(), AppError> {
+    let there = in_place::roles(tx, open.kept.id).await?;
+    for row in in_place::roles(tx, open.database.id).await? {
+        let known = there.iter().find(|known| known.name == row.name);
+        let id = known.map_or_else(
+            || RoleId::from_uuid(platform.clock.new_uuid()),
+            |known| known.id,
+        );
+        let password = password_of(platform, &row)?;
+        let sealed = platform
+            .seal_key
+            .seal(SealPurpose::RolePassword, id.uuid(), &password)
+            .map_err(AppError::internal)?;
+        let stored = StoredPassword {
+            verifier: &row.verifier,
+            sealed: &sealed,
+        };
+        in_place::role_put(tx, open, id, &row, &stored).await?;
     }
     Ok(())
 }

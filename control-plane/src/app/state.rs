@@ -93,6 +93,10 @@ text_enum! {
         DatabaseDelete = "database_delete",
         /// A new database from the archive of another.
         DatabaseRestore = "database_restore",
+        /// A database as it was; what it had until then is kept as another.
+        DatabaseRestoreInPlace = "database_restore_in_place",
+        /// A database and what was kept of it change places.
+        DatabaseGoBack = "database_go_back",
         RoleCreate = "role_create",
         RoleRotatePassword = "role_rotate_password",
         RoleDelete = "role_delete",
@@ -169,6 +173,20 @@ text_enum! {
         Done = "done",
         /// It cannot be done as asked.
         Refused = "refused",
+    }
+}
+
+text_enum! {
+    /// How far a restore in place is. Moves forward only; the two last are final.
+    InPlacePhase {
+        /// What shall be restored is on its way; the database serves.
+        Preparing = "preparing",
+        /// Connections are cut, both databases stop.
+        Stopping = "stopping",
+        /// They changed places.
+        Done = "done",
+        /// It was cancelled, or could not be done: the database is as it was.
+        Abandoned = "abandoned",
     }
 }
 
@@ -308,6 +326,7 @@ mod tests {
         spelled(BackupKind::ALL, |kind| kind.as_str());
         spelled(BackupState::ALL, |state| state.as_str());
         spelled(RestorePhase::ALL, |phase| phase.as_str());
+        spelled(InPlacePhase::ALL, |phase| phase.as_str());
         spelled(ImportState::ALL, |state| state.as_str());
     }
 

@@ -8,7 +8,8 @@
 //! Invariants:
 //! - `apply` and `remove` are repeatable, in any order, and survive a kill at any point: doing one
 //!   again leads to the same instance, never to a second one.
-//! - An instance is what its database's ID names: no two instances of a database run at once.
+//! - An instance is what its ID names, the one of the database that it was made for: no two
+//!   instances of one ID run at once. To which database it belongs by now is no runtime's affair.
 //!
 //! A runtime must not know tenants, plans, operations or the control plane's tables.
 

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 /// Granted compute while an engine ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComputeSpan {
+    /// The instance.
     pub database_id: DatabaseId,
     pub incarnation_id: IncarnationId,
     pub started_at: OffsetDateTime,
@@ -55,37 +56,37 @@ impl Reports {
     /// Answers a node that asks for room under its organization's limits; `None`: it has none here.
     pub async fn allowance(
         &self,
-        database: DatabaseId,
+        instance: DatabaseId,
         request: &AllowanceRequest,
     ) -> Result<Option<Allowance>, AppError> {
         match &self.limiting {
-            Some(platform) => limits::answer(platform, database, request).await,
+            Some(platform) => limits::answer(platform, instance, request).await,
             None => Ok(None),
         }
     }
 
-    /// Whether a database, or the scratch instance of a drill, is this region's.
+    /// Whether an instance, of a database or of a drill, is this region's.
     pub async fn is_of_region(
         &self,
         region: &str,
-        database: DatabaseId,
+        instance: DatabaseId,
     ) -> Result<bool, StoreError> {
         let mut tx = self.store.region().await?;
-        let is_ours = desired::is_of_region(&mut tx, region, database).await?;
+        let is_ours = desired::is_of_region(&mut tx, region, instance).await?;
         tx.commit().await?;
         Ok(is_ours)
     }
 
-    /// Stores samples of one database, oldest first. Answers, for each incarnation among them, the
+    /// Stores samples of one instance, oldest first. Answers, for each incarnation among them, the
     /// sequence up to which its samples are stored and may be forgotten. On an error nothing was
     /// stored; [`IngestError::is_transient`] says whether the same batch may be taken later.
     pub async fn samples(
         &self,
-        database: DatabaseId,
+        instance: DatabaseId,
         samples: &[UsageSample],
     ) -> Result<Vec<(IncarnationId, u64)>, IngestError> {
         let mut tx = self.store.region().await?;
-        let stored = usage::ingest(&mut tx, database, samples, self.clock.now()).await?;
+        let stored = usage::ingest(&mut tx, instance, samples, self.clock.now()).await?;
         tx.commit().await?;
         Ok(stored)
     }

@@ -5,29 +5,31 @@ use lumadb_contract::id::{DatabaseId, IncarnationId, LimitNoticeId, Organization
 use lumadb_contract::meter::Meter;
 use time::{Date, OffsetDateTime};
 
-/// Whose a database is.
+/// Whose an instance is.
 #[derive(Debug, Clone)]
 pub struct Owner {
+    pub database: DatabaseId,
     pub organization: OrganizationId,
     pub plan_id: String,
 }
 
-/// The owner of a database that is not deleted. Questions of one organization are answered one
+/// The owner of an instance whose database is not deleted. Questions of one organization are answered one
 /// after the other.
 pub async fn owner_lock(
     tx: &mut RegionTx,
-    database: DatabaseId,
+    instance: DatabaseId,
 ) -> Result<Option<Owner>, StoreError> {
     let row = sqlx::query!(
-        r#"select o.id as "organization: OrganizationId", o.plan_id,
+        r#"select d.id as "database: DatabaseId", o.id as "organization: OrganizationId", o.plan_id,
                   pg_advisory_xact_lock(hashtextextended('allowance ' || o.id::text, 0))::text as lock
            from databases d join organizations o on o.id = d.organization_id
-           where d.id = $1 and d.deleted_at is null"#,
-        database.uuid()
+           where d.instance_id = $1 and d.deleted_at is null"#,
+        instance.uuid()
     )
     .fetch_optional(tx.connection())
     .await?;
     Ok(row.map(|row| Owner {
+        database: row.database,
         organization: row.organization,
         plan_id: row.plan_id,
     }))

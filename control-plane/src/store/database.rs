@@ -1,5 +1,6 @@
 //! Databases, as their organization sees them.
 
+use super::in_place::InPlaceRow;
 use super::restore::RestoreRow;
 use super::{StoreError, TenantTx};
 use crate::app::state::{Desired, Durability, Observed};
@@ -39,6 +40,8 @@ pub struct DatabaseRow {
     pub wildcard_dns: bool,
     /// Where its first content came from; `None`: it began empty.
     pub restore: Option<Json<RestoreRow>>,
+    /// The last restore in place that it took part in.
+    pub in_place_restore: Option<Json<InPlaceRow>>,
     /// When nothing of it was left but its archive.
     pub deleted_at: Option<OffsetDateTime>,
 }
@@ -193,7 +196,11 @@ async fn select(
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
                   d.storage_bytes, r.host, r.port, r.wildcard_dns,
                   (select to_jsonb(o) from restores o where o.database_id = d.id)
-                      as "restore: Json<RestoreRow>", d.deleted_at
+                      as "restore: Json<RestoreRow>",
+                  (select to_jsonb(p) from in_place_restores p
+                   where p.database_id = d.id or p.kept_database_id = d.id
+                   order by p.created_at desc limit 1) as "in_place_restore: Json<InPlaceRow>",
+                  d.deleted_at
            from databases d
            join compute_sizes s using (milli_vcpu)
            join regions r on r.name = d.region

@@ -23,6 +23,8 @@ pub struct Lease {
 #[derive(Debug, Clone)]
 pub struct ClaimedDatabase {
     pub id: DatabaseId,
+    /// Of whom its content is: what a runtime and a node know it by.
+    pub instance_id: DatabaseId,
     pub organization_id: OrganizationId,
     pub engine_version: i16,
     pub route_number: i32,
@@ -48,6 +50,8 @@ pub struct ClaimedDatabase {
     pub backup_due_at: Option<OffsetDateTime>,
     /// A backup that was asked for lately is being made, or somebody waits for it.
     pub has_backup: bool,
+    /// It changes places with another and stops for that: nobody wakes it.
+    pub is_halted: bool,
 }
 
 /// An operation that has not ended.
@@ -87,7 +91,8 @@ pub struct OperationRecord {
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// Claims at most `limit` databases of a region that are due, or that are among `also`.
+/// Claims at most `limit` databases of a region that are due, or whose instances are among `also`.
+/// Here and in what follows a database is known by its instance, as the runtime knows it.
 pub async fn claim(
     tx: &mut RegionTx,
     region: &str,
@@ -106,12 +111,12 @@ pub async fn claim(
     let rows = sqlx::query!(
         r#"with due as (
                select id from databases
-               where region = $1 and deleted_at is null and (look_at <= $2 or id = any($3))
-                 and id <> all($4)
+               where region = $1 and deleted_at is null
+                 and (look_at <= $2 or instance_id = any($3)) and instance_id <> all($4)
                  and (lease_until is null or lease_until <= $2 or lease_owner = $5)
                order by look_at limit $6 for update skip locked)
            update databases d set lease_owner = $5, lease_until = $7 from due where d.id = due.id
-           returning d.id as "id: DatabaseId""#,
+           returning d.instance_id as "id: DatabaseId""#,
         region,
         now,
         &also,
@@ -129,7 +134,7 @@ pub async fn claim(
 pub async fn renew(tx: &mut RegionTx, lease: Lease, ids: &[DatabaseId]) -> Result<(), StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     sqlx::query!(
-        "update databases set lease_until = $3 where lease_owner = $1 and id = any($2)",
+        "update databases set lease_until = $3 where lease_owner = $1 and instance_id = any($2)",
         lease.owner,
         &ids,
         lease.until
@@ -175,14 +180,14 @@ pub async fn look_at(
 /// `backups_since` do not count.
 pub async fn load(
     tx: &mut RegionTx,
-    id: DatabaseId,
+    instance: DatabaseId,
     owner: Uuid,
     backups_since: OffsetDateTime,
 ) -> Result<Option<ClaimedDatabase>, StoreError> {
     let row = sqlx::query_as!(
         ClaimedDatabase,
-        r#"select d.id as "id: DatabaseId", d.organization_id as "organization_id: OrganizationId",
-                  d.engine_version, d.route_number, d.revision, d.generation,
+        r#"select d.id as "id: DatabaseId", d.instance_id as "instance_id: DatabaseId",
+                  d.organization_id as "organization_id: OrganizationId", d.engine_version, d.route_number, d.revision, d.generation,
                   d.desired as "desired: Desired", d.milli_vcpu, s.memory_mib, s.connections_max,
                   d.idle_timeout_seconds, d.durability as "durability: Durability",
                   d.observed_generation,
@@ -198,10 +203,14 @@ pub async fn load(
                   exists(select from backups b
                          where b.database_id = d.id and b.requested_at > $3
                            and (b.state = 'running'
-                                or b.state = 'pending' and b.origin = 'manual')) as "has_backup!"
+                                or b.state = 'pending' and b.origin = 'manual')) as "has_backup!",
+                  exists(select from in_place_restores p
+                         where p.phase = 'stopping'
+                           and (p.database_id = d.id or p.kept_database_id = d.id))
+                      as "is_halted!"
            from databases d join compute_sizes s using (milli_vcpu)
-           where d.id = $1 and d.lease_owner = $2 and d.deleted_at is null"#,
-        id.uuid(),
+           where d.instance_id = $1 and d.lease_owner = $2 and d.deleted_at is null"#,
+        instance.uuid(),
         owner,
         backups_since
     )
@@ -244,6 +253,8 @@ pub async fn contents(
     Ok((roles, logical))
 }
 
+/// Those that the loop ends: a restore in place is not among them before the databases have changed
+/// places.
 pub async fn open_operations(
     tx: &mut RegionTx,
     id: DatabaseId,
@@ -253,7 +264,10 @@ pub async fn open_operations(
         r#"select id as "id: OperationId", kind as "kind: OperationKind",
                   state as "state: OperationState", generation, steps as "steps: Json<Vec<Step>>",
                   started_at, deadline_at
-           from operations where database_id = $1 and ended_at is null order by id"#,
+           from operations o where database_id = $1 and ended_at is null
+             and not exists (select from in_place_restores p
+                             where p.operation_id = o.id and p.ended_at is null)
+           order by id"#,
         id.uuid()
     )
     .fetch_all(tx.connection())
@@ -349,7 +363,8 @@ pub async fn set_desired(
     Ok(done.rows_affected() > 0)
 }
 
-/// Wakes a database that sleeps; one in any other state stays as it is.
+/// Wakes a database that sleeps; one in any other state stays as it is, and one that changes places
+/// with another wakes up by itself.
 pub async fn wake(
     tx: &mut RegionTx,
     region: &str,
@@ -360,7 +375,10 @@ pub async fn wake(
         "update databases
          set desired = 'running', generation = generation + 1, run_generation = generation + 1,
              look_at = $3, attempt = 0
-         where id = $1 and region = $2 and desired = 'asleep' and deleted_at is null",
+         where id = $1 and region = $2 and desired = 'asleep' and deleted_at is null
+           and not exists (select from in_place_restores p
+                           where p.phase = 'stopping' and (p.database_id = $1
+                                                           or p.kept_database_id = $1))",
         id.uuid(),
         region,
         now
@@ -411,17 +429,17 @@ pub async fn mark_deleted(
     Ok(true)
 }
 
-/// Whether this is a database of a region, also one that is deleted, or an instance made there for a
-/// drill.
+/// Whether this is the instance of a database of a region, also of one that is deleted, or one made
+/// there for a drill.
 pub async fn is_of_region(
     tx: &mut RegionTx,
     region: &str,
-    id: DatabaseId,
+    instance: DatabaseId,
 ) -> Result<bool, StoreError> {
     let row = sqlx::query!(
-        r#"select exists(select from databases where id = $1 and region = $2)
+        r#"select exists(select from databases where instance_id = $1 and region = $2)
                or exists(select from drills where instance_id = $1 and region = $2) as "found!""#,
-        id.uuid(),
+        instance.uuid(),
         region
     )
     .fetch_one(tx.connection())
@@ -429,15 +447,16 @@ pub async fn is_of_region(
     Ok(row.found)
 }
 
-/// Which of these are deleted here, so that what a runtime still has of them may go.
+/// Which of these instances belong to deleted databases, so that what a runtime still has of them
+/// may go.
 pub async fn deleted_among(
     tx: &mut RegionTx,
     ids: &[DatabaseId],
 ) -> Result<Vec<DatabaseId>, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
-        r#"select id as "id: DatabaseId" from databases
-           where id = any($1) and deleted_at is not null"#,
+        r#"select instance_id as "id: DatabaseId" from databases
+           where instance_id = any($1) and deleted_at is not null"#,
         &ids
     )
     .fetch_all(tx.connection())

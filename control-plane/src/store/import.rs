@@ -74,6 +74,21 @@ pub struct ImportProgress {
 /// Name of the constraint by which a database has one open import at a time.
 pub const OPEN_UNIQUE: &str = "imports_open";
 
+/// Whether one into this database has not ended.
+pub async fn is_open(tx: &mut TenantTx, database: DatabaseId) -> Result<bool, StoreError> {
+    let organization = tx.organization();
+    let row = sqlx::query!(
+        r#"select exists(select from imports
+                         where organization_id = $1 and database_id = $2
+                           and ended_at is null) as "found!""#,
+        organization.uuid(),
+        database.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.found)
+}
+
 pub async fn insert(tx: &mut TenantTx, new: &NewImport<'_>) -> Result<(), StoreError> {
     let organization = tx.organization();
     sqlx::query!(

@@ -20,6 +20,7 @@ pub mod desired;
 pub mod drill;
 pub mod idempotency;
 pub mod import;
+pub mod in_place;
 pub mod logical_database;
 pub mod master_key;
 pub mod membership;

@@ -94,7 +94,8 @@ impl Setup {
     /// it was restored.
     pub async fn remembered(&mut self) -> Result<Remembered, StoreError> {
         let databases = sqlx::query!(
-            r#"select id as "id: DatabaseId", deleted_at is null as "is_live!" from databases"#
+            r#"select instance_id as "id: DatabaseId", deleted_at is null as "is_live!"
+               from databases"#
         )
         .fetch_all(&mut self.connection)
         .await?;

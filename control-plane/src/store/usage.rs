@@ -7,30 +7,62 @@ use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageCounters;
 use time::{Date, Duration, OffsetDateTime};
 
-/// Who pays for a database, and how far billing's time is ahead of the clock. Usage of one database
-/// is taken in one transaction after the other: an advisory lock, for which nothing else waits.
+/// Whose an instance is.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner {
+    pub organization: OrganizationId,
+    pub database: DatabaseId,
+    /// How far billing's time is ahead of the clock.
+    pub ahead: Duration,
+}
+
+/// Who pays for an instance. Usage of one is taken in one transaction after the other: an advisory
+/// lock, for which nothing else waits.
 pub async fn owner_lock(
     tx: &mut RegionTx,
-    database: DatabaseId,
-) -> Result<Option<(OrganizationId, Duration)>, StoreError> {
+    instance: DatabaseId,
+) -> Result<Option<Owner>, StoreError> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1::text, 0))::text as lock",
+        instance.uuid().to_string()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    // A statement of its own: it sees what whoever held the lock before has written.
     let row = sqlx::query!(
-        r#"select organization_id as "organization: OrganizationId", ahead_us,
-                  pg_advisory_xact_lock(hashtextextended($1::text, 0))::text as lock
-           from databases, billing_clock where id = $1::text::uuid"#,
-        database.uuid().to_string()
+        r#"select organization_id as "organization: OrganizationId", id as "database: DatabaseId",
+                  ahead_us
+           from databases, billing_clock where instance_id = $1"#,
+        instance.uuid()
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(row.map(|row| (row.organization, Duration::microseconds(row.ahead_us))))
+    Ok(row.map(|row| Owner {
+        organization: row.organization,
+        database: row.database,
+        ahead: Duration::microseconds(row.ahead_us),
+    }))
 }
 
-/// The database of an incarnation and the last sample of it that is stored.
+/// What is known of an incarnation.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownIncarnation {
+    pub instance: DatabaseId,
+    /// Whose the instance was then: two that change places are at rest, so that an incarnation
+    /// counts for one database.
+    pub database: DatabaseId,
+    /// The last sample of it that is stored.
+    pub mark: Mark,
+}
+
 pub async fn incarnation(
     tx: &mut RegionTx,
     incarnation: IncarnationId,
-) -> Result<Option<(DatabaseId, Mark)>, StoreError> {
+) -> Result<Option<KnownIncarnation>, StoreError> {
     let row = sqlx::query!(
-        r#"select database_id as "database: DatabaseId", last_sequence, requests, errors,
+        r#"select database_id as "database: DatabaseId",
+                  coalesce(instance_id, database_id) as "instance!: DatabaseId", last_sequence,
+                  requests, errors,
                   transfer_out_bytes, vector_operations, connections_opened
            from usage_incarnations where incarnation_id = $1 for update"#,
         incarnation.uuid()
@@ -38,9 +70,10 @@ pub async fn incarnation(
     .fetch_optional(tx.connection())
     .await?;
     row.map(|row| {
-        Ok((
-            row.database,
-            Mark {
+        Ok(KnownIncarnation {
+            instance: row.instance,
+            database: row.database,
+            mark: Mark {
                 sequence: unsigned(row.last_sequence)?,
                 counters: UsageCounters {
                     requests: unsigned(row.requests)?,
@@ -50,16 +83,16 @@ pub async fn incarnation(
                     connections_opened: unsigned(row.connections_opened)?,
                 },
             },
-        ))
+        })
     })
     .transpose()
 }
 
-/// How far a database's stored bytes are folded.
-pub async fn front(tx: &mut RegionTx, database: DatabaseId) -> Result<Option<Front>, StoreError> {
+/// How far an instance's stored bytes are folded.
+pub async fn front(tx: &mut RegionTx, instance: DatabaseId) -> Result<Option<Front>, StoreError> {
     let row = sqlx::query!(
         "select at, storage_bytes, held from usage_fronts where database_id = $1",
-        database.uuid()
+        instance.uuid()
     )
     .fetch_optional(tx.connection())
     .await?;
@@ -73,25 +106,32 @@ pub async fn front(tx: &mut RegionTx, database: DatabaseId) -> Result<Option<Fro
     .transpose()
 }
 
+/// Who counted, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    pub organization: OrganizationId,
+    pub database: DatabaseId,
+    pub instance: DatabaseId,
+}
+
 /// Writes what a batch came to: samples, the incarnation's mark, the front, the hours, and the
 /// sizes that the database shows.
 pub async fn store(
     tx: &mut RegionTx,
-    organization: OrganizationId,
-    database: DatabaseId,
+    by: Counted,
     incarnation: IncarnationId,
     folded: &Folded,
     received_at: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    store_samples(tx, organization, database, folded, received_at).await?;
-    store_mark(tx, organization, database, incarnation, folded).await?;
-    store_folded(tx, organization, database, folded).await?;
+    store_samples(tx, by.organization, by.database, folded, received_at).await?;
+    store_mark(tx, by, incarnation, folded).await?;
+    store_folded(tx, by, folded).await?;
     if let Some(last) = folded.fresh.last() {
         let connections = i32::try_from(last.gauges.connections).unwrap_or(i32::MAX);
         sqlx::query!(
             "update databases set connections = $2, storage_bytes = $3
-             where id = $1 and (connections, storage_bytes) is distinct from ($2, $3)",
-            database.uuid(),
+             where instance_id = $1 and (connections, storage_bytes) is distinct from ($2, $3)",
+            by.instance.uuid(),
             connections,
             signed(last.gauges.storage_bytes)?
         )
@@ -104,19 +144,18 @@ pub async fn store(
 /// Adds to the hours and moves the front.
 pub async fn store_folded(
     tx: &mut RegionTx,
-    organization: OrganizationId,
-    database: DatabaseId,
+    by: Counted,
     folded: &Folded,
 ) -> Result<(), StoreError> {
-    store_hours(tx, organization, database, folded).await?;
+    store_hours(tx, by.organization, by.database, folded).await?;
     if let Some(front) = folded.front {
         sqlx::query!(
             "insert into usage_fronts (database_id, organization_id, at, storage_bytes, held)
              values ($1, $2, $3, $4, $5)
              on conflict (database_id) do update
              set at = excluded.at, storage_bytes = excluded.storage_bytes, held = excluded.held",
-            database.uuid(),
-            organization.uuid(),
+            by.instance.uuid(),
+            by.organization.uuid(),
             front.at,
             signed(front.storage_bytes)?,
             front.held
@@ -191,8 +230,7 @@ async fn store_samples(
 
 async fn store_mark(
     tx: &mut RegionTx,
-    organization: OrganizationId,
-    database: DatabaseId,
+    by: Counted,
     incarnation: IncarnationId,
     folded: &Folded,
 ) -> Result<(), StoreError> {
@@ -202,8 +240,8 @@ async fn store_mark(
     sqlx::query!(
         "insert into usage_incarnations as known (incarnation_id, organization_id, database_id,
              first_taken_at, last_taken_at, last_sequence, gaps, requests, errors,
-             transfer_out_bytes, vector_operations, connections_opened)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             transfer_out_bytes, vector_operations, connections_opened, instance_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          on conflict (incarnation_id) do update
          set last_taken_at = excluded.last_taken_at, last_sequence = excluded.last_sequence,
              gaps = known.gaps + excluded.gaps, requests = excluded.requests,
@@ -211,8 +249,8 @@ async fn store_mark(
              vector_operations = excluded.vector_operations,
              connections_opened = excluded.connections_opened",
         incarnation.uuid(),
-        organization.uuid(),
-        database.uuid(),
+        by.organization.uuid(),
+        by.database.uuid(),
         first.taken_at,
         last.taken_at,
         signed(last.sequence)?,
@@ -221,7 +259,8 @@ async fn store_mark(
         signed(last.counters.errors)?,
         signed(last.counters.transfer_out_bytes)?,
         signed(last.counters.vector_operations)?,
-        signed(last.counters.connections_opened)?
+        signed(last.counters.connections_opened)?,
+        by.instance.uuid()
     )
     .execute(tx.connection())
     .await?;
@@ -274,7 +313,7 @@ pub struct Grown {
 }
 
 /// Writes a span or moves its end; an end that is written stays. It is known again by its start as
-/// the runtime says it, and kept in billing's time. The database must be locked by [`owner_lock`].
+/// the runtime says it, and kept in billing's time. The instance must be locked by [`owner_lock`].
 pub async fn record_span(
     tx: &mut RegionTx,
     span: ComputeSpan,
@@ -291,10 +330,12 @@ pub async fn record_span(
     let row = sqlx::query!(
         r#"insert into compute_spans (database_id, organization_id, incarnation_id, reported_at,
                                       started_at, ended_at, seen_at, milli_vcpu)
-           select id, organization_id, $2, $3, $3::timestamptz + ahead, $4::timestamptz + ahead,
+           select coalesce((select i.database_id from usage_incarnations i
+                            where i.incarnation_id = $2), id),
+                  organization_id, $2, $3, $3::timestamptz + ahead, $4::timestamptz + ahead,
                   $5::timestamptz + ahead, $6
            from databases, (select ahead_us * interval '1 microsecond' as ahead from billing_clock) b
-           where id = $1
+           where instance_id = $1
            on conflict (incarnation_id, reported_at) do update
            set ended_at = coalesce(compute_spans.ended_at, excluded.ended_at),
                seen_at = greatest(compute_spans.seen_at, excluded.seen_at)
@@ -430,8 +471,9 @@ pub async fn tenant_front(
 ) -> Result<Option<Front>, StoreError> {
     let organization = tx.organization();
     let row = sqlx::query!(
-        "select at, storage_bytes, held from usage_fronts
-         where organization_id = $1 and database_id = $2",
+        "select f.at, f.storage_bytes, f.held
+         from usage_fronts f join databases d on d.instance_id = f.database_id
+         where f.organization_id = $1 and d.id = $2",
         organization.uuid(),
         database.uuid()
     )

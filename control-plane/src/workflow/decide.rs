@@ -1,6 +1,6 @@
 //! From what is desired and what is observed to what is written: values in, values out.
 
-use crate::app::state::{Desired, Observed, OperationState};
+use crate::app::state::{Desired, InPlacePhase, Observed, OperationState};
 use crate::runtime::{Observation, RuntimeError};
 use crate::store::desired::{ClaimedDatabase, OpenOperation, OperationRecord, Record};
 use crate::workflow::steps::{self, Reached};
@@ -54,12 +54,15 @@ pub(super) fn spec(
     restore: Option<RestoreSpec>,
 ) -> Option<InstanceSpec> {
     let run = match row.desired {
+        // Whoever is connected is cut off.
+        _ if row.is_halted => RunState::Stopped,
         Desired::Running => RunState::Running,
         Desired::Asleep => RunState::Asleep,
         Desired::Suspended | Desired::Deleted => RunState::Stopped,
     };
     Some(InstanceSpec {
-        database_id: row.id,
+        database_id: row.instance_id,
+        serves_database_id: (row.instance_id != row.id).then_some(row.id),
         generation: u64::try_from(row.generation).ok()?,
         engine_version: u16::try_from(row.engine_version).ok()?,
         run,
@@ -260,7 +263,8 @@ fn operation_record(
             state,
             Reached {
                 engine_known: record.observed == Observed::Running || record.engine_minor.is_some(),
-                restore: restore_status(observation).map(|restore| restore.phase),
+                restore: restore_status(observation).map(|restore| restore.phase.into()),
+                in_place: Some(InPlacePhase::Done),
             },
             now,
         ),
@@ -280,7 +284,7 @@ fn turn(
     let Observation::Attached { status, .. } = observation else {
         return None;
     };
-    if status.phase != InstancePhase::Ready {
+    if status.phase != InstancePhase::Ready || row.is_halted {
         return None;
     }
     match row.desired {

@@ -13,6 +13,7 @@ const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
     ClaimedDatabase {
         id: DatabaseId::from_uuid(Uuid::from_u128(1)),
+        instance_id: DatabaseId::from_uuid(Uuid::from_u128(1)),
         organization_id: OrganizationId::from_uuid(Uuid::from_u128(2)),
         engine_version: 18,
         route_number: 1,
@@ -35,6 +36,7 @@ fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
         attempt: 0,
         backup_due_at: None,
         has_backup: false,
+        is_halted: false,
     }
 }
 

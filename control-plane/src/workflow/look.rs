@@ -33,7 +33,7 @@ struct Loaded {
     operations: Vec<OpenOperation>,
 }
 
-/// Looks at a database that `owner` has claimed.
+/// Looks at the database that has this instance, and that `owner` has claimed.
 pub(super) async fn look<R: Runtime>(
     platform: &Platform,
     runtime: &R,
@@ -77,8 +77,8 @@ async fn load(
     let Some(mut row) = desired::load(&mut tx, id, owner, since).await? else {
         return Ok(None);
     };
-    let (roles, logical_databases) = desired::contents(&mut tx, id).await?;
-    let operations = desired::open_operations(&mut tx, id).await?;
+    let (roles, logical_databases) = desired::contents(&mut tx, row.id).await?;
+    let operations = desired::open_operations(&mut tx, row.id).await?;
     let archive = match archive::load(platform, &mut tx, &mut row).await {
         Ok(archive) => Ok(archive),
         Err(ArchiveKeyError::Store(error)) => return Err(error),
@@ -145,7 +145,7 @@ fn if_absent(loaded: &Loaded, spec: &InstanceSpec) -> IfAbsent {
 async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded, removes: bool) -> Result<(), RuntimeError> {
     let work = async {
         match &loaded.spec {
-            _ if removes => runtime.remove(loaded.row.id).await,
+            _ if removes => runtime.remove(loaded.row.instance_id).await,
             Ok(Some(spec)) => runtime.apply(spec.clone(), if_absent(loaded, spec)).await,
             Err(error) => Err(error.clone()),
             Ok(None) => Err(RuntimeError::GiveUp(
@@ -214,7 +214,7 @@ async fn finish_deleted(
         archive.record_archive(&mut tx, observation, now).await?;
     }
     if desired::mark_deleted(&mut tx, loaded.row.id, owner, now).await? {
-        usage::close(&mut tx, loaded.row.id, now).await?;
+        usage::close(&mut tx, loaded.row.instance_id, now).await?;
         backup::abandon(&mut tx, loaded.row.id, now).await?;
         restore::abandon(&mut tx, loaded.row.id, ERROR_DELETED, now).await?;
         let records = loaded

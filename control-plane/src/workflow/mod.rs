@@ -16,6 +16,7 @@ mod archive;
 mod decide;
 pub mod drills;
 pub mod edge_control;
+pub mod in_place;
 mod look;
 mod region;
 pub mod removal;

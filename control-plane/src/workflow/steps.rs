@@ -1,8 +1,9 @@
 //! Steps of an operation as the console shows them: derived from what was observed, never a
 //! program of their own.
 
-use crate::app::state::{OperationKind, OperationState, Step, StepState};
-use lumadb_contract::archive::RestorePhase;
+use crate::app::state::{
+    InPlacePhase, OperationKind, OperationState, RestorePhase, Step, StepState,
+};
 use time::OffsetDateTime;
 
 /// Names of the steps, in order. The first is done in the transaction that makes the operation.
@@ -18,6 +19,18 @@ const fn names(kind: OperationKind) -> &'static [&'static str] {
             "Reserve an address",
             "Fetch the backup",
             "Replay the changes",
+            "Accept connections",
+        ],
+        OperationKind::DatabaseRestoreInPlace => &[
+            "Reserve an address for what is kept",
+            "Fetch the backup",
+            "Replay the changes",
+            "Cut connections and change places",
+            "Accept connections",
+        ],
+        OperationKind::DatabaseGoBack => &[
+            "Find what was kept",
+            "Cut connections and change places",
             "Accept connections",
         ],
         OperationKind::DatabaseUpdate => &["Save the settings", "Bring them into force"],
@@ -57,14 +70,20 @@ pub(super) struct Reached {
     /// The engine has said its version.
     pub(super) engine_known: bool,
     pub(super) restore: Option<RestorePhase>,
+    /// Of a restore in place.
+    pub(super) in_place: Option<InPlacePhase>,
 }
 
 /// Steps that are done while the operation runs.
 const fn done(kind: OperationKind, reached: Reached) -> usize {
+    use OperationKind::{DatabaseCreate, DatabaseGoBack, DatabaseRestore, DatabaseRestoreInPlace};
+    let has_exchanged = matches!(reached.in_place, Some(InPlacePhase::Done));
     match (kind, reached.restore) {
-        (OperationKind::DatabaseCreate, _) if reached.engine_known => 2,
-        (OperationKind::DatabaseRestore, Some(RestorePhase::Replaying)) => 2,
-        (OperationKind::DatabaseRestore, Some(RestorePhase::Done)) => 3,
+        (DatabaseRestoreInPlace, _) if has_exchanged => 4,
+        (DatabaseRestore | DatabaseRestoreInPlace, Some(RestorePhase::Done)) => 3,
+        (DatabaseRestore | DatabaseRestoreInPlace, Some(RestorePhase::Replaying)) => 2,
+        (DatabaseGoBack, _) if has_exchanged => 2,
+        (DatabaseCreate, _) if reached.engine_known => 2,
         _ => 1,
     }
 }
@@ -144,6 +163,7 @@ mod tests {
         let at = |phase| Reached {
             engine_known: true,
             restore: Some(phase),
+            in_place: None,
         };
         let go = |phase| {
             states(&advance(
@@ -160,6 +180,39 @@ mod tests {
         assert_eq!(replaying, [Succeeded, Succeeded, Running, Pending]);
         let done = go(RestorePhase::Done);
         assert_eq!(done, [Succeeded, Succeeded, Succeeded, Running]);
+    }
+
+    #[test]
+    fn a_restore_in_place_ends_with_the_loop_that_runs_the_database() {
+        use StepState::{Pending, Running, Succeeded};
+        let go = |kind, in_place, restore| {
+            let reached = Reached {
+                engine_known: true,
+                restore,
+                in_place: Some(in_place),
+            };
+            let first = initial(kind, NOW);
+            let state = OperationState::Running;
+            states(&advance(kind, &first, state, reached, NOW))
+        };
+        let (kind, back) = (
+            OperationKind::DatabaseRestoreInPlace,
+            OperationKind::DatabaseGoBack,
+        );
+        let replaying = Some(RestorePhase::Replaying);
+        let preparing = go(kind, InPlacePhase::Preparing, replaying);
+        assert_eq!(preparing, [Succeeded, Succeeded, Running, Pending, Pending]);
+        let stopping = go(kind, InPlacePhase::Stopping, Some(RestorePhase::Done));
+        assert_eq!(
+            stopping,
+            [Succeeded, Succeeded, Succeeded, Running, Pending]
+        );
+        let done = go(kind, InPlacePhase::Done, None);
+        assert_eq!(done, [Succeeded, Succeeded, Succeeded, Succeeded, Running]);
+        let stopping = go(back, InPlacePhase::Stopping, None);
+        assert_eq!(stopping, [Succeeded, Running, Pending]);
+        let done = go(back, InPlacePhase::Done, None);
+        assert_eq!(done, [Succeeded, Succeeded, Running]);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use lumadb_contract::archive::{
     ArchiveStatus, BackupKind, BackupState, BackupStatus, Lsn, RestoreWindow,
 };
 use lumadb_contract::id::{BackupId, DatabaseId};
-use lumadb_control_plane::workflow::Workflow;
+use lumadb_control_plane::workflow::{Workflow, in_place};
 use serde_json::{Value, json};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -20,11 +21,13 @@ const PASSING: time::Duration = time::Duration::milliseconds(50);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A loop that runs until it is dropped: then it is killed, not asked to stop.
-pub(crate) struct Loop(JoinHandle<()>);
+pub(crate) struct Loop([JoinHandle<()>; 2]);
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        self.0.abort();
+        for task in &self.0 {
+            task.abort();
+        }
     }
 }
 
@@ -56,7 +59,11 @@ pub(crate) fn backup_status(
 impl TestCloud {
     pub(crate) fn start_loop(&self, runtime: &Arc<FakeRuntime>) -> Loop {
         let workflow = Workflow::new(self.platform.clone(), Arc::clone(runtime), "local");
-        Loop(tokio::spawn(workflow.run(CancellationToken::new())))
+        let exchanging = in_place::run(self.platform.clone(), "local".into(), pending());
+        Loop([
+            tokio::spawn(workflow.run(CancellationToken::new())),
+            tokio::spawn(exchanging),
+        ])
     }
 
     /// Puts an organization on another plan.

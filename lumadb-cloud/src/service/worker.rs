@@ -11,7 +11,7 @@ use lumadb_control_plane::notify::{self, Transport};
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::{LocalConfig, LocalRuntime};
-use lumadb_control_plane::workflow::{Workflow, drills, removal};
+use lumadb_control_plane::workflow::{Workflow, drills, in_place, removal};
 use tokio_util::sync::CancellationToken;
 
 /// Connections of this process to the control plane's database.
@@ -55,6 +55,11 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
         config.region.name.clone(),
     );
     let looping = tokio::spawn(workflow.run(shutdown.clone()));
+    let exchanging = tokio::spawn(in_place::run(
+        platform.clone(),
+        config.region.name.clone(),
+        shutdown.clone().cancelled_owned(),
+    ));
     let importing = tokio::spawn(importer.run(shutdown.clone()));
     let sweeping = tokio::spawn(housekeeping::run(
         platform.clone(),
@@ -93,6 +98,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
     let told = signals.told().await;
     shutdown.cancel();
     let _ = looping.await;
+    let _ = exchanging.await;
     let _ = capping.await;
     let _ = mailing.await;
     let _ = importing.await;

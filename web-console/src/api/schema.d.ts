@@ -461,9 +461,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restore a database into a new one
-         * @description As it was at a moment of its window. The new database is in the same project and has the same
-         *     roles with the same passwords; its field `restore` says how far it is.
+         * Restore a database
+         * @description As it was at a moment of its window. A new database is in the same project and has the same roles
+         *     with the same passwords; its field `restore` says how far it is. With `in_place` the database
+         *     itself is restored: it serves until that can take its place, connections are cut then, and what it
+         *     had until then is kept as another database. Its field `in_place_restore` says how far that is.
          */
         post: operations["database_restore"];
         delete?: never;
@@ -1770,6 +1772,7 @@ export interface components {
              * @description Seconds without a client after which it falls asleep; null: never.
              */
             idle_timeout_seconds: number | null;
+            in_place_restore: components["schemas"]["InPlaceRestore"] | null;
             /**
              * Format: int32
              * @description Memory, mebibytes.
@@ -1847,14 +1850,24 @@ export interface components {
         };
         /** @example db_01jdk3x5v9e8rb6w4q2n7m0c1a */
         DatabaseId: string;
-        /** @description What to restore: a name for the new database, and exactly one of the others. */
+        /** @description What to restore: exactly one target, and where to. */
         DatabaseRestore: {
+            /**
+             * @description Whether the database itself shall be as it was: address, roles, passwords and settings stay.
+             *     What it had until then is kept as another database, asleep, from which one can go back. Else
+             *     a new database is made, and nothing changes here.
+             */
+            in_place?: boolean | null;
+            kept_database_id?: components["schemas"]["DatabaseId"] | null;
             /** @description Everything that is archived. */
             latest?: boolean | null;
             /** @description Up to and including the record at this WAL position, such as `16/B374D848`. */
             lsn?: string | null;
-            /** @description Of the new database, unique in its project. */
-            name: string;
+            /**
+             * @description Of the new database, unique in its project. In place: of the one that keeps what there was
+             *     until then; may be left out.
+             */
+            name?: string | null;
             /** @description Name of a restore point. */
             restore_point?: string | null;
             /**
@@ -1868,9 +1881,11 @@ export interface components {
              */
             transaction?: number | null;
         };
-        /** @description The new database and its operation. Its roles and their passwords are those of the source. */
+        /** @description What is being restored, and its operation. */
         DatabaseRestored: {
+            /** @description The new database, with roles and passwords of the source; in place: the one that there is. */
             database: components["schemas"]["Database"];
+            kept: components["schemas"]["Database"] | null;
             operation: components["schemas"]["Operation"];
         };
         /**
@@ -2064,6 +2079,24 @@ export interface components {
          * @enum {string}
          */
         ImportState: "pending" | "checking" | "copying" | "finishing" | "cleaning" | "succeeded" | "failed" | "cancelled";
+        /**
+         * @description How far a restore in place is. Moves forward only; the two last are final.
+         * @enum {string}
+         */
+        InPlacePhase: "preparing" | "stopping" | "done" | "abandoned";
+        /** @description A restore in place, as both databases that take part in it show it. */
+        InPlaceRestore: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description What was restored, or went back. */
+            database_id: components["schemas"]["DatabaseId"];
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description Has what that had until then. While it is being prepared: what shall take its place. */
+            kept_database_id: components["schemas"]["DatabaseId"];
+            operation_id: components["schemas"]["OperationId"];
+            phase: components["schemas"]["InPlacePhase"];
+        };
         /** @example inc_01jdk3x5v9e8rb6w4q2n7m0c1a */
         IncarnationId: string;
         /** @description An invoice. */
@@ -2362,7 +2395,7 @@ export interface components {
          * @description What was asked for.
          * @enum {string}
          */
-        OperationKind: "database_create" | "database_update" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
+        OperationKind: "database_create" | "database_update" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "database_restore_in_place" | "database_go_back" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
         /**
          * @description How far a change is. Moves: pending → running → one of the three last, which are final.
          * @enum {string}
@@ -2551,6 +2584,7 @@ export interface components {
                  * @description Seconds without a client after which it falls asleep; null: never.
                  */
                 idle_timeout_seconds: number | null;
+                in_place_restore: components["schemas"]["InPlaceRestore"] | null;
                 /**
                  * Format: int32
                  * @description Memory, mebibytes.
@@ -4445,6 +4479,8 @@ export interface operations {
             header?: {
                 /** @description Names this request, so that it may be sent again. */
                 "Idempotency-Key"?: string | null;
+                /** @description The ETag of what you mean to restore. */
+                "If-Match"?: string | null;
                 /** @description `wait=N` holds the answer until the operation ends, at most N ≤ 60 seconds. */
                 Prefer?: string | null;
             };

@@ -1,5 +1,6 @@
 //! Backups: made by schedule, and whenever somebody asks.
 
+use super::in_place;
 use super::window::archive_of;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
@@ -140,6 +141,7 @@ pub(in crate::app) async fn have_it_run(
     what: &str,
 ) -> Result<(), AppError> {
     let row = database::find_for_change(change, id).await?;
+    in_place::refuse_stopping(change, id).await?;
     let mut to = database::unchanged(&row);
     to.generation += 1;
     match row.desired {

@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod drill;
+pub mod in_place;
 mod keys;
 pub mod restore;
 pub mod restore_point;

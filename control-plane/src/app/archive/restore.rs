@@ -1,5 +1,6 @@
-//! Restoring: a new database as another was at a moment of its past.
+//! Restoring: a new database as another was at a moment of its past, or the database itself.
 
+use super::in_place;
 use super::restore_point::check_name;
 use super::window::{Reach, archive_of, outside};
 use crate::app::authorize::authorize;
@@ -11,6 +12,7 @@ use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType, role};
 use crate::store::archive::ArchiveRow;
 use crate::store::database::{self as store_database, DatabaseRow, NewDatabase};
+use crate::store::in_place::{self as store_in_place, NewInPlace};
 use crate::store::removal;
 use crate::store::restore::{self, NewRestore, RestoreRow};
 use crate::store::restore_point;
@@ -24,13 +26,18 @@ use utoipa::ToSchema;
 /// Longest text of a WAL position, characters.
 const LSN_CHARACTERS_MAX: usize = 17;
 
-/// What to restore: a name for the new database, and exactly one of the others.
+/// What to restore: exactly one target, and where to.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseRestore {
-    /// Of the new database, unique in its project.
+    /// Of the new database, unique in its project. In place: of the one that keeps what there was
+    /// until then; may be left out.
     #[schema(min_length = 1, max_length = 63)]
-    pub name: String,
+    pub name: Option<String>,
+    /// Whether the database itself shall be as it was: address, roles, passwords and settings stay.
+    /// What it had until then is kept as another database, asleep, from which one can go back. Else
+    /// a new database is made, and nothing changes here.
+    pub in_place: Option<bool>,
     /// Everything that is archived.
     pub latest: Option<bool>,
     /// The last transaction that ended at or before this moment.
@@ -44,6 +51,9 @@ pub struct DatabaseRestore {
     /// Name of a restore point.
     #[schema(max_length = 63)]
     pub restore_point: Option<String>,
+    /// A database that was kept when this one was restored in place: the two change places, and
+    /// nothing is restored for that. Only with `in_place`.
+    pub kept_database_id: Option<DatabaseId>,
 }
 
 /// Where a restored database came from, and how far its restore is.
@@ -88,11 +98,15 @@ pub struct RestoredTo {
     pub restore_point: Option<String>,
 }
 
-/// The new database and its operation. Its roles and their passwords are those of the source.
+/// What is being restored, and its operation.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DatabaseRestored {
+    /// The new database, with roles and passwords of the source; in place: the one that there is.
     pub database: Database,
     pub operation: Operation,
+    /// In place: the database that keeps what there was until then.
+    #[schema(required = true)]
+    pub kept: Option<Database>,
 }
 
 impl From<RestoreTarget> for RestoredTo {
@@ -141,16 +155,33 @@ impl From<RestoreRow> for Restore {
     }
 }
 
-/// Makes a database as another was, which may be deleted. Nothing of the other changes.
+/// What a caller wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    name: Option<String>,
+    in_place: bool,
+    from: Origin,
+}
+
+/// Where the content comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    Archive(RestoreTarget),
+    Kept(DatabaseId),
+}
+
+/// Makes a database as another was, which may be deleted; nothing of the other changes. Or has it be
+/// so itself: then `check_revision` gets the revision that is there.
 pub async fn database_restore(
     platform: &Platform,
     caller: &Caller,
     source: DatabaseId,
     request: Option<&IdempotentRequest>,
+    check_revision: impl FnOnce(i64) -> Result<(), AppError>,
     input: DatabaseRestore,
 ) -> Result<DatabaseRestored, AppError> {
     let member = authorize(platform, caller, source, Action::DatabaseWrite).await?;
-    let (name, asked) = check(&input)?;
+    let wanted = check(&input)?;
     let mut change = match Change::begin(platform, caller, member, request).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(change) => change,
@@ -158,17 +189,32 @@ pub async fn database_restore(
     let limits = store_database::plan_limits(&mut change).await?;
     removal::hold_off(&mut change, source).await?;
     let row = database::find_past(&mut change, source).await?;
+    check_revision(row.revision)?;
     if row.desired == Desired::Deleted && row.deleted_at.is_none() {
         return Err(AppError::rejected(
             ProblemType::Conflict,
             "The database is being deleted; it can be restored once that is done.",
         ));
     }
+    if wanted.in_place {
+        in_place::admit(&mut change, &row).await?;
+    }
+    let asked = match wanted.from {
+        Origin::Archive(asked) => asked,
+        Origin::Kept(kept) => {
+            in_place::admit_kept(&mut change, &row, kept).await?;
+            return change_places(platform, caller, change, &row, kept, None).await;
+        }
+    };
     let archive = archive_of(&mut change, source).await?;
     let target = admit(platform, &mut change, &row, &archive, asked).await?;
     database::check_room(&limits, row.milli_vcpu)?;
-    let id = insert(platform, &mut change, &row, &name).await?;
     let now = platform.clock.now();
+    let name = match wanted.name {
+        Some(name) => name,
+        None => in_place::name_of_kept(&mut change, &row, now).await?,
+    };
+    let id = insert(platform, &mut change, &row, &name, wanted.in_place).await?;
     let new = NewRestore {
         database: id,
         source_database: source,
@@ -180,6 +226,10 @@ pub async fn database_restore(
     if row.deleted_at.is_none() {
         // The source must hear at once what it has to keep.
         store_database::bump_generation(&mut change, source, now).await?;
+    }
+    if wanted.in_place {
+        let target = Some(&target);
+        return change_places(platform, caller, change, &row, id, target).await;
     }
     let operation = operation::begin(
         platform,
@@ -198,35 +248,101 @@ pub async fn database_restore(
         .commit(DatabaseRestored {
             database,
             operation,
+            kept: None,
+        })
+        .await
+}
+
+/// Has a database change places with one that was made for that (`target` says how) or kept before.
+async fn change_places(
+    platform: &Platform,
+    caller: &Caller,
+    mut change: Change,
+    row: &DatabaseRow,
+    kept: DatabaseId,
+    target: Option<&RestoreTarget>,
+) -> Result<DatabaseRestored, AppError> {
+    let (kind, action) = match target {
+        Some(_) => (
+            OperationKind::DatabaseRestoreInPlace,
+            "database.restore_in_place",
+        ),
+        None => (OperationKind::DatabaseGoBack, "database.go_back"),
+    };
+    let now = platform.clock.now();
+    // Which generation it ends with is known once they have changed places.
+    let operation = operation::begin(
+        platform,
+        &mut change,
+        caller,
+        row.id,
+        kind,
+        row.generation + 1,
+        None,
+    )
+    .await?;
+    let new = NewInPlace {
+        operation: operation.id,
+        database: row.id,
+        kept,
+        is_made: target.is_some(),
+        now,
+    };
+    store_in_place::insert(&mut change, &new).await?;
+    // It tells those who bring it about, too.
+    store_database::bump_generation(&mut change, kept, now).await?;
+    let details = json!({ "kept": kept, "target": target });
+    change.audit(action, row.id, details).await?;
+    let database = database::find(&mut change, row.id, false).await?.into();
+    let kept = database::find(&mut change, kept, false).await?.into();
+    change
+        .commit(DatabaseRestored {
+            database,
+            operation,
+            kept: Some(kept),
         })
         .await
 }
 
 /// The name, and the one target that was given.
-fn check(input: &DatabaseRestore) -> Result<(String, RestoreTarget), AppError> {
+fn check(input: &DatabaseRestore) -> Result<Wanted, AppError> {
     let mut fields = FieldErrors::new();
-    let name = fields.display_name("name", &input.name, database::NAME_CHARACTERS_MAX);
+    let in_place = input.in_place == Some(true);
+    let name = input
+        .name
+        .as_ref()
+        .map(|name| fields.display_name("name", name, database::NAME_CHARACTERS_MAX));
+    fields.check("name", in_place || name.is_some(), "is needed");
     let mut targets = Vec::new();
     if input.latest == Some(true) {
-        targets.push(("latest", RestoreTarget::Latest));
+        targets.push(("latest", Origin::Archive(RestoreTarget::Latest)));
     }
     if let Some(at) = input.time {
-        targets.push(("time", RestoreTarget::Time(at)));
+        targets.push(("time", Origin::Archive(RestoreTarget::Time(at))));
     }
     if let Some(text) = &input.lsn {
         match text.parse() {
             Ok(lsn) if text.len() <= LSN_CHARACTERS_MAX => {
-                targets.push(("lsn", RestoreTarget::Lsn(lsn)));
+                targets.push(("lsn", Origin::Archive(RestoreTarget::Lsn(lsn))));
             }
             _ => fields.add("lsn", "is a WAL position such as 16/B374D848"),
         }
     }
-    if let Some(transaction) = input.transaction {
-        targets.push(("transaction", RestoreTarget::Transaction(transaction)));
+    if let Some(id) = input.transaction {
+        targets.push((
+            "transaction",
+            Origin::Archive(RestoreTarget::Transaction(id)),
+        ));
     }
     if let Some(text) = &input.restore_point {
         let name = check_name(&mut fields, "restore_point", text);
-        targets.push(("restore_point", RestoreTarget::Name(name)));
+        targets.push(("restore_point", Origin::Archive(RestoreTarget::Name(name))));
+    }
+    if let Some(kept) = input.kept_database_id {
+        targets.push(("kept_database_id", Origin::Kept(kept)));
+        fields.check("kept_database_id", in_place, "needs in_place");
+        let text = "stays as it is where a database that was kept is given";
+        fields.check("name", name.is_none(), text);
     }
     match targets.as_slice() {
         [_] => {}
@@ -239,10 +355,13 @@ fn check(input: &DatabaseRestore) -> Result<(String, RestoreTarget), AppError> {
         }
     }
     fields.finish()?;
-    let target = targets.pop().map(|(_, target)| target);
-    target
-        .map(|target| (name, target))
-        .ok_or_else(|| AppError::field("time", "is needed"))
+    let from = targets.pop().map(|(_, from)| from);
+    let from = from.ok_or_else(|| AppError::field("time", "is needed"))?;
+    Ok(Wanted {
+        name,
+        in_place,
+        from,
+    })
 }
 
 /// The target as the node is told it, if the archive reaches it.
@@ -273,6 +392,7 @@ async fn insert(
     change: &mut Change,
     source: &DatabaseRow,
     name: &str,
+    in_place: bool,
 ) -> Result<DatabaseId, AppError> {
     let id = DatabaseId::from_uuid(platform.clock.new_uuid());
     let new = NewDatabase {
@@ -281,9 +401,17 @@ async fn insert(
         name,
         region: &source.region,
         milli_vcpu: source.milli_vcpu,
-        idle_timeout_seconds: source.idle_timeout_seconds,
-        // Whoever restores wants it back soon: `s3` has to wait for the first backup.
-        durability: Durability::Local,
+        idle_timeout_seconds: match source.idle_timeout_seconds {
+            None if in_place => Some(in_place::KEPT_IDLE_TIMEOUT_SECONDS),
+            timeout => timeout,
+        },
+        // Whoever restores wants it back soon: `s3` has to wait for the first backup. In place that
+        // is waited for while the database still serves.
+        durability: if in_place {
+            source.durability
+        } else {
+            Durability::Local
+        },
         deletion_protection: false,
         now: platform.clock.now(),
     };
@@ -299,19 +427,19 @@ async fn insert(
 mod tests {
     use super::*;
 
-    fn asked(json: serde_json::Value) -> Result<RestoreTarget, String> {
+    fn asked(json: serde_json::Value) -> Result<Origin, String> {
         let input: DatabaseRestore = serde_json::from_value(json).expect("reads");
         check(&input)
-            .map(|(_, target)| target)
+            .map(|wanted| wanted.from)
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn exactly_one_target_is_taken() {
         let target = asked(json!({ "name": "x", "transaction": 7 }));
-        assert_eq!(target, Ok(RestoreTarget::Transaction(7)));
+        assert_eq!(target, Ok(Origin::Archive(RestoreTarget::Transaction(7))));
         let target = asked(json!({ "name": "x", "latest": true, "lsn": null }));
-        assert_eq!(target, Ok(RestoreTarget::Latest));
+        assert_eq!(target, Ok(Origin::Archive(RestoreTarget::Latest)));
         let none = asked(json!({ "name": "x", "latest": false })).expect_err("none");
         assert!(none.contains("time: is needed"), "{none}");
         let two = asked(json!({ "name": "x", "lsn": "0/1", "transaction": 7 }));
@@ -319,5 +447,22 @@ mod tests {
         assert!(two.contains("together with lsn"), "{two}");
         let bad = asked(json!({ "name": "x", "lsn": "16-1" })).expect_err("bad");
         assert!(bad.contains("lsn: is a WAL position"), "{bad}");
+    }
+
+    #[test]
+    fn in_place_a_name_may_be_left_out_and_one_may_go_back() {
+        let kept = "db_01jd8k2m9n0000000000000001";
+        let none = asked(json!({ "latest": true })).expect_err("no name");
+        assert!(none.contains("name: is needed"), "{none}");
+        let latest = asked(json!({ "latest": true, "in_place": true }));
+        assert_eq!(latest, Ok(Origin::Archive(RestoreTarget::Latest)));
+        let back = asked(json!({ "in_place": true, "kept_database_id": kept }));
+        assert_eq!(back, Ok(Origin::Kept(kept.parse().expect("an ID"))));
+        let aside = asked(json!({ "name": "x", "kept_database_id": kept }));
+        let aside = aside.expect_err("not in place");
+        assert!(
+            aside.contains("kept_database_id: needs in_place"),
+            "{aside}"
+        );
     }
 }

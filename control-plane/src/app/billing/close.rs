@@ -157,7 +157,7 @@ async fn held_fold(
     organization: OrganizationId,
     until: OffsetDateTime,
 ) -> Result<(), AppError> {
-    for (database, front) in close::held_before(tx, organization, until).await? {
+    for (by, front) in close::held_before(tx, organization, until).await? {
         let mut hours: BTreeMap<OffsetDateTime, Hour> = BTreeMap::new();
         for (hour, us) in split_by_hour(front.at, until) {
             hours.entry(hour).or_default().storage_byte_us = u128::from(front.storage_bytes) * us;
@@ -168,7 +168,7 @@ async fn held_fold(
             front: Some(Front { at: until, ..front }),
             hours,
         };
-        usage::store_folded(tx, organization, database, &folded).await?;
+        usage::store_folded(tx, by, &folded).await?;
     }
     Ok(())
 }

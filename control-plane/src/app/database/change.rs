@@ -5,6 +5,7 @@ use super::create::{
     unpaid,
 };
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
+use crate::app::archive::in_place;
 use crate::app::authorize::authorize;
 use crate::app::billing::quote::Proposal;
 use crate::app::change::{Begun, Change, IdempotentRequest};
@@ -184,6 +185,7 @@ pub async fn database_run_change(
             "database.resume",
         ),
     };
+    in_place::refuse_open(&mut change, id).await?;
     if wish == RunChange::Resume {
         refuse_held(hold::reason(&mut change, id).await?)?;
     }
@@ -199,7 +201,7 @@ pub async fn database_run_change(
         .await
 }
 
-fn refuse_held(reason: Option<HoldReason>) -> Result<(), AppError> {
+pub(in crate::app) fn refuse_held(reason: Option<HoldReason>) -> Result<(), AppError> {
     match reason {
         None => Ok(()),
         Some(HoldReason::Payment) => Err(unpaid()),
@@ -237,6 +239,7 @@ pub async fn database_delete(
     let mut change = begin(platform, caller, id, Action::DatabaseDelete).await?;
     let row = find_for_change(&mut change, id).await?;
     check_revision(row.revision)?;
+    in_place::refuse_open(&mut change, id).await?;
     if row.deletion_protection {
         return Err(AppError::rejected(
             ProblemType::DeletionProtected,

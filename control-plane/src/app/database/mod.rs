@@ -7,15 +7,16 @@ mod deleted;
 mod view;
 pub mod wake;
 
-pub(super) use change::unchanged;
 pub use change::{
     DatabaseUpdate, RunChange, database_delete, database_run_change, database_update,
 };
+pub(super) use change::{refuse_held, unchanged};
 pub use create::{DatabaseCreate, DatabaseCreated, database_create};
 pub(super) use create::{archive_make, check_room, name_taken, pg_name, quota};
 pub use deleted::{DeletedDatabase, deleted_database_list};
 pub use view::{Database, DatabaseChanged};
 
+use crate::app::archive::in_place;
 use crate::app::authorize::authorize;
 use crate::app::change::Change;
 use crate::app::state::Desired;
@@ -78,6 +79,7 @@ pub(super) async fn find_for_change(
     id: DatabaseId,
 ) -> Result<DatabaseRow, AppError> {
     let row = find(change, id, true).await?;
+    in_place::refuse_kept(change, id).await?;
     if row.desired == Desired::Deleted {
         return Err(AppError::rejected(
             ProblemType::Conflict,

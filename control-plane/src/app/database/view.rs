@@ -1,5 +1,6 @@
 //! A database as the API shows it.
 
+use crate::app::archive::in_place::InPlaceRestore;
 use crate::app::archive::restore::Restore;
 use crate::app::billing::ChangeQuote;
 use crate::app::operation::Operation;
@@ -58,6 +59,10 @@ pub struct Database {
     /// Where its first content came from; null: it began empty.
     #[schema(required = true)]
     pub restore: Option<Restore>,
+    /// The last restore in place that it took part in: as the one that was restored, or as the one
+    /// that has what was kept.
+    #[schema(required = true)]
+    pub in_place_restore: Option<InPlaceRestore>,
 }
 
 /// A database and what is being done to it.
@@ -104,6 +109,7 @@ impl From<DatabaseRow> for Database {
             revision: row.revision,
             system_identifier: row.system_identifier,
             restore: row.restore.map(|restore| restore.0.into()),
+            in_place_restore: row.in_place_restore.map(|in_place| in_place.0.into()),
         }
     }
 }

@@ -56,19 +56,19 @@ struct Question<'a> {
     times: Times,
 }
 
-/// Answers a node; `None` when there is no such database.
+/// Answers the node of an instance; `None` when no database has it.
 pub async fn answer(
     platform: &Platform,
-    database: DatabaseId,
+    instance: DatabaseId,
     request: &AllowanceRequest,
 ) -> Result<Option<Allowance>, AppError> {
     let mut tx = platform.store.region().await?;
-    let Some(owner) = allowance::owner_lock(&mut tx, database).await? else {
+    let Some(owner) = allowance::owner_lock(&mut tx, instance).await? else {
         return Ok(None);
     };
     let question = Question {
         platform,
-        database,
+        database: owner.database,
         owner: &owner,
         request,
         times: times(platform, &mut tx).await?,

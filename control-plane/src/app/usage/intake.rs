@@ -3,6 +3,7 @@
 use super::fold::{Folded, Front, Mark, Refusal, fold, split_by_hour};
 use crate::runtime::ComputeSpan;
 use crate::store::billing::close;
+use crate::store::usage::Counted;
 use crate::store::{RegionTx, StoreError, drill, usage};
 use lumadb_contract::id::{DatabaseId, IncarnationId, OrganizationId};
 use lumadb_contract::usage::UsageSample;
@@ -12,9 +13,9 @@ use time::{Date, Duration, OffsetDateTime, UtcOffset};
 /// Why samples or a span were not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    #[error("usage of {database} was refused: {refusal}")]
+    #[error("usage of {instance} was refused: {refusal}")]
     Refused {
-        database: DatabaseId,
+        instance: DatabaseId,
         #[source]
         refusal: Refusal,
     },
@@ -33,43 +34,43 @@ impl IngestError {
     }
 }
 
-/// Stores samples of one database and folds them into hours. Answers, for each incarnation, the
+/// Stores samples of one instance and folds them into hours. Answers, for each incarnation, the
 /// sequence up to which samples are stored.
 pub async fn ingest(
     tx: &mut RegionTx,
-    database: DatabaseId,
+    instance: DatabaseId,
     samples: &[UsageSample],
     now: OffsetDateTime,
 ) -> Result<Vec<(IncarnationId, u64)>, IngestError> {
-    let refused = |refusal| IngestError::Refused { database, refusal };
-    let Some((organization, ahead)) = usage::owner_lock(tx, database).await? else {
-        if drill::is_scratch(tx, database).await? {
+    let refused = |refusal| IngestError::Refused { instance, refusal };
+    let Some(owner) = usage::owner_lock(tx, instance).await? else {
+        if drill::is_scratch(tx, instance).await? {
             return Ok(high_marks(samples));
         }
         return Err(refused(Refusal::Invalid("no such database".into())));
     };
     // Usage is kept in billing's time.
-    let now = now + ahead;
+    let now = now + owner.ahead;
     let mut by_incarnation: BTreeMap<IncarnationId, Vec<UsageSample>> = BTreeMap::new();
     for sample in samples {
         by_incarnation
             .entry(sample.incarnation_id)
             .or_default()
             .push(UsageSample {
-                taken_at: sample.taken_at + ahead,
+                taken_at: sample.taken_at + owner.ahead,
                 ..sample.clone()
             });
     }
     let mut stored = Vec::new();
     for (incarnation, batch) in by_incarnation {
         let known = usage::incarnation(tx, incarnation).await?;
-        if known.is_some_and(|(owner, _)| owner != database) {
+        if known.is_some_and(|known| known.instance != instance) {
             return Err(refused(Refusal::Invalid(format!(
                 "{incarnation} belongs to another database"
             ))));
         }
-        let mark = known.map(|(_, mark)| mark);
-        let front = usage::front(tx, database).await?;
+        let mark = known.map(|known| known.mark);
+        let front = usage::front(tx, instance).await?;
         let folded = fold(mark, front, &batch, now).map_err(refused)?;
         let sequence = folded
             .fresh
@@ -78,9 +79,14 @@ pub async fn ingest(
             .or(mark.map(|mark| mark.sequence))
             .unwrap_or_default();
         if !folded.fresh.is_empty() {
-            usage::store(tx, organization, database, incarnation, &folded, now).await?;
+            let by = Counted {
+                organization: owner.organization,
+                database: known.map_or(owner.database, |known| known.database),
+                instance,
+            };
+            usage::store(tx, by, incarnation, &folded, now).await?;
             let months = folded.hours.keys().map(|hour| month_start(*hour)).collect();
-            mark_late(tx, organization, months, now).await?;
+            mark_late(tx, owner.organization, months, now).await?;
         }
         stored.push((incarnation, sequence));
     }
@@ -100,14 +106,33 @@ fn high_marks(samples: &[UsageSample]) -> Vec<(IncarnationId, u64)> {
 /// Ends what a deleted database holds: its stored bytes count up to now, and no further.
 pub async fn close(
     tx: &mut RegionTx,
-    database: DatabaseId,
+    instance: DatabaseId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let Some((organization, ahead)) = usage::owner_lock(tx, database).await? else {
+    fold_held(tx, instance, now, false).await
+}
+
+/// Counts what an instance holds up to now for the database that it belongs to: from here on it
+/// belongs to another.
+pub async fn pass_on(
+    tx: &mut RegionTx,
+    instance: DatabaseId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    fold_held(tx, instance, now, true).await
+}
+
+async fn fold_held(
+    tx: &mut RegionTx,
+    instance: DatabaseId,
+    now: OffsetDateTime,
+    held: bool,
+) -> Result<(), StoreError> {
+    let Some(owner) = usage::owner_lock(tx, instance).await? else {
         return Ok(());
     };
-    let now = now + ahead;
-    let front = usage::front(tx, database).await?;
+    let now = now + owner.ahead;
+    let front = usage::front(tx, instance).await?;
     let Some(front) = front.filter(|front| front.held && front.at < now) else {
         return Ok(());
     };
@@ -116,7 +141,7 @@ pub async fn close(
         gaps: 0,
         front: Some(Front {
             at: now,
-            held: false,
+            held,
             ..front
         }),
         hours: BTreeMap::new(),
@@ -125,7 +150,12 @@ pub async fn close(
         folded.hours.entry(hour).or_default().storage_byte_us =
             u128::from(front.storage_bytes) * microseconds;
     }
-    usage::store_folded(tx, organization, database, &folded).await
+    let by = Counted {
+        organization: owner.organization,
+        database: owner.database,
+        instance,
+    };
+    usage::store_folded(tx, by, &folded).await
 }
 
 /// Notes months that may be closed already.
@@ -151,9 +181,9 @@ fn month_start(at: OffsetDateTime) -> Date {
 
 /// Stores a span of compute or moves its end.
 pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), IngestError> {
-    let database = span.database_id;
+    let instance = span.database_id;
     let refused = |text: &str| IngestError::Refused {
-        database,
+        instance,
         refusal: Refusal::Invalid(text.to_owned()),
     };
     if span.ended_at.is_some_and(|end| end < span.started_at) {
@@ -161,8 +191,8 @@ pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), Ing
     }
     let milli_vcpu =
         i32::try_from(span.milli_vcpu).map_err(|_| refused("a span of compute is too large"))?;
-    let Some((organization, _)) = usage::owner_lock(tx, database).await? else {
-        if drill::is_scratch(tx, database).await? {
+    let Some(owner) = usage::owner_lock(tx, instance).await? else {
+        if drill::is_scratch(tx, instance).await? {
             return Ok(());
         }
         return Err(refused("no such database"));
@@ -176,7 +206,7 @@ pub async fn record_span(tx: &mut RegionTx, span: ComputeSpan) -> Result<(), Ing
             .midnight()
             .assume_utc();
     }
-    mark_late(tx, organization, months, grown.open_from).await?;
+    mark_late(tx, owner.organization, months, grown.open_from).await?;
     Ok(())
 }
 

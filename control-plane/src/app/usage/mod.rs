@@ -15,7 +15,7 @@ mod samples;
 pub use export::{UsageExportQuery, usage_export};
 pub(super) use fold::split_by_hour;
 pub use fold::{Folded, Front, Hour, Mark, Refusal};
-pub use intake::{IngestError, close, ingest, record_span};
+pub use intake::{IngestError, close, ingest, pass_on, record_span};
 pub use live::{LOOK_BACK, Metrics, MetricsPoint, MetricsQuery, metrics_get};
 pub use organization::{
     GroupBy, OrganizationUsage, OrganizationUsageItem, OrganizationUsageQuery,

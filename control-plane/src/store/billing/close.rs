@@ -1,6 +1,7 @@
 //! Closing a period: which ones are due, what was billed for one, and what came late.
 
 use crate::app::usage::Front;
+use crate::store::usage::Counted;
 use crate::store::{EitherTx, RegionTx, StoreError};
 use lumadb_billing::rating::Line;
 use lumadb_contract::id::{DatabaseId, InvoiceId, OrganizationId};
@@ -23,7 +24,7 @@ pub async fn due(
            where c.open_period < $1
              and (e.at <= $2
                   or not exists(
-                         select from usage_fronts f join databases d on d.id = f.database_id
+                         select from usage_fronts f join databases d on d.instance_id = f.database_id
                          where f.organization_id = c.organization_id and f.at < e.at and not f.held
                            and d.deleted_at is null)
                      and not exists(
@@ -58,10 +59,12 @@ pub async fn held_before(
     tx: &mut RegionTx,
     organization: OrganizationId,
     until: OffsetDateTime,
-) -> Result<Vec<(DatabaseId, Front)>, StoreError> {
+) -> Result<Vec<(Counted, Front)>, StoreError> {
     let rows = sqlx::query!(
-        r#"select database_id as "database: DatabaseId", at, storage_bytes from usage_fronts
-           where organization_id = $1 and held and at < $2"#,
+        r#"select d.id as "database: DatabaseId", d.instance_id as "instance: DatabaseId", f.at,
+                  f.storage_bytes
+           from usage_fronts f join databases d on d.instance_id = f.database_id
+           where f.organization_id = $1 and f.held and f.at < $2"#,
         organization.uuid(),
         until
     )
@@ -75,7 +78,12 @@ pub async fn held_before(
                     .map_err(|_| StoreError::Corrupt("a front below zero".into()))?,
                 held: true,
             };
-            Ok((row.database, front))
+            let by = Counted {
+                organization,
+                database: row.database,
+                instance: row.instance,
+            };
+            Ok((by, front))
         })
         .collect()
 }

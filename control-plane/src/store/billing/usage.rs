@@ -128,12 +128,10 @@ pub async fn held(
     which: Which,
 ) -> Result<Vec<(DatabaseId, Front)>, StoreError> {
     let rows = sqlx::query!(
-        r#"select f.database_id as "database: DatabaseId", f.at, f.storage_bytes
-           from usage_fronts f
+        r#"select d.id as "database: DatabaseId", f.at, f.storage_bytes
+           from usage_fronts f join databases d on d.instance_id = f.database_id
            where f.organization_id = $1 and f.held
-             and ($2::uuid is null or f.database_id = $2)
-             and ($3::uuid is null or f.database_id in (
-                     select id from databases where project_id = $3))"#,
+             and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.project_id = $3)"#,
         organization.uuid(),
         which.database.map(DatabaseId::uuid),
         which.project.map(ProjectId::uuid)
