@@ -64,6 +64,36 @@ const PAGES = [
     },
   ],
   [
+    "restore-in-place",
+    `${here}/backups`,
+    async (page) => {
+      await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+      await page.getByText("In place", { exact: true }).click();
+      await page.getByRole("textbox", { name: /Type/ }).fill("shop");
+    },
+  ],
+  [
+    "kept",
+    `${here}/backups`,
+    async (page) => {
+      await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+      await page.getByText("In place", { exact: true }).click();
+      await page.getByRole("textbox", { name: /Type/ }).fill("shop");
+      await page.getByRole("button", { name: "Restore in place" }).click();
+      await page.getByText("Kept from before").waitFor({ timeout: 30_000 });
+      await page.getByText("Kept from before").scrollIntoViewIfNeeded();
+    },
+  ],
+  [
+    "go-back",
+    `${here}/backups`,
+    async (page) =>
+      page
+        .getByRole("button", { name: /Go back to/ })
+        .first()
+        .click(),
+  ],
+  [
     "restoring",
     `${here}/backups`,
     async (page) => {

@@ -65,6 +65,7 @@ export function database(given: Partial<Database> = {}): Database {
     revision: 3,
     system_identifier: "7573291045861123074",
     restore: null,
+    in_place_restore: null,
     ...given,
   };
 }
@@ -109,6 +110,14 @@ export function operation(given: Partial<Operation> = {}): Operation {
     ...given,
   };
 }
+
+export const IN_PLACE_STEPS = [
+  "Reserve an address for what is kept",
+  "Fetch the backup",
+  "Replay the changes",
+  "Cut connections and change places",
+  "Accept connections",
+] as const;
 
 export const RESTORE_STEPS = [
   "Reserve an address",

@@ -397,9 +397,10 @@ function billingHandlers(state: Cloud): RequestHandler[] {
 }
 
 function restored(state: Cloud, body: DatabaseRestore) {
+  if (body.kept_database_id) return changingPlaces(state, body.kept_database_id, true);
   const database = data.database({
     id: "db_01jdk3x5v9e8rb6w4q2n7m0c4z",
-    name: body.name,
+    name: body.name ?? "shop-before-2026-11-27",
     state: "pending",
     connections: 0,
     restore: {
@@ -422,22 +423,54 @@ function restored(state: Cloud, body: DatabaseRestore) {
     },
   });
   state.databases.push(database);
+  if (body.in_place) return changingPlaces(state, database.id, false);
+  const operation = begun(state, "database_restore", database.id, data.RESTORE_STEPS);
+  return { database, operation, kept: null };
+}
+
+/** The shop gets other content, and its own is kept. */
+function changingPlaces(state: Cloud, keptId: string, back: boolean) {
+  const operation = begun(
+    state,
+    back ? "database_go_back" : "database_restore_in_place",
+    data.DATABASE,
+    back ? data.IN_PLACE_STEPS.slice(3) : data.IN_PLACE_STEPS,
+  );
+  const sides = [data.DATABASE, keptId].map((side) =>
+    state.databases.find(({ id }) => id === side),
+  );
+  for (const side of sides) {
+    if (side === undefined) continue;
+    side.in_place_restore = {
+      operation_id: operation.id,
+      database_id: data.DATABASE,
+      kept_database_id: keptId,
+      phase: "preparing",
+      created_at: data.ago(0),
+      ended_at: null,
+    };
+  }
+  const [database, kept] = sides;
+  return { database, operation, kept };
+}
+
+function begun(
+  state: Cloud,
+  kind: Operation["kind"],
+  databaseId: string,
+  steps: readonly string[],
+): Operation {
   const operation = data.operation({
     id: "op_01jdk3x5v9e8rb6w4q2n7m0c4y",
-    kind: "database_restore",
-    database_id: database.id,
+    kind,
+    database_id: databaseId,
     state: "pending",
     created_at: new Date().toISOString(),
     ended_at: null,
-    steps: data.RESTORE_STEPS.map((name) => ({
-      name,
-      state: "pending",
-      started_at: null,
-      ended_at: null,
-    })),
+    steps: steps.map((name) => ({ name, state: "pending", started_at: null, ended_at: null })),
   });
   state.operations.set(operation.id, operation);
-  return { database, operation };
+  return operation;
 }
 
 /** Each look takes an operation one step further. */
@@ -453,6 +486,11 @@ function advance(state: Cloud, operation: Operation): Operation {
     Object.assign(operation, { state: "succeeded", ended_at: now });
     const database = state.databases.find(({ id }) => id === operation.database_id);
     if (database !== undefined) database.state = "running";
+    for (const { in_place_restore } of state.databases) {
+      if (in_place_restore?.operation_id === operation.id) {
+        Object.assign(in_place_restore, { phase: "done", ended_at: now });
+      }
+    }
   }
   return { ...operation, steps: operation.steps.map((step) => ({ ...step })) };
 }

@@ -5,6 +5,7 @@ import {
   useQueryClient,
   useSuspenseQuery,
 } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
@@ -18,6 +19,7 @@ import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import { BackupList } from "./BackupList";
 import { DrillList } from "./DrillList";
+import { isKeptOf, KeptList } from "./KeptList";
 import { formatUtc } from "./moments";
 import { PointList } from "./PointList";
 import { Timeline } from "./Timeline";
@@ -34,7 +36,10 @@ type Dialog = { kind: "restore"; at?: string } | { kind: "backup" } | { kind: "p
 /** The past of a database: what can be restored, and the backups that it rests on. */
 export function Backups({ databaseId }: { databaseId: string }) {
   const { t } = useTranslation();
-  const { data: database } = useSuspenseQuery(queries.database(databaseId));
+  const { data: database } = useSuspenseQuery({
+    ...queries.database(databaseId),
+    refetchInterval: ({ state }) => (isRestoring(state.data) ? REFRESH_MOVING_MS : false),
+  });
   useTitle(`${t("nav.backups")} · ${database.name}`);
   const [dialog, setDialog] = useState<Dialog>();
   const backups = useQuery({
@@ -56,10 +61,16 @@ export function Backups({ databaseId }: { databaseId: string }) {
     refetchInterval: ({ state }) =>
       state.data?.items.some(({ state }) => state === "running") ? REFRESH_MOVING_MS : REFRESH_MS,
   });
+  const { data: databases } = useQuery({
+    ...queries.databases(database.project_id),
+    refetchInterval: REFRESH_MS,
+  });
+  const kept = databases?.items.filter((other) => isKeptOf(database, other)) ?? [];
   const pointItems = points.data?.items ?? [];
   const isResting = database.state === "suspended" || database.state === "deleting";
   return (
     <div className="stack">
+      <InPlaceNote database={database} />
       <Loaded query={window} skeleton={<Bone height={240} panel />}>
         {(known) => (
           <Window
@@ -94,6 +105,7 @@ export function Backups({ databaseId }: { databaseId: string }) {
       >
         {(items) => <PointList points={items} />}
       </Section>
+      {kept.length === 0 ? null : <KeptList database={database} kept={kept} />}
       <Section
         title={t("drills.title")}
         lead={t("drills.lead")}
@@ -115,6 +127,30 @@ export function Backups({ databaseId }: { databaseId: string }) {
       )}
     </div>
   );
+}
+
+/** That a restore in place goes on, and where it can be followed. */
+function InPlaceNote({ database }: { database: Database }) {
+  const { t } = useTranslation();
+  const { in_place_restore } = database;
+  if (!in_place_restore || !isRestoring(database)) return null;
+  return (
+    <p className={ui.note} role="status">
+      {t("restore.inPlaceOpen")}{" "}
+      <Link
+        to="/databases/$databaseId/creation"
+        params={{ databaseId: in_place_restore.database_id }}
+        search={{ operation: in_place_restore.operation_id }}
+      >
+        {t("restore.inPlaceFollow")}
+      </Link>
+    </p>
+  );
+}
+
+/** Whether a restore in place goes on that a database takes part in. */
+function isRestoring(database: Database | undefined): boolean {
+  return database?.in_place_restore?.ended_at === null;
 }
 
 function isMoving({ state }: Pick<Backup, "state">): boolean {

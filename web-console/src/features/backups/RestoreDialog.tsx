@@ -1,4 +1,4 @@
-import { Button, Modal, NativeSelect, TextInput } from "@mantine/core";
+import { Button, Modal, NativeSelect, TextInput, VisuallyHidden } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
@@ -11,13 +11,20 @@ import { formatMoment } from "#/lib/format";
 import { spreadProblem } from "#/lib/problem-fields";
 import { useSubmissionKey } from "#/lib/submission-key";
 import { Failure } from "#/ui/Failure";
+import ui from "#/ui/ui.module.css";
+import choice from "../databases/databases.module.css";
 import css from "./backups.module.css";
 import { formatUtc, fromLocalInput, localZone, secondAfter, toLocalInput } from "./moments";
 
 type Kind = "time" | "latest" | "restore_point" | "lsn" | "transaction";
 
+type Where = "new" | "in_place";
+
 type Values = {
+  where: Where;
   name: string;
+  /** The database's own name: who types it means it. */
+  typed: string;
   kind: Kind;
   time: string;
   restore_point: string;
@@ -27,22 +34,22 @@ type Values = {
 
 /** What the API is asked for. */
 function bodyOf(values: Values): DatabaseRestore {
-  const name = values.name.trim();
+  const into = values.where === "new" ? { name: values.name.trim() } : { in_place: true };
   switch (values.kind) {
     case "latest":
-      return { name, latest: true };
+      return { ...into, latest: true };
     case "time":
-      return { name, time: fromLocalInput(values.time) ?? values.time };
+      return { ...into, time: fromLocalInput(values.time) ?? values.time };
     case "restore_point":
-      return { name, restore_point: values.restore_point };
+      return { ...into, restore_point: values.restore_point };
     case "lsn":
-      return { name, lsn: values.lsn.trim() };
+      return { ...into, lsn: values.lsn.trim() };
     case "transaction":
-      return { name, transaction: Number(values.transaction) };
+      return { ...into, transaction: Number(values.transaction) };
   }
 }
 
-/** Restores a database into a new one, as it was at a moment that is chosen here. */
+/** Restores a database as it was at a moment that is chosen here: into a new one, or in place. */
 export default function RestoreDialog({
   database,
   deleted = false,
@@ -67,6 +74,8 @@ export default function RestoreDialog({
   const made = points.filter(({ made_at }) => made_at);
   const form = useForm<Values>({
     defaultValues: {
+      where: "new",
+      typed: "",
       name: deleted ? database.name : t("restore.nameOf", { name: database.name }).slice(0, 63),
       kind: deleted ? "latest" : "time",
       time: toLocalInput(at ? secondAfter(at) : new Date(window.latest ?? Date.now())),
@@ -104,22 +113,26 @@ export default function RestoreDialog({
       body,
     });
   });
+  const where = form.watch("where");
   const kinds: Kind[] = ["time", "latest", "restore_point", "lsn", "transaction"];
   return (
     <Modal opened onClose={onClose} title={t("restore.title", { name: database.name })} size="md">
       <form className="stack" noValidate onSubmit={submit}>
-        <p className="muted">{t(deleted ? "restore.leadDeleted" : "restore.lead")}</p>
+        {deleted ? <p className="muted">{t("restore.leadDeleted")}</p> : <Wheres form={form} />}
         {failure === undefined ? null : <Failure error={failure} title={t("restore.failed")} />}
-        <TextInput
-          label={t("restore.name")}
-          maxLength={63}
-          autoComplete="off"
-          spellCheck={false}
-          {...form.register("name", {
-            validate: (name) => name.trim() !== "" || t("form.required"),
-          })}
-          error={form.formState.errors.name?.message}
-        />
+        {where === "new" ? (
+          <TextInput
+            key="name"
+            label={t("restore.name")}
+            maxLength={63}
+            autoComplete="off"
+            spellCheck={false}
+            {...form.register("name", {
+              validate: (name) => name.trim() !== "" || t("form.required"),
+            })}
+            error={form.formState.errors.name?.message}
+          />
+        ) : null}
         <NativeSelect
           label={t("restore.to")}
           data={kinds
@@ -128,16 +141,57 @@ export default function RestoreDialog({
           {...form.register("kind")}
         />
         <Target form={form} window={window} points={made} />
+        {where === "in_place" ? (
+          <>
+            <p className={ui.note}>{t("restore.inPlaceNote")}</p>
+            <TextInput
+              key="typed"
+              label={t("confirm.type", { name: database.name })}
+              autoComplete="off"
+              autoCapitalize="off"
+              spellCheck={false}
+              {...form.register("typed")}
+            />
+          </>
+        ) : null}
         <div className="end">
           <Button variant="default" onClick={onClose} disabled={restore.isPending}>
             {t("cancel")}
           </Button>
-          <Button type="submit" loading={restore.isPending}>
-            {t("restore.action")}
-          </Button>
+          {where === "new" ? (
+            <Button type="submit" loading={restore.isPending}>
+              {t("restore.action")}
+            </Button>
+          ) : (
+            <Button
+              type="submit"
+              color="danger"
+              disabled={form.watch("typed") !== database.name}
+              loading={restore.isPending}
+            >
+              {t("restore.actionInPlace")}
+            </Button>
+          )}
         </div>
       </form>
     </Modal>
+  );
+}
+
+/** Whether a new database is made, or this one becomes what it was. */
+function Wheres({ form }: { form: UseFormReturn<Values> }) {
+  const { t } = useTranslation();
+  return (
+    <fieldset className={choice.sizes}>
+      <VisuallyHidden component="legend">{t("restore.where")}</VisuallyHidden>
+      {(["new", "in_place"] as const).map((where) => (
+        <label key={where} className={choice.size}>
+          <input type="radio" value={where} {...form.register("where")} />
+          <strong>{t(`restore.into.${where}`)}</strong>
+          <span>{t(`restore.intoHint.${where}`)}</span>
+        </label>
+      ))}
+    </fieldset>
   );
 }
 

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { DATABASE, deletedDatabase, drill, restoreWindow } from "#mock/data";
+import { DATABASE, database, deletedDatabase, drill, restoreWindow } from "#mock/data";
 import { problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
@@ -166,4 +166,48 @@ it("shows what drills found, and what is wrong where one failed", async () => {
   expect(within(list).getByText("820 ms")).toBeVisible();
   expect(within(list).getByText("Failed")).toBeVisible();
   expect(within(list).getByText(/orders_pkey of main/)).toBeVisible();
+});
+
+it("restores in place once the name is typed, and follows what takes its place", async () => {
+  const heard = listen();
+  const { user, router } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Restore" }));
+  const dialog = await screen.findByRole("dialog");
+  await user.click(within(dialog).getByRole("radio", { name: /In place/ }));
+  expect(within(dialog).getByText(/connections are cut for some seconds/)).toBeVisible();
+  expect(within(dialog).queryByLabelText("Name of the new database")).not.toBeInTheDocument();
+  await user.selectOptions(within(dialog).getByLabelText("Restore to"), "The latest moment");
+  const submit = within(dialog).getByRole("button", { name: "Restore in place" });
+  expect(submit).toBeDisabled();
+  await user.type(within(dialog).getByLabelText(/Type/), "shop");
+  await user.click(submit);
+  await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
+  expect(heard.body).toEqual({ in_place: true, latest: true });
+  expect(await screen.findByText("Restoring shop")).toBeVisible();
+  expect(await screen.findByText("30.0 MiB of 46.0 MiB")).toBeVisible();
+  await waitFor(() => expect(router.state.location.pathname).toBe(here), { timeout: 15_000 });
+  const kept = await screen.findByRole("region", { name: "Kept from before" });
+  expect(within(kept).getByRole("link", { name: "shop-before-2026-11-27" })).toBeVisible();
+}, 20_000);
+
+it("goes back to what was kept once the name is typed", async () => {
+  const id = "db_01jdk3x5v9e8rb6w4q2n7m0c5k";
+  const in_place_restore = {
+    operation_id: "op_01jdk3x5v9e8rb6w4q2n7m0c5m",
+    database_id: DATABASE,
+    kept_database_id: id,
+    phase: "done" as const,
+    created_at: "2026-11-27T12:00:00Z",
+    ended_at: "2026-11-27T12:01:00Z",
+  };
+  const name = "shop-before-2026-11-27";
+  cloud.current.databases.push(database({ id, name, state: "asleep", in_place_restore }));
+  const heard = listen();
+  const { user, router } = open(here);
+  await user.click(await screen.findByRole("button", { name: `Go back to ${name}` }));
+  const dialog = await screen.findByRole("dialog");
+  await user.type(within(dialog).getByRole("textbox"), "shop");
+  await user.click(within(dialog).getByRole("button", { name: "Go back" }));
+  await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
+  expect(heard.body).toEqual({ in_place: true, kept_database_id: id });
 });

@@ -29,6 +29,15 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
     // A restore tells there how far it is.
     refetchInterval: ({ state }) => (isWaiting && state.data?.restore ? RESTORE_POLL_MS : false),
   });
+  const isInPlace = query.data !== undefined && hasPlace(query.data);
+  const keptId = database?.in_place_restore?.kept_database_id;
+  const { data: prepared } = useQuery({
+    ...queries.database(keptId ?? ""),
+    enabled: isInPlace && isWaiting && keptId !== undefined,
+    refetchInterval: RESTORE_POLL_MS,
+  });
+  // In place, what is on its way stands with the one whose place it will take.
+  const restore = isInPlace ? (isWaiting ? prepared?.restore : null) : database?.restore;
   const client = useQueryClient();
   const navigate = useNavigate();
   const succeeded = query.data?.state === "succeeded";
@@ -36,15 +45,19 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
     if (!succeeded) return;
     void databasesChanged(client);
     const timer = setTimeout(() => {
-      void navigate({
-        to: "/databases/$databaseId",
-        params: { databaseId },
-        search: { connect: true },
-        replace: true,
-      });
+      void navigate(
+        isInPlace
+          ? { to: "/databases/$databaseId/backups", params: { databaseId }, replace: true }
+          : {
+              to: "/databases/$databaseId",
+              params: { databaseId },
+              search: { connect: true },
+              replace: true,
+            },
+      );
     }, SEEN_MS);
     return () => clearTimeout(timer);
-  }, [succeeded, client, navigate, databaseId]);
+  }, [succeeded, isInPlace, client, navigate, databaseId]);
   const state = query.data?.state;
   const title =
     state === "failed" || state === "cancelled"
@@ -52,12 +65,16 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
       : succeeded
         ? t("creation.ready")
         : database
-          ? t(database.restore ? "restore.titleNamed" : "creation.titleNamed", {
+          ? t(database.restore || isInPlace ? "restore.titleNamed" : "creation.titleNamed", {
               name: database.name,
             })
           : t("creation.title");
   return (
-    <Page title={title} lead={isWaiting ? t("creation.lead") : undefined} narrow>
+    <Page
+      title={title}
+      lead={isWaiting ? t(isInPlace ? "restore.inPlaceLead" : "creation.lead") : undefined}
+      narrow
+    >
       <Loaded query={query} skeleton={<Bone height={220} panel />}>
         {(operation) => (
           <div className="stack">
@@ -65,12 +82,17 @@ export function Creation({ databaseId, operationId }: { databaseId: string; oper
             <Panel>
               <Steps operation={operation} />
             </Panel>
-            {database?.restore ? <RestoreProgress restore={database.restore} /> : null}
+            {restore ? <RestoreProgress restore={restore} /> : null}
           </div>
         )}
       </Loaded>
     </Page>
   );
+}
+
+/** Whether the database is there already, and gets other content. */
+function hasPlace({ kind }: Operation): boolean {
+  return kind === "database_restore_in_place" || kind === "database_go_back";
 }
 
 function Outcome({ operation, databaseId }: { operation: Operation; databaseId: string }) {
@@ -81,9 +103,11 @@ function Outcome({ operation, databaseId }: { operation: Operation; databaseId: 
     <>
       <Failure title={t("creation.reason")} message={message} />
       <div className="row">
-        <Button component={Link} to="/databases/new">
-          {t("creation.again")}
-        </Button>
+        {hasPlace(operation) ? null : (
+          <Button component={Link} to="/databases/new">
+            {t("creation.again")}
+          </Button>
+        )}
         <Button
           renderRoot={(props) => (
             <Link to="/databases/$databaseId" params={{ databaseId }} {...props} />
