@@ -11,6 +11,7 @@ mod drills;
 mod edge_abuse;
 mod first_steps;
 mod importing;
+mod in_place;
 mod invoicing;
 mod killed;
 mod kms;

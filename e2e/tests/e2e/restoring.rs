@@ -14,7 +14,7 @@ use tokio::process::Command;
 const ARCHIVE_LIMIT: Duration = Duration::from_mins(2);
 
 /// The engine's own clock, as the API takes it.
-const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
+pub(crate) const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
                                        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
 
 /// Restores once the archive reaches as far, and waits for the database.
