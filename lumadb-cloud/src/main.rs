@@ -14,11 +14,11 @@ mod telemetry;
 mod up;
 
 use clap::{Args, Parser, Subcommand};
-use config::Config;
+use config::{Config, RuntimeKind};
 use lumadb_contract::archive::RestoreTarget;
 use lumadb_contract::id::ArchiveId;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
-use lumadb_control_plane::store::setup::Setup;
+use lumadb_control_plane::store::setup::{RegionSetup, Setup};
 use lumadb_data_plane::sending;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ enum Command {
         #[command(subcommand)]
         asked: Option<OperatorCommand>,
     },
-    /// Bring the schema of the control plane's database up to date
+    /// Bring the schema of the control plane's database up to date, and note a region that is a cluster
     Migrate(Where),
     /// Bring the control plane's own database back from its archive, while nothing runs
     RestoreControl {
@@ -166,8 +166,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Migrate(place) => {
-            let (data, _, _) = load(&place)?;
-            runtime(false)?.block_on(migrate(&data))
+            let (data, config, _) = load(&place)?;
+            runtime(false)?.block_on(migrate(&data, &config))
         }
         Command::Billing { place, asked } => {
             let (data, config, _) = load(&place)?;
@@ -205,9 +205,19 @@ fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
     result
 }
 
-async fn migrate(data: &DataFolder) -> Result<(), Failure> {
+/// `up` writes the row of its own region. One that is a cluster may have a worker beside that.
+async fn migrate(data: &DataFolder, config: &Config) -> Result<(), Failure> {
     let mut database = Setup::open(&database::administrator(data)).await?;
     let applied = database.migrate().await?;
+    if config.region.runtime == RuntimeKind::Kubernetes {
+        let region = RegionSetup {
+            name: config.region.name.clone(),
+            display_name: config.region.display_name.clone(),
+            host: config.edge.host.clone(),
+            port: config.edge.listen.port(),
+        };
+        database.region(&region).await?;
+    }
     database.close().await?;
     println!("{applied} migrations applied");
     Ok(())

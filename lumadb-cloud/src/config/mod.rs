@@ -3,9 +3,11 @@
 //! A key `[section] name` has the variable `LUMADB_SECTION_NAME`. What is not known is an error
 //! that names it. Secrets are not configured: only the files that hold them are.
 
+mod cluster;
 mod settings;
 
-pub(crate) use settings::{Config, Kms, ObjectStore, PlaintextFrom, Stripe};
+pub(crate) use cluster::Cluster;
+pub(crate) use settings::{Config, Kms, ObjectStore, PlaintextFrom, RuntimeKind, Stripe};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -52,8 +54,15 @@ pub(crate) enum ConfigError {
     },
     #[error("the variable {name} is not right: {message}")]
     Variable { name: String, message: String },
-    #[error("object_store.{key} (LUMADB_OBJECT_STORE_{}) is not right: it {message}", key.to_uppercase())]
-    ObjectStore { key: &'static str, message: String },
+    #[error(
+        "{section}.{key} ({}) is not right: it {message}",
+        variable_name(section, key)
+    )]
+    Key {
+        section: &'static str,
+        key: &'static str,
+        message: String,
+    },
 }
 
 fn hint(near: Option<&'static str>) -> String {
@@ -86,6 +95,18 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("node", "program", Kind::Text),
     ("region", "name", Kind::Text),
     ("region", "display_name", Kind::Text),
+    ("region", "runtime", Kind::Text),
+    ("cluster", "kubeconfig", Kind::Text),
+    ("cluster", "namespace", Kind::Text),
+    ("cluster", "operator_namespace", Kind::Text),
+    ("cluster", "link_address", Kind::Text),
+    ("cluster", "link_listen", Kind::Text),
+    ("cluster", "link_certificate_file", Kind::Text),
+    ("cluster", "link_key_file", Kind::Text),
+    ("cluster", "link_authority_file", Kind::Text),
+    ("cluster", "storage_class", Kind::Text),
+    ("cluster", "storage_gib", Kind::Number),
+    ("cluster", "storage_gib_max", Kind::Number),
     ("pool", "size", Kind::Number),
     ("object_store", "listen", Kind::Text),
     ("object_store", "bucket", Kind::Text),
@@ -192,8 +213,16 @@ impl Config {
                     path: file.unwrap_or(Path::new("config.toml")).to_owned(),
                     message: error.message().to_owned(),
                 })?;
-        let checked = config.object_store.check();
-        checked.map_err(|(key, message)| ConfigError::ObjectStore { key, message })?;
+        let store = config.object_store.check();
+        let store = store.map_err(|(key, message)| ("object_store", key, message));
+        let cluster = || config.cluster.check(&config.region, &config.object_store);
+        store
+            .and_then(|()| cluster())
+            .map_err(|(section, key, message)| ConfigError::Key {
+                section,
+                key,
+                message,
+            })?;
         Ok(config)
     }
 }
@@ -322,6 +351,16 @@ mod tests {
             },
             node: Node {
                 program: Some("x".into()),
+            },
+            cluster: Cluster {
+                kubeconfig: Some("x".into()),
+                namespace: Some("x".into()),
+                link_address: Some("x".into()),
+                link_certificate_file: Some("x".into()),
+                link_key_file: Some("x".into()),
+                link_authority_file: Some("x".into()),
+                storage_class: Some("x".into()),
+                ..Cluster::default()
             },
             object_store: ObjectStore {
                 bucket: Some("x".into()),

@@ -1,5 +1,6 @@
 //! What can be set, and the compiled defaults.
 
+use super::cluster::Cluster;
 use lumadb_control_plane::app::Limits;
 use lumadb_control_plane::app::billing::{Party, Seller};
 use lumadb_control_plane::app::limits::Quotas;
@@ -17,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) node: Node,
     pub(crate) region: Region,
+    pub(crate) cluster: Cluster,
     pub(crate) pool: Pool,
     pub(crate) object_store: ObjectStore,
     pub(crate) kms: Kms,
@@ -160,6 +162,17 @@ pub(crate) struct Node {
 pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) display_name: String,
+    /// What runs the region's databases: `local`, this machine, or `kubernetes`, the operator of a
+    /// cluster.
+    pub(crate) runtime: RuntimeKind,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RuntimeKind {
+    #[default]
+    Local,
+    Kubernetes,
 }
 
 impl Default for Region {
@@ -167,6 +180,7 @@ impl Default for Region {
         Self {
             name: "local".into(),
             display_name: "This machine".into(),
+            runtime: RuntimeKind::default(),
         }
     }
 }

@@ -70,6 +70,8 @@ pub(crate) enum ServiceError {
     #[error(transparent)]
     Kubernetes(#[from] lumadb_operator::ConnectError),
     #[error(transparent)]
+    Cluster(#[from] lumadb_control_plane::runtime::kubernetes::OpenError),
+    #[error(transparent)]
     Operator(#[from] lumadb_operator::reconcile::OperatorError),
     #[error("operator.parent (LUMADB_OPERATOR_PARENT) is not right: `{0}` names no host and port")]
     OperatorParent(String),

@@ -3,7 +3,7 @@
 use super::error::UpError;
 use super::ports::Addresses;
 use super::say;
-use crate::config::Config;
+use crate::config::{Config, RuntimeKind};
 use lumadb_control_plane::runtime::local::folder::Programs;
 use lumadb_control_plane::runtime::local::keeper::{Keeper, KeptState, Wish};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
@@ -211,7 +211,15 @@ impl ServiceSetup<'_> {
     async fn probe(&self, name: &str) -> bool {
         let probing = async {
             match name {
-                "worker" => UnixStream::connect(self.data.parent_socket()).await.is_ok(),
+                "worker" => match self.config.region.runtime {
+                    RuntimeKind::Local => {
+                        UnixStream::connect(self.data.parent_socket()).await.is_ok()
+                    }
+                    RuntimeKind::Kubernetes => {
+                        let link = reachable(self.config.cluster.link_listen);
+                        TcpStream::connect(link).await.is_ok()
+                    }
+                },
                 "edge" => TcpStream::connect(reachable(self.addresses.edge))
                     .await
                     .is_ok(),
