@@ -23,5 +23,6 @@ mod master_key;
 mod operator;
 mod oracle;
 mod readme;
+mod region;
 mod restoring;
 mod starting;

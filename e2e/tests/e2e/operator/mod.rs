@@ -34,7 +34,7 @@ const SYSTEM: &str = "lumadb-system";
 const NAME: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a";
 
 /// Installs the committed definitions, and waits until the API server serves them.
-async fn install(client: &Client) -> Outcome<()> {
+pub(crate) async fn install(client: &Client) -> Outcome<()> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for file in ["lumadatabases.yaml", "lumainstances.yaml"] {
         let path = tools::workspace().join("deploy/crds").join(file);
@@ -59,7 +59,7 @@ async fn install(client: &Client) -> Outcome<()> {
 }
 
 /// Makes a namespace that admits restricted pods alone, and waits for what each gets.
-async fn namespace(client: &Client, name: &str) -> Outcome<()> {
+pub(crate) async fn namespace(client: &Client, name: &str) -> Outcome<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let wanted = json!({ "metadata": {
         "name": name,
@@ -101,7 +101,7 @@ async fn rights(cluster: &Cluster, client: &Client) -> Outcome<PathBuf> {
 }
 
 /// Databases of a namespace, as anybody sees them.
-fn databases(client: &Client, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn databases(client: &Client, namespace: &str) -> Api<DynamicObject> {
     ours(client, namespace, "LumaDatabase", "lumadatabases")
 }
 
