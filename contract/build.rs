@@ -1,4 +1,4 @@
-//! Generates the clients and servers of the three internal services from the Rust types that travel
+//! Generates the clients and servers of the internal services from the Rust types that travel
 //! on them, so that no second definition of a message exists.
 
 use tonic_build::manual::{Builder, Method, Service};
@@ -33,6 +33,20 @@ fn main() {
             )
             .client_streaming()
             .server_streaming()
+            .build(),
+        )
+        .build();
+    let node_enrollment = Service::builder()
+        .name("NodeEnrollment")
+        .package("lumadb.node.v1")
+        .comment("How a node in a cluster comes by its certificate.")
+        .method(
+            method(
+                "enroll",
+                "Enroll",
+                "crate::enrollment::EnrollmentRequest",
+                "crate::enrollment::Enrollment",
+            )
             .build(),
         )
         .build();
@@ -85,5 +99,5 @@ fn main() {
             .build(),
         )
         .build();
-    Builder::new().compile(&[node_parent, edge_control, region_link]);
+    Builder::new().compile(&[node_parent, node_enrollment, edge_control, region_link]);
 }

@@ -120,10 +120,21 @@ pub struct InstanceStatus {
     /// How full the volume is that the instance lies on.
     #[serde(default)]
     pub volume: VolumeStage,
+    /// The room on it; `None` before it was measured.
+    #[serde(default)]
+    pub room: Option<VolumeRoom>,
     #[serde(default)]
     pub archive: Option<ArchiveStatus>,
     #[serde(default)]
     pub restore: Option<RestoreStatus>,
+}
+
+/// What a volume holds. Told when it changes by a hundredth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeRoom {
+    pub total_bytes: u64,
+    /// What whoever is not root may still take.
+    pub free_bytes: u64,
 }
 
 /// How full a volume is. Each stage includes those before it.

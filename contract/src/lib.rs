@@ -3,7 +3,7 @@
 //! Every other crate of the workspace depends on this one; it depends on none of them. It holds
 //! typed identifiers, the desired and the observed state of an instance and of its archive, the
 //! chain of an archive's keys, usage samples, meters and money, the routes that an edge keeps, and
-//! the three internal services on which they travel. It does no I/O, reads no clock and draws no
+//! the four internal services on which they travel. It does no I/O, reads no clock and draws no
 //! random number.
 //!
 //! Invariants:
@@ -14,6 +14,7 @@
 pub mod allowance;
 pub mod archive;
 pub mod cluster;
+pub mod enrollment;
 pub mod handoff;
 pub mod id;
 pub mod instance;

@@ -1,7 +1,18 @@
 //! SCRAM-SHA-256 verifiers (RFC 5803, as PostgreSQL writes them).
 
 use crate::secret::Secret;
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// PostgreSQL's own default. Our passwords are random: more rounds would cost every log-in and
+/// protect nothing.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");
+
+/// Length of the salt, bytes, as PostgreSQL makes it.
+pub const SALT_BYTES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a verifier of the form SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey")]
@@ -25,6 +36,32 @@ pub struct VerifierFields<'a> {
 impl ScramVerifier {
     pub fn parse(text: &str) -> Result<Self, InvalidVerifier> {
         split(text).map(|_| Self(Secret::new(text)))
+    }
+
+    /// The verifier of a password (RFC 5802, section 3). The password is taken as its bytes: it must
+    /// be ASCII, for which SASLprep changes nothing.
+    pub fn of_password(
+        password: &Secret,
+        salt: &[u8; SALT_BYTES],
+    ) -> Result<Self, InvalidVerifier> {
+        let mut salted = [0_u8; digest::SHA256_OUTPUT_LEN];
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            ITERATIONS,
+            salt,
+            password.expose().as_bytes(),
+            &mut salted,
+        );
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
+        let client_key = hmac::sign(&key, b"Client Key");
+        let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
+        let server_key = hmac::sign(&key, b"Server Key");
+        Self::parse(&format!(
+            "SCRAM-SHA-256${ITERATIONS}:{}${}:{}",
+            STANDARD.encode(salt),
+            STANDARD.encode(stored_key),
+            STANDARD.encode(server_key)
+        ))
     }
 
     /// The text that `ALTER ROLE … PASSWORD` takes.
@@ -77,6 +114,28 @@ impl From<ScramVerifier> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_verifier_is_the_one_of_rfc_7677() {
+        // Section 3: user `user`, password `pencil`, salt W22ZaJ0SNY7soEsUEjb6gQ==, i=4096; the
+        // server's signature there is made with this server key.
+        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        let salt = salt.try_into().expect("16 bytes");
+        let made = ScramVerifier::of_password(&Secret::new("pencil"), &salt).expect("valid");
+        let auth_message = "n=user,r=rOprNGfwEbeRWgbNEkqO,\
+             r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,\
+             r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+        let server_key = STANDARD
+            .decode(made.fields().expect("fields").server_key)
+            .expect("base64");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &server_key);
+        let signature = hmac::sign(&key, auth_message.as_bytes());
+        assert_eq!(
+            STANDARD.encode(signature),
+            "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+        );
+    }
 
     #[test]
     fn a_verifier_is_taken_apart_and_never_printed() {

@@ -264,6 +264,7 @@ fn status(database_id: DatabaseId, phase: InstancePhase) -> RegionMessage {
             idle_since: None,
             storage_bytes: 1,
             volume: VolumeStage::Ample,
+            room: None,
             archive: None,
             restore: None,
         }),

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::parent_address::ParentAddress;
+use crate::parent_address::ParentArgument;
 use crate::restore_source::{MomentArgument, S3Address};
 use clap::{Args, Parser, ValueEnum};
 use lumadb_contract::archive::Lsn;
@@ -49,6 +49,9 @@ pub(crate) struct InstanceArguments {
 pub(crate) struct HelperArguments {
     #[command(flatten)]
     pub(crate) instance: InstanceArguments,
+    /// Makes the data folder first, if there is none.
+    #[arg(long)]
+    pub(crate) prepare: bool,
     /// Starts the engine at once, for so many clients, and does not wait for the node to say so.
     #[arg(long, requires_all = ["milli_vcpu", "memory_mib"])]
     pub(crate) connections_max: Option<u16>,
@@ -75,9 +78,15 @@ impl HelperArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) instance: InstanceArguments,
-    /// Where the parent listens, such as unix:/run/parent.sock.
+    /// Where the parent listens, such as unix:/run/parent.sock, or https://parent.example.com:8443.
     #[arg(long)]
-    pub(crate) parent: ParentAddress,
+    pub(crate) parent: ParentArgument,
+    /// File with the token by which a parent at https:// knows this pod.
+    #[arg(long)]
+    pub(crate) parent_token_file: Option<PathBuf>,
+    /// File with the authority of the certificate of a parent at https://, PEM.
+    #[arg(long)]
+    pub(crate) parent_ca_file: Option<PathBuf>,
     /// Which database this is.
     #[arg(long)]
     pub(crate) database_id: DatabaseId,

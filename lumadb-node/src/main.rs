@@ -16,11 +16,12 @@ use lumadb_data_plane::archive::restore::wal_file_fetch;
 use lumadb_data_plane::clock;
 use lumadb_data_plane::engine::{
     EngineDir, EngineDirError, HelperError, InstanceDir, InstanceDirError, PrepareError,
-    SetupError, engine_setup, helper_run, prepare,
+    SetupError, engine_setup, helper_run, prepare, prepare_once,
 };
 use lumadb_data_plane::log::BoundedLog;
 use lumadb_data_plane::sending;
 use lumadb_data_plane::{batch, memory};
+use parent_address::ParentMismatch;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Failure {
     InstanceDir(#[from] InstanceDirError),
     #[error(transparent)]
     Helper(#[from] HelperError),
+    #[error(transparent)]
+    Parent(#[from] ParentMismatch),
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error(transparent)]
@@ -107,10 +110,13 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
     sending::gather();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;
+    let parent = arguments
+        .parent
+        .with(arguments.parent_token_file, arguments.parent_ca_file)?;
     let config = NodeConfig {
         instance: InstanceDir::open(&arguments.instance.instance_dir)?,
         database_id: arguments.database_id,
-        parent: arguments.parent.into_path(),
+        parent,
         spec: arguments.spec,
         listen: arguments.listen,
         metrics: arguments.metrics,
@@ -125,6 +131,9 @@ async fn engine(arguments: HelperArguments, log: Arc<BoundedLog>) -> Result<(), 
     let start = arguments.settings();
     let engine = EngineDir::open(&arguments.instance.engine.engine_dir)?.with_module()?;
     let instance = InstanceDir::open(&arguments.instance.instance_dir)?;
+    if arguments.prepare {
+        prepare_once(&engine, &instance).await?;
+    }
     Ok(helper_run(engine, instance, log, start, end.received()).await?)
 }
 

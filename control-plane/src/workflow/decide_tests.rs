@@ -53,6 +53,7 @@ fn attached(phase: InstancePhase, observed_generation: u64) -> Observation {
             idle_since: Some(NOW),
             storage_bytes: 1,
             volume: lumadb_contract::instance::VolumeStage::Ample,
+            room: None,
             archive: None,
             restore: None,
         },

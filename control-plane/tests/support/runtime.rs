@@ -276,6 +276,7 @@ fn status(incarnation_id: IncarnationId) -> InstanceStatus {
         idle_since: None,
         storage_bytes: 0,
         volume: lumadb_contract::instance::VolumeStage::Ample,
+        room: None,
         archive: None,
         restore: None,
     }

@@ -19,6 +19,7 @@ mod allowance;
 mod archive;
 mod archive_status;
 mod backups;
+mod dial;
 mod engine_link;
 mod gate;
 mod health;
@@ -35,5 +36,6 @@ mod supervisor;
 mod verifying;
 mod volume;
 
+pub use dial::ParentAddress;
 pub use node::{NodeConfig, NodeError, node_run};
 pub use state::{Admission, NodeState, Refusal, Serving, Sessions};

@@ -2,6 +2,7 @@
 
 use super::allowance::AllowanceKeeper;
 use super::archive::Archiver;
+use super::dial::{Dialer, ParentAddress};
 use super::engine_link::EngineLink;
 use super::gate::GateKeeper;
 use super::health::{Health, health_serve};
@@ -40,8 +41,7 @@ const FAREWELL_SECONDS: u64 = 5;
 pub struct NodeConfig {
     pub instance: InstanceDir,
     pub database_id: DatabaseId,
-    /// The parent's unix socket.
-    pub parent: PathBuf,
+    pub parent: ParentAddress,
     /// A spec to begin with; counts as the parent's word if it is not older than the one on disk.
     pub spec: Option<PathBuf>,
     /// A port for clients that come without an edge.
@@ -56,6 +56,12 @@ pub enum NodeError {
     #[error("listening on {address}")]
     Listen {
         address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("making the node's folders in {}", path.display())]
+    Folders {
+        path: PathBuf,
         #[source]
         source: io::Error,
     },
@@ -99,7 +105,8 @@ pub async fn node_run(
     );
     let leaving = CancellationToken::new();
     let parent = ParentLink {
-        socket: config.parent.clone(),
+        dialer: Dialer::new(config.parent.clone(), config.database_id, incarnation.id),
+        is_taken: false,
         hello: hello(&config, incarnation.id),
         status: status.subscribe(),
         outbox: outbox.clone(),
@@ -248,6 +255,14 @@ struct Sockets {
 
 impl Sockets {
     async fn bind(config: &NodeConfig) -> Result<Self, NodeError> {
+        let folder = config.instance.root();
+        config
+            .instance
+            .node_folders_make()
+            .map_err(|source| NodeError::Folders {
+                path: folder.to_owned(),
+                source,
+            })?;
         Ok(Self {
             clients: postgres::Listeners {
                 node: bind_unix(&config.instance.node_socket())?,

@@ -1,23 +1,21 @@
 //! The stream to the parent: specs and acknowledgements in, state and samples out.
 
 use super::allowance::AllowanceLink;
+use super::dial::{DialError, Dialed, Dialer};
 use super::meter::MeterHandle;
 use super::spec::KnownSpec;
 use super::status::is_urgent;
 use crate::metering::Outbox;
-use hyper_util::rt::TokioIo;
 use lumadb_contract::instance::InstanceStatus;
 use lumadb_contract::rpc::NodeParentClient;
 use lumadb_contract::stream::{NodeHello, NodeMessage, ParentMessage};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::Code;
 
 /// Pause before dialing again, milliseconds: the first, and the longest.
 const REDIAL_MS: (u64, u64) = (50, 2000);
@@ -39,19 +37,22 @@ const SEND_TIMEOUT_SECONDS: u64 = 10;
 
 #[derive(Debug, thiserror::Error)]
 enum StreamError {
-    #[error("the parent is not reachable")]
-    Dial(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Dial(#[from] DialError),
     #[error("the parent ended the stream")]
     Status(#[from] tonic::Status),
     #[error("the parent ended the stream")]
     Closed,
+    #[error("the node's certificate is due to be renewed")]
+    Renewal,
 }
 
 /// What the stream needs of the node.
 #[derive(Debug)]
 pub(crate) struct ParentLink {
-    /// The parent's unix socket.
-    pub(crate) socket: PathBuf,
+    pub(crate) dialer: Dialer,
+    /// The parent has said something on this stream: it takes the node for who it is.
+    pub(crate) is_taken: bool,
     pub(crate) hello: NodeHello,
     pub(crate) status: watch::Receiver<InstanceStatus>,
     pub(crate) outbox: Arc<Outbox>,
@@ -66,13 +67,12 @@ impl ParentLink {
     /// Keeps a stream up until the node leaves.
     pub(crate) async fn run(mut self) {
         let mut pause_ms = REDIAL_MS.0;
+        let mut told = String::new();
         loop {
             let began = Instant::now();
             match self.attach().await {
                 Ok(()) => return,
-                Err(error) => {
-                    tracing::debug!(error = %crate::errors::chain(&error), "no stream to the parent");
-                }
+                Err(error) => tell(&error, &mut told),
             }
             if began.elapsed() > Duration::from_secs(GOOD_AFTER_SECONDS) {
                 pause_ms = REDIAL_MS.0;
@@ -87,22 +87,24 @@ impl ParentLink {
 
     /// One stream. Ends without an error when the node left in order.
     async fn attach(&mut self) -> Result<(), StreamError> {
-        let path = self.socket.clone();
-        let dial = tower::service_fn(move |_: http::Uri| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        // The name is only for HTTP's sake; the connector goes to the socket.
-        let channel = Endpoint::from_static("http://parent")
-            .connect_with_connector(dial)
-            .await?;
+        let dialed = self.dialer.dial().await?;
+        self.is_taken = false;
+        let result = self.converse(dialed).await;
+        if result.is_err() && !self.is_taken {
+            // What spoke for this node may be what was refused.
+            self.dialer.forget();
+        }
+        result
+    }
+
+    async fn converse(&mut self, dialed: Dialed) -> Result<(), StreamError> {
         let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES_MAX);
         let out = Out(sender);
         out.send(NodeMessage::Hello(self.hello.clone())).await?;
         let first = self.status.borrow_and_update().clone();
         out.send(NodeMessage::Status(Box::new(first.clone())))
             .await?;
-        let mut inbound = NodeParentClient::new(channel)
+        let mut inbound = NodeParentClient::new(dialed.channel)
             .attach(ReceiverStream::new(receiver))
             .await?
             .into_inner();
@@ -113,7 +115,10 @@ impl ParentLink {
         loop {
             tokio::select! {
                 message = inbound.message() => match message? {
-                    Some(message) => self.heard(message).await,
+                    Some(message) => {
+                        self.is_taken = true;
+                        self.heard(message).await;
+                    }
                     None => return Err(StreamError::Closed),
                 },
                 changed = self.status.changed() => {
@@ -134,6 +139,7 @@ impl ParentLink {
                         out.send(NodeMessage::Allowance(question)).await?;
                     }
                 }
+                () = due(dialed.until) => return Err(StreamError::Renewal),
                 () = self.leaving.cancelled() => break,
             }
         }
@@ -194,6 +200,33 @@ impl ParentLink {
                 tracing::debug!(%message, "a message of a later version");
             }
         }
+    }
+}
+
+/// Completes at that moment.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A parent that is away is no news; what somebody has to mend is said once.
+fn tell(error: &StreamError, told: &mut String) {
+    let text = crate::errors::chain(error);
+    let is_for_people = match error {
+        StreamError::Dial(error) => error.is_for_people(),
+        StreamError::Status(status) => matches!(
+            status.code(),
+            Code::PermissionDenied | Code::Unauthenticated | Code::NotFound
+        ),
+        StreamError::Closed | StreamError::Renewal => false,
+    };
+    if is_for_people && text != *told {
+        tracing::warn!(error = %text, "no stream to the parent");
+        *told = text;
+    } else {
+        tracing::debug!(error = %text, "no stream to the parent");
     }
 }
 

@@ -30,6 +30,7 @@ impl StatusBoard {
                 idle_since: None,
                 storage_bytes: 0,
                 volume: VolumeStage::Ample,
+                room: None,
                 archive: None,
                 restore: None,
             }),

@@ -10,7 +10,7 @@
 use super::status::StatusBoard;
 use crate::engine::{AdminError, AdminSession, InstanceDir};
 use crate::errors::chain;
-use lumadb_contract::instance::{InstancePhase, VolumeStage};
+use lumadb_contract::instance::{InstancePhase, VolumeRoom, VolumeStage};
 use nix::sys::statvfs::statvfs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -49,6 +49,13 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
+    fn room(&self) -> VolumeRoom {
+        VolumeRoom {
+            total_bytes: self.bytes_total,
+            free_bytes: self.bytes_free,
+        }
+    }
+
     /// What comes after `stage` where this is found. Pure.
     fn next(stage: VolumeStage, shared: bool, bytes_total: u64, bytes_free: u64) -> Self {
         let used = bytes_total.saturating_sub(bytes_free);
@@ -64,6 +71,14 @@ impl Volume {
             bytes_free,
         }
     }
+}
+
+/// Whether the room is worth telling: by a hundredth of the volume another than was told last.
+fn is_news(told: Option<VolumeRoom>, now: &Volume) -> bool {
+    told.is_none_or(|told| {
+        told.total_bytes != now.bytes_total
+            || told.free_bytes.abs_diff(now.bytes_free) >= now.bytes_total / 100
+    })
 }
 
 #[derive(Debug)]
@@ -127,10 +142,15 @@ impl VolumeWatch {
             *volume = now;
             changed
         });
+        self.status.update(|status| {
+            status.volume = now.stage;
+            if is_news(status.room, &now) {
+                status.room = Some(now.room());
+            }
+        });
         if now.stage == before {
             return;
         }
-        self.status.update(|status| status.volume = now.stage);
         let (bytes_total, bytes_free) = (now.bytes_total, now.bytes_free);
         match now.stage {
             VolumeStage::Ample => tracing::info!(bytes_total, bytes_free, "there is room again"),
@@ -181,6 +201,16 @@ mod tests {
         ] {
             assert_eq!(next(before, used), stage, "{before:?} at {used} %");
         }
+    }
+
+    #[test]
+    fn room_is_told_by_the_hundredth() {
+        let volume = |total, free| Volume::next(Ample, false, total, free);
+        let told = Some(volume(GIB, GIB / 2).room());
+        assert!(is_news(None, &volume(GIB, GIB)));
+        assert!(!is_news(told, &volume(GIB, GIB / 2 + 4096)));
+        assert!(is_news(told, &volume(GIB, GIB / 2 - GIB / 50)));
+        assert!(is_news(told, &volume(2 * GIB, GIB / 2)));
     }
 
     #[test]

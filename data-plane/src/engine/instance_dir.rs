@@ -1,5 +1,7 @@
 //! Where things lie in an instance's folder.
 
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Longest path of a unix socket, bytes (`sun_path` without its final zero).
@@ -54,6 +56,26 @@ impl InstanceDir {
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Makes those of the node's folders that are missing: on a volume of its own nobody else has.
+    pub(crate) fn node_folders_make(&self) -> io::Result<()> {
+        make_folder(&self.node(), 0o700)?;
+        make_folder(&self.node_run(), 0o750)
+    }
+
+    /// Makes the folder of the engine's sockets if it is missing. The node has one there too.
+    pub(super) fn run_make(&self) -> io::Result<()> {
+        make_folder(&self.run(), 0o770)
+    }
+
+    /// Where an instance is prepared that has no data folder yet.
+    pub(super) fn making(&self) -> PathBuf {
+        self.root.join("making")
+    }
+
+    fn node_run(&self) -> PathBuf {
+        self.root.join("node-run")
     }
 
     /// PostgreSQL's data folder.
@@ -121,11 +143,20 @@ impl InstanceDir {
 
     /// Where an edge hands on its clients.
     pub fn node_socket(&self) -> PathBuf {
-        self.root.join("node-run").join("node.sock")
+        self.node_run().join("node.sock")
     }
 
     /// Health, readiness and metrics over HTTP.
     pub fn metrics_socket(&self) -> PathBuf {
-        self.root.join("node-run").join("metrics.sock")
+        self.node_run().join("metrics.sock")
+    }
+}
+
+/// One that is there is left as it is. A new one has exactly this mode, whatever the umask.
+fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    match std::fs::create_dir(path) {
+        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -43,7 +43,7 @@ pub use helper_protocol::{
 pub use instance_dir::{InstanceDir, InstanceDirError};
 pub(crate) use postmaster::{EngineEvent, Postmaster};
 pub use postmaster::{PostmasterError, StopMode};
-pub use prepare::{PrepareError, Stage, prepare};
+pub use prepare::{PrepareError, Stage, prepare, prepare_once};
 pub use tenancy::{ApplyError, tenancy_apply};
 pub use vectors::{VectorCounts, vector_counts};
 pub(crate) use verify::verify;

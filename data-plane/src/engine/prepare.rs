@@ -12,11 +12,13 @@ use super::at_rest::AtRest;
 use super::config::{ConfigFiles, Machine, Settings};
 use super::directory::EngineDir;
 use super::helper::{HelperError, write_config};
-use super::instance_dir::InstanceDir;
+use super::instance_dir::{InstanceDir, InstanceDirError};
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
 use super::write_limit::WriteLimit;
+use crate::files;
 use lumadb_contract::name::PLATFORM_ROLE;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
@@ -67,6 +69,14 @@ pub enum PrepareError {
     Timeout,
     #[error(transparent)]
     Helper(#[from] HelperError),
+    #[error("making {}", path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Instance(#[from] InstanceDirError),
     #[error(transparent)]
     Postmaster(#[from] PostmasterError),
     #[error("the new engine was not set up")]
@@ -86,6 +96,33 @@ pub async fn prepare(
         setup(engine, instance).await?;
     }
     Ok(())
+}
+
+/// Prepares an instance that has no data folder, on a volume of its own. It is made beside and gets
+/// its name when it is whole: where this was killed, the next begins anew.
+pub async fn prepare_once(engine: &EngineDir, instance: &InstanceDir) -> Result<(), PrepareError> {
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PrepareError::Folder { path, source }
+    };
+    instance.run_make().map_err(fault(&instance.run()))?;
+    let data = instance.data();
+    if data.exists() {
+        return Ok(());
+    }
+    let beside = instance.making();
+    match std::fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(&beside)(error)),
+        _ => {}
+    }
+    std::fs::create_dir(&beside).map_err(fault(&beside))?;
+    let making = InstanceDir::open(&beside)?;
+    making.run_make().map_err(fault(&beside))?;
+    prepare(engine, &making, Stage::All).await?;
+    // What it leaves for the next node stays behind: the node that is there has looked already.
+    std::fs::rename(making.data(), &data).map_err(fault(&data))?;
+    files::sync_parent(&data).map_err(fault(&data))?;
+    std::fs::remove_dir_all(&beside).map_err(fault(&beside))
 }
 
 async fn initdb(engine: &EngineDir, instance: &InstanceDir) -> Result<(), PrepareError> {

@@ -69,6 +69,7 @@ fn status(phase: InstancePhase, observed_generation: u64) -> InstanceStatus {
         idle_since: None,
         storage_bytes: 0,
         volume: VolumeStage::Ample,
+        room: None,
         archive: None,
         restore: None,
     }
