@@ -13,10 +13,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lumadb-s3-server", &["lumadb-contract"]),
     ("lumadb-stripe-fake", &["lumadb-contract"]),
     ("lumadb-data-plane", &["lumadb-contract"]),
-    ("lumadb-operator", &["lumadb-contract"]),
+    ("lumadb-parent", &["lumadb-contract"]),
+    ("lumadb-operator", &["lumadb-contract", "lumadb-parent"]),
     (
         "lumadb-control-plane",
-        &["lumadb-billing", "lumadb-contract"],
+        &["lumadb-billing", "lumadb-contract", "lumadb-parent"],
     ),
     ("lumadb-node", &["lumadb-contract", "lumadb-data-plane"]),
     (
@@ -215,7 +216,7 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         folder: "operator/src",
         // What is done in the cluster, and how it is reached.
-        except: &["reconcile", "connect.rs"],
+        except: &["reconcile", "parent", "connect.rs", "clock.rs"],
         forbidden: &[
             "std::fs",
             "std::net",

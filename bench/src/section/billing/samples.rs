@@ -9,7 +9,9 @@ use lumadb_contract::usage::UsageSample;
 use lumadb_contract::usage::{BATCH_SAMPLES_MAX, SEAL_INTERVAL_MS, UsageCounters, UsageGauges};
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::runtime::Reports;
-use lumadb_control_plane::runtime::local::parent::{Parent, SampleSink};
+use lumadb_control_plane::runtime::local::parent::{
+    NodeUser, Parent, SampleSink, parent_listen, parent_serve,
+};
 use lumadb_control_plane::store::Store;
 use lumadb_e2e::Outcome;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -101,9 +103,9 @@ impl Nodes {
     pub(super) async fn stream(&self, nodes: &[Batches]) -> Outcome<f64> {
         let parent = Parent::new(SampleSink::Reports(self.reports.clone()));
         for node in nodes {
-            parent.expect(node.database, None);
+            parent.expect(node.database, NodeUser(None));
         }
-        let serving = tokio::spawn(parent.serve(Parent::listen(&self.socket)?));
+        let serving = tokio::spawn(parent_serve(parent, parent_listen(&self.socket)?));
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         for node in nodes {

@@ -1,6 +1,6 @@
 //! The parent's end of the stream, spoken to over a real socket.
 
-use super::parent::{Parent, SampleSink};
+use super::parent::{NodeUser, Parent, SampleSink, parent_listen, parent_serve};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{Compute, InstancePhase, InstanceSpec, InstanceStatus, RunState};
 use lumadb_contract::rpc::NodeParentClient;
@@ -28,10 +28,11 @@ impl Served {
     fn start(name: &str) -> Self {
         let name = format!("lumadb-parent-{name}-{}.sock", std::process::id());
         let socket = std::env::temp_dir().join(name);
-        let listener = Parent::listen(&socket).expect("a socket");
+        let listener = parent_listen(&socket).expect("a socket");
         let parent = Parent::new(SampleSink::Discard);
         let serving = parent.clone();
-        let task = tokio::spawn(async move { serving.serve(listener).await.expect("served") });
+        let task =
+            tokio::spawn(async move { parent_serve(serving, listener).await.expect("served") });
         Self {
             parent,
             socket,
@@ -111,7 +112,7 @@ fn spec(generation: u64) -> Arc<InstanceSpec> {
 #[tokio::test]
 async fn a_node_gets_the_spec_after_each_hello_and_at_each_change() {
     let served = Served::start("spec");
-    let expected = served.parent.expect(database(), Some(own_user()));
+    let expected = served.parent.expect(database(), NodeUser(Some(own_user())));
     expected.push(spec(1));
     let mut first = served.attach(database()).await;
     let told = first.next().await.expect("open");
@@ -137,7 +138,7 @@ async fn a_node_gets_the_spec_after_each_hello_and_at_each_change() {
 #[tokio::test]
 async fn a_state_is_seen_while_the_stream_is_open() {
     let served = Served::start("state");
-    let expected = served.parent.expect(database(), None);
+    let expected = served.parent.expect(database(), NodeUser(None));
     let stream = served.attach(database()).await;
     let status = InstanceStatus {
         incarnation_id: incarnation(),
@@ -150,6 +151,7 @@ async fn a_state_is_seen_while_the_stream_is_open() {
         idle_since: None,
         storage_bytes: 0,
         volume: lumadb_contract::instance::VolumeStage::Ample,
+        room: None,
         archive: None,
         restore: None,
     };
@@ -166,7 +168,7 @@ async fn a_state_is_seen_while_the_stream_is_open() {
 #[tokio::test]
 async fn samples_are_acknowledged_up_to_the_last() {
     let served = Served::start("samples");
-    served.parent.expect(database(), None);
+    served.parent.expect(database(), NodeUser(None));
     let mut stream = served.attach(database()).await;
     let sample = |sequence| UsageSample {
         incarnation_id: incarnation(),
@@ -188,7 +190,9 @@ async fn samples_are_acknowledged_up_to_the_last() {
 #[tokio::test]
 async fn a_node_of_another_user_or_of_no_database_is_refused() {
     let served = Served::start("refused");
-    served.parent.expect(database(), Some(own_user() + 1));
+    served
+        .parent
+        .expect(database(), NodeUser(Some(own_user() + 1)));
     let mut stranger = served.attach(database()).await;
     let refused = stranger.next().await.expect_err("refused");
     assert_eq!(refused.code(), Code::PermissionDenied);

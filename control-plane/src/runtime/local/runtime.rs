@@ -6,7 +6,7 @@ use super::files::{self, Durability};
 use super::folder::{self, FolderError, Programs};
 use super::instance::{Goal, Instance, InstanceParts, InstancePrograms};
 use super::layout::{DataFolder, InstanceFolder};
-use super::parent::{Parent, SampleSink};
+use super::parent::{NodeUser, Parent, SampleSink, parent_listen, parent_serve};
 use super::pool::Pool;
 use super::process::Processes;
 use super::spans::SpanBook;
@@ -83,7 +83,7 @@ impl LocalRuntime {
             .map_err(|error| RuntimeError::Retry(error.to_string()))?;
         let socket = data.parent_socket();
         let listener =
-            Parent::listen(&socket).map_err(|error| retry(&FolderError::file(&socket, error)))?;
+            parent_listen(&socket).map_err(|error| retry(&FolderError::file(&socket, error)))?;
         let processes = Processes::new(data.clone());
         processes
             .recover(|name| database_of(name).is_some() || name.starts_with("prepare."))
@@ -106,7 +106,7 @@ impl LocalRuntime {
         runtime.adopt().await;
         let parent = runtime.parent.clone();
         let serving = tokio::spawn(async move {
-            if let Err(error) = parent.serve(listener).await {
+            if let Err(error) = parent_serve(parent, listener).await {
                 tracing::error!(%error, "nodes cannot reach their parent");
             }
         });
@@ -189,7 +189,7 @@ impl LocalRuntime {
             processes: self.processes.clone(),
             expected: self
                 .parent
-                .expect(database, owners.map(|owners| owners.node)),
+                .expect(database, NodeUser(owners.map(|owners| owners.node))),
             spans: Some(self.spans.clone()),
         };
         let instance = Instance::new(parts, goal);

@@ -27,7 +27,9 @@ use lumadb_control_plane::runtime::local::instance::{
     Goal, Instance, InstanceParts, InstancePrograms,
 };
 use lumadb_control_plane::runtime::local::layout::{DataFolder, InstanceFolder};
-use lumadb_control_plane::runtime::local::parent::{Parent, SampleSink};
+use lumadb_control_plane::runtime::local::parent::{
+    NodeUser, Parent, SampleSink, parent_listen, parent_serve,
+};
 use lumadb_control_plane::runtime::local::process::Processes;
 use spec::KeptSpec;
 use std::net::SocketAddr;
@@ -144,7 +146,7 @@ impl Attached {
             .owners()
             .map_err(|error| UpError::explain(data.root(), &error))?;
         let socket = data.up_parent_socket();
-        let listener = Parent::listen(&socket)
+        let listener = parent_listen(&socket)
             .map_err(|source| UpError::folder(data.root(), &socket, source))?;
         let parent = Parent::new(SampleSink::Discard);
         let database = spec.database_id;
@@ -161,11 +163,11 @@ impl Attached {
             )
             .with_node_environment(&object_store::environment(&config.object_store)),
             processes: Processes::new(data.clone()),
-            expected: parent.expect(database, owners.map(|owners| owners.node)),
+            expected: parent.expect(database, NodeUser(owners.map(|owners| owners.node))),
             spans: None,
         };
         let serving = tokio::spawn(async move {
-            if let Err(error) = parent.serve(listener).await {
+            if let Err(error) = parent_serve(parent, listener).await {
                 tracing::error!(%error, "the control plane's node cannot reach its parent");
             }
         });
