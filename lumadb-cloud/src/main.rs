@@ -193,7 +193,7 @@ fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
             "worker" => service::worker::run(&data, &config).await,
             "s3" => service::s3::run(&data, &config).await,
             "stripe-fake" => service::stripe_fake::run(&data, &config).await,
-            "operator" => service::operator::run(&config).await,
+            "operator" => Box::pin(service::operator::run(&config)).await,
             _ => service::edge::run(&data, &config).await,
         };
         if let Err(error) = &served {

@@ -129,6 +129,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("operator", "monitoring_namespace", Kind::Text),
     ("operator", "image", Kind::Text),
     ("operator", "parent", Kind::Text),
+    ("operator", "parent_listen", Kind::Text),
     ("operator", "object_store_networks", Kind::List),
     ("operator", "object_store_port", Kind::Number),
     ("import", "networks", Kind::Text),

@@ -6,7 +6,7 @@ use lumadb_control_plane::app::billing::{Party, Seller};
 use lumadb_control_plane::app::limits::Quotas;
 use lumadb_control_plane::import::Networks;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Everything that an operator can set. Its defaults run the whole cloud on one machine.
@@ -325,6 +325,8 @@ pub(crate) struct Operator {
     pub(crate) image: String,
     /// Where databases' pods find the operator.
     pub(crate) parent: String,
+    /// Where it listens for them.
+    pub(crate) parent_listen: SocketAddr,
     /// Networks of the object store, for databases' pods; of `0.0.0.0/0` and `::/0` private ones are
     /// left out.
     pub(crate) object_store_networks: Vec<String>,
@@ -344,6 +346,7 @@ impl Default for Operator {
             monitoring_namespace: settings.monitoring_namespace,
             image: settings.image,
             parent: settings.parent,
+            parent_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8443)),
             object_store_networks: settings.object_store_networks,
             object_store_port: settings.object_store_port,
         }

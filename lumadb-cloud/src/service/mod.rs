@@ -73,7 +73,9 @@ pub(crate) enum ServiceError {
     Cluster(#[from] lumadb_control_plane::runtime::kubernetes::OpenError),
     #[error(transparent)]
     Operator(#[from] lumadb_operator::reconcile::OperatorError),
-    #[error("operator.parent (LUMADB_OPERATOR_PARENT) is not right: `{0}` names no host and port")]
+    #[error(
+        "operator.parent (LUMADB_OPERATOR_PARENT) is not right: `{0}` is not of the form https://host:port"
+    )]
     OperatorParent(String),
     #[error("{}", with_cause(.0))]
     ObjectStore(#[from] lumadb_s3_server::ServeError),

@@ -27,6 +27,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), ServiceError> {
         identity: config.identity.clone().unwrap_or_else(identity),
         concurrency: config.concurrency,
         health: Some(health),
+        parent_listen: config.parent_listen,
     };
     let shutdown = CancellationToken::new();
     let working = reconcile(client, settings, options, shutdown.clone());
@@ -43,17 +44,22 @@ pub(crate) async fn run(config: &Config) -> Result<(), ServiceError> {
 
 fn settings(config: &Config) -> Result<Settings, ServiceError> {
     let operator = &config.operator;
-    let address = operator.parent.parse::<Uri>().ok();
-    let parent_port = address
-        .filter(|address| address.host().is_some())
-        .and_then(|address| address.port_u16())
-        .ok_or_else(|| ServiceError::OperatorParent(operator.parent.clone()))?;
+    let wrong = || ServiceError::OperatorParent(operator.parent.clone());
+    let address: Uri = operator.parent.parse().map_err(|_| wrong())?;
+    let host = address.host().ok_or_else(wrong)?;
+    let parent_port = address.port_u16().ok_or_else(wrong)?;
+    if address.scheme_str() != Some("https") {
+        return Err(wrong());
+    }
     Ok(Settings {
         system_namespace: operator.system_namespace.clone(),
         monitoring_namespace: operator.monitoring_namespace.clone(),
         image: operator.image.clone(),
         parent: operator.parent.clone(),
+        // An address of IPv6 stands in brackets there.
+        parent_host: host.trim_matches(['[', ']']).to_owned(),
         parent_port,
+        node_authority: String::new(),
         object_store_networks: operator.object_store_networks.clone(),
         object_store_port: operator.object_store_port,
     })
@@ -79,7 +85,7 @@ mod tests {
         let right = with("https://operator.system.svc:8443").expect("right");
         assert_eq!(right.parent_port, 8443);
         assert!(settings(&Config::default()).is_ok());
-        for wrong in ["", "https://operator", "8443"] {
+        for wrong in ["", "https://operator", "8443", "http://operator:8443"] {
             let error = with(wrong).expect_err("wrong").to_string();
             assert!(error.contains("LUMADB_OPERATOR_PARENT"), "{error}");
         }

@@ -6,13 +6,16 @@
 //!
 //! No I/O, no clock, no random number.
 
+mod authority;
 mod claim;
 mod instance;
 mod network_policy;
 mod pod;
+mod secret;
 mod service;
 mod stamp;
 
+pub use authority::authority;
 pub use claim::claim;
 pub use instance::{instance, service_account};
 pub use network_policy::network_policy;
@@ -20,11 +23,12 @@ pub use pod::{
     ENGINE_CONTAINER, NODE_CONTAINER, Resources, engine_resources, node_resources, pod,
     resize_patch,
 };
+pub use secret::{PASSWORD_KEY, instance_secret, owner_secret};
 pub use service::{address, service};
 pub use stamp::{Stamp, stamp};
 
 use crate::api::{GROUP, LumaDatabase};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
@@ -47,6 +51,11 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_SELECTOR: &str =
     "app.kubernetes.io/managed-by=lumadb-operator,lumadb.cloud/database";
 
+/// Name of the ConfigMap that holds the authority of the operator's certificate, in each namespace
+/// of databases, and its key there.
+pub const AUTHORITY_NAME: &str = "lumadb-operator-ca";
+pub const AUTHORITY_FILE: &str = "ca.crt";
+
 /// Clients of the database reach the node here.
 pub const SQL_PORT: u16 = 5432;
 
@@ -60,7 +69,17 @@ pub fn database_name(database: &LumaDatabase) -> String {
 
 /// Name of the one instance that a database has: of its pod and its claim, too.
 pub fn instance_name(database: &LumaDatabase) -> String {
-    format!("{}-1", database.name_any())
+    instance_name_of(&database.name_any())
+}
+
+/// The same, by the database's name.
+pub fn instance_name_of(database: &str) -> String {
+    format!("{database}-1")
+}
+
+/// Name of the Secret with the owner's password, where no control plane gives it out.
+pub fn owner_secret_name(database: &LumaDatabase) -> String {
+    format!("{}-owner", database.name_any())
 }
 
 /// Labels of everything of a database.
@@ -103,6 +122,7 @@ fn annotation(name: &str) -> String {
 /// The kinds of objects that are made for a database beside its instances.
 pub trait Built: Resource<DynamicType = ()> + serde::Serialize {}
 
+impl Built for ConfigMap {}
 impl Built for PersistentVolumeClaim {}
 impl Built for Pod {}
 impl Built for Service {}

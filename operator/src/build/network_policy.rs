@@ -16,6 +16,9 @@ const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
+/// Label of pods that may connect without an edge; its value is the database's name.
+const CLIENT_LABEL: &str = "lumadb.cloud/client";
+
 const DNS_PORT: u16 = 53;
 
 /// Left out of everywhere: private networks, and the metadata services of clouds (169.254.169.254).
@@ -45,11 +48,20 @@ pub fn network_policy(database: &LumaDatabase, settings: &Settings) -> NetworkPo
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(vec![
                 ingress(peer(system, NAME_LABEL, "lumadb-edge"), SQL_PORT),
+                ingress(clients(database), SQL_PORT),
                 ingress(monitoring, METRICS_PORT),
             ]),
             egress: Some(egress_rules(settings)),
         }),
     })
+}
+
+/// Pods of the database's own namespace that name it as theirs.
+fn clients(database: &LumaDatabase) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(matching(CLIENT_LABEL, &database_name(database))),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn egress_rules(settings: &Settings) -> Vec<NetworkPolicyEgressRule> {

@@ -5,18 +5,23 @@
 //! node is gets mounted for the node; the engine's side holds no secret.
 
 use super::stamp::stamp_pod;
-use super::{INSTANCE_LABEL, METRICS_PORT, SQL_PORT, database_name, instance_name, metadata};
+use super::{
+    AUTHORITY_FILE, AUTHORITY_NAME, INSTANCE_LABEL, METRICS_PORT, SQL_PORT, database_name,
+    instance_name, metadata,
+};
 use crate::api::{ByteSize, Compute, CpuAmount, DatabaseClass, LumaDatabase};
 use crate::canonical::digest;
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, ContainerResizePolicy, EmptyDirVolumeSource,
-    HTTPGetAction, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, Probe,
-    ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecurityContext,
-    ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    Capabilities, ConfigMapProjection, Container, ContainerPort, ContainerResizePolicy,
+    EmptyDirVolumeSource, HTTPGetAction, KeyToPath, PersistentVolumeClaimVolumeSource, Pod,
+    PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements,
+    SeccompProfile, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount,
+    VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lumadb_contract::enrollment::TOKEN_AUDIENCE;
 use lumadb_contract::id::DatabaseId;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,8 +40,7 @@ const INSTANCE_DIR: &str = "/instance";
 const ENGINE_DIR: &str = "/opt/lumadb/engine";
 const IDENTITY_DIR: &str = "/var/run/lumadb/identity";
 
-/// Whom a node's token is for: no other server takes it.
-const TOKEN_AUDIENCE: &str = "lumadb-operator";
+const TOKEN_FILE: &str = "token";
 const TOKEN_SECONDS: i64 = 3600;
 
 /// A node that ends archives all of its WAL first.
@@ -179,11 +183,14 @@ fn digest_without_resources(pod: &Pod) -> String {
 }
 
 fn engine(database: &LumaDatabase, settings: &Settings) -> Container {
+    let mut args = instance_arguments();
+    // Nobody else has made what is on a new volume.
+    args.push("--prepare".into());
     Container {
         name: ENGINE_CONTAINER.into(),
         image: Some(settings.image.clone()),
         command: Some(vec!["lumadb-node".into(), "engine".into()]),
-        args: Some(instance_arguments()),
+        args: Some(args),
         resources: Some(engine_resources(database).requirements()),
         resize_policy: Some(resize_in_place()),
         security_context: Some(confined(ENGINE_USER)),
@@ -201,6 +208,8 @@ fn node(database: &LumaDatabase, settings: &Settings, id: DatabaseId) -> Contain
     args.extend([
         format!("--database-id={id}"),
         format!("--parent={}", settings.parent),
+        format!("--parent-token-file={IDENTITY_DIR}/{TOKEN_FILE}"),
+        format!("--parent-ca-file={IDENTITY_DIR}/{AUTHORITY_FILE}"),
         format!("--listen=[::]:{SQL_PORT}"),
         format!("--metrics=[::]:{METRICS_PORT}"),
     ]);
@@ -314,16 +323,37 @@ fn volumes(database: &LumaDatabase) -> Vec<Volume> {
             name: "identity".into(),
             projected: Some(ProjectedVolumeSource {
                 default_mode: Some(0o440),
-                sources: Some(vec![VolumeProjection {
-                    service_account_token: Some(ServiceAccountTokenProjection {
-                        audience: Some(TOKEN_AUDIENCE.into()),
-                        expiration_seconds: Some(TOKEN_SECONDS),
-                        path: "token".into(),
-                    }),
-                    ..VolumeProjection::default()
-                }]),
+                sources: Some(vec![token(), authority()]),
             }),
             ..Volume::default()
         },
     ]
+}
+
+/// Who the node is, for its parent.
+fn token() -> VolumeProjection {
+    VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            audience: Some(TOKEN_AUDIENCE.into()),
+            expiration_seconds: Some(TOKEN_SECONDS),
+            path: TOKEN_FILE.into(),
+        }),
+        ..VolumeProjection::default()
+    }
+}
+
+/// Who its parent is, for the node.
+fn authority() -> VolumeProjection {
+    VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: AUTHORITY_NAME.into(),
+            items: Some(vec![KeyToPath {
+                key: AUTHORITY_FILE.into(),
+                path: AUTHORITY_FILE.into(),
+                mode: None,
+            }]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    }
 }

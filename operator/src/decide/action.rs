@@ -1,14 +1,19 @@
 //! What may be done. Each action may be done twice, and by two at once.
 
-use crate::api::{ByteSize, LumaInstance};
+use crate::api::{ByteSize, LumaDatabase, LumaInstance};
 use crate::build::Resources;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use std::fmt;
+use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// What the nodes of a namespace verify the operator with.
+    ApplyAuthority(Box<ConfigMap>),
     ApplyServiceAccount(Box<ServiceAccount>),
+    /// Makes what the node is told beside what the database says, with a password that is random.
+    MakeSecrets(Arc<LumaDatabase>),
     ApplyNetworkPolicy(Box<NetworkPolicy>),
     ApplyService(Box<Service>),
     ApplyInstance(Box<LumaInstance>),
@@ -72,7 +77,9 @@ impl Action {
     /// A word for logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::ApplyAuthority(_) => "apply_authority",
             Self::ApplyServiceAccount(_) => "apply_service_account",
+            Self::MakeSecrets(_) => "make_secrets",
             Self::ApplyNetworkPolicy(_) => "apply_network_policy",
             Self::ApplyService(_) => "apply_service",
             Self::ApplyInstance(_) => "apply_instance",

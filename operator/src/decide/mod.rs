@@ -23,7 +23,9 @@ use crate::api::{InstancePod, LumaDatabase, LumaInstance, LumaInstanceStatus};
 use crate::build::{self, Built, Stamp};
 use crate::canonical::is_within;
 use crate::settings::Settings;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -43,6 +45,12 @@ pub struct Observed {
     pub service: Option<Arc<Service>>,
     pub service_account: Option<Arc<ServiceAccount>>,
     pub network_policy: Option<Arc<NetworkPolicy>>,
+    /// What its node is told and the database does not say.
+    pub secret: Option<Arc<Secret>>,
+    /// No control plane is there that would write that.
+    pub is_alone: bool,
+    /// Of its namespace.
+    pub authority: Option<Arc<ConfigMap>>,
 }
 
 impl Observed {
@@ -159,16 +167,24 @@ fn blocked(view: View, look_at: Option<Timestamp>) -> Decision {
     }
 }
 
-/// What surrounds pod and volume. The policy comes before the pod: no pod runs without it.
+/// What surrounds pod and volume. The policy comes before the pod: no pod runs without it; and what
+/// the pod mounts.
 fn around(settings: &Settings, observed: &Observed) -> Vec<Action> {
     let database = &observed.database;
+    let authority = build::authority(database, settings);
     let account = build::service_account(database);
     let policy = build::network_policy(database, settings);
     let service = build::service(database);
     let instance = build::instance(database);
     let mut actions = Vec::new();
+    if differs(&authority, observed.authority.as_deref()) {
+        actions.push(Action::ApplyAuthority(Box::new(authority)));
+    }
     if differs(&account, observed.service_account.as_deref()) {
         actions.push(Action::ApplyServiceAccount(Box::new(account)));
+    }
+    if observed.secret.is_none() && observed.is_alone {
+        actions.push(Action::MakeSecrets(database.clone()));
     }
     if differs(&policy, observed.network_policy.as_deref()) {
         actions.push(Action::ApplyNetworkPolicy(Box::new(policy)));

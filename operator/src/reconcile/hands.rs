@@ -1,16 +1,20 @@
 //! Carries actions out, and tells what the cluster answered.
 
-use super::clock;
 use super::metrics::Metrics;
 use crate::api::{LumaDatabase, LumaDatabaseStatus, LumaInstance, LumaInstanceStatus};
-use crate::build::{FIELD_MANAGER, resize_patch};
+use crate::build::{self, FIELD_MANAGER, PASSWORD_KEY, resize_patch};
+use crate::clock;
 use crate::decide::{Action, Note};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
+use lumadb_contract::scram::ScramVerifier;
+use lumadb_contract::secret::Secret as Password;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -76,7 +80,9 @@ impl Hands {
         let what = action.name();
         self.metrics.action(what);
         match action {
+            Action::ApplyAuthority(object) => self.apply(namespace, what, &**object).await,
             Action::ApplyServiceAccount(object) => self.apply(namespace, what, &**object).await,
+            Action::MakeSecrets(database) => self.make_secrets(namespace, what, database).await,
             Action::ApplyNetworkPolicy(object) => self.apply(namespace, what, &**object).await,
             Action::ApplyService(object) => self.apply(namespace, what, &**object).await,
             Action::ApplyInstance(object) => self.apply(namespace, what, &**object).await,
@@ -123,6 +129,48 @@ impl Hands {
         let patch = Patch::Apply(object);
         answer(what, api.patch(&name, &parameters, &patch)).await?;
         Ok(true)
+    }
+
+    /// A password that was given out before stays.
+    async fn make_secrets(
+        &self,
+        namespace: &str,
+        what: &'static str,
+        database: &LumaDatabase,
+    ) -> Result<bool, Trouble> {
+        let api: Api<Secret> = self.api(namespace);
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
+        let password = new_password();
+        let wanted = build::owner_secret(database, &password);
+        let password = match answer(what, api.create(&parameters, &wanted)).await {
+            Ok(_) => password,
+            Err(Trouble::Outdated(_)) => {
+                let found = answer(what, api.get(&wanted.name_any())).await?;
+                let data = found.data.unwrap_or_default();
+                let known = data.get(PASSWORD_KEY).map(|known| known.0.clone());
+                let known = known.and_then(|known| String::from_utf8(known).ok());
+                Password::new(known.ok_or_else(|| Trouble::Refused {
+                    what,
+                    message: format!("{} holds no password", wanted.name_any()),
+                })?)
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let refused = |error: &dyn std::error::Error| Trouble::Refused {
+            what,
+            message: error.to_string(),
+        };
+        let verifier = ScramVerifier::of_password(&password, &rand::random())
+            .map_err(|error| refused(&error))?;
+        let secret = build::instance_secret(database, verifier).map_err(|error| refused(&error))?;
+        match answer(what, api.create(&parameters, &secret)).await {
+            Ok(_) => Ok(true),
+            Err(Trouble::Outdated(_)) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Not applied but created: a pod of before that is still ending is not to be changed.
@@ -270,6 +318,11 @@ impl Hands {
             tracing::debug!(%error, "an event was not written");
         }
     }
+}
+
+/// 192 random bits in letters that a connection string takes as they are.
+fn new_password() -> Password {
+    Password::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()))
 }
 
 fn manager() -> PatchParams {

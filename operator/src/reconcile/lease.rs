@@ -6,8 +6,8 @@
 //! Clocks are not compared: a lease has run out when this process has seen it unchanged for as long
 //! as it is given.
 
-use super::clock;
 use super::metrics::Metrics;
+use crate::clock;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;

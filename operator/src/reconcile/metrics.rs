@@ -2,11 +2,12 @@
 
 use super::stores::Guarded;
 use crate::api::DatabasePhase;
+use crate::parent::Nodes;
 use kube::runtime::reflector::Store;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 #[derive(Default)]
 pub(super) struct Metrics {
@@ -19,6 +20,7 @@ pub(super) struct Metrics {
     pub(super) refusals: AtomicU64,
     actions: Mutex<BTreeMap<&'static str, u64>>,
     databases: OnceLock<Store<Guarded>>,
+    nodes: OnceLock<Arc<Nodes>>,
 }
 
 impl Metrics {
@@ -30,6 +32,11 @@ impl Metrics {
     /// From here on databases are counted too.
     pub(super) fn count(&self, databases: Store<Guarded>) {
         let _ = self.databases.set(databases);
+    }
+
+    /// And nodes.
+    pub(super) fn count_nodes(&self, nodes: Arc<Nodes>) {
+        let _ = self.nodes.set(nodes);
     }
 
     /// In the text format of Prometheus.
@@ -83,6 +90,9 @@ impl Metrics {
         drop(actions);
         if let Some(databases) = self.databases.get() {
             text.push_str(&phases(databases));
+        }
+        if let Some(nodes) = self.nodes.get() {
+            nodes.render(&mut text);
         }
         text
     }

@@ -7,7 +7,6 @@
 //! - The status is written after the actions: a generation that was observed was acted upon.
 
 mod backoff;
-mod clock;
 mod hands;
 mod health;
 mod lease;
@@ -15,7 +14,9 @@ mod metrics;
 mod stores;
 
 use crate::build::instance_name;
+use crate::clock;
 use crate::decide::{self, Decision, Note, Observed};
+use crate::parent::{Endpoint, EndpointError, Nodes};
 use crate::settings::Settings;
 use backoff::Backoff;
 use futures::StreamExt;
@@ -25,9 +26,11 @@ use kube::core::ObjectMeta;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action as Next};
 use kube::runtime::events::EventType;
+use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use metrics::Metrics;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +57,8 @@ pub struct Options {
     pub concurrency: u16,
     /// Where health and metrics are asked for.
     pub health: Option<TcpListener>,
+    /// Where the operator that works listens for nodes.
+    pub parent_listen: SocketAddr,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,12 +66,15 @@ pub enum OperatorError {
     /// Another works now; this process starts again and stands by.
     #[error("the lease was lost")]
     LeaseLost,
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
 }
 
 /// What every reconcile needs.
 struct Context {
     settings: Settings,
     stores: Stores,
+    nodes: Arc<Nodes>,
     hands: Hands,
     metrics: Arc<Metrics>,
     backoff: Backoff,
@@ -115,21 +123,20 @@ pub async fn run(
     if let Some(lease) = lease {
         tracing::info!(identity = options.identity, "leads");
         metrics.leads.store(true, Relaxed);
-        let scope = Scope {
-            client,
-            namespace: options.namespace,
-        };
-        let working = work(
-            scope,
+        let leading = Leading {
+            scope: Scope {
+                client,
+                namespace: options.namespace,
+            },
             settings,
-            options.identity,
-            options.concurrency,
-            metrics.clone(),
-            shutdown,
-        );
-        // What is under way when the lease is lost is dropped with `working`.
+            identity: options.identity,
+            concurrency: options.concurrency,
+            parent_listen: options.parent_listen,
+            metrics: metrics.clone(),
+        };
+        // What is under way when the lease is lost is dropped with it.
         result = tokio::select! {
-            () = working => Ok(()),
+            result = leading.work(shutdown) => result,
             () = gate.keep(lease) => Err(OperatorError::LeaseLost),
         };
         metrics.leads.store(false, Relaxed);
@@ -143,47 +150,77 @@ pub async fn run(
     result
 }
 
-/// Reconciles until it is told to stop, and ends what is under way.
-async fn work(
+/// What the operator that holds the lease works with.
+struct Leading {
     scope: Scope,
     settings: Settings,
     identity: String,
     concurrency: u16,
+    parent_listen: SocketAddr,
     metrics: Arc<Metrics>,
-    shutdown: CancellationToken,
-) {
-    let (databases, seen) = stores::databases(&scope);
-    let (stores, looks) = Stores::open(&scope);
-    metrics.count(databases.clone());
-    let context = Arc::new(Context {
-        settings,
-        stores,
-        hands: Hands::new(scope.client, identity, metrics.clone()),
-        metrics,
-        backoff: Backoff::default(),
-        not_understood: Mutex::default(),
-    });
-    Controller::for_stream(seen, databases)
-        .with_config(controller::Config::default().concurrency(concurrency))
-        .reconcile_on(looks)
-        .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(reconcile, after_failure, context)
-        .for_each(|result| async move {
-            match result {
-                // Of one that is not found the last objects are going: nothing is left to do.
-                Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
-                Err(controller::Error::ReconcilerFailed(error, database))
-                    if error.is_overtaken() =>
-                {
-                    tracing::debug!(%database, %error, "overtaken; another look follows");
-                }
-                Err(controller::Error::ReconcilerFailed(error, database)) => {
-                    tracing::warn!(%database, %error, "interrupted; another look follows");
-                }
-                Err(error) => tracing::warn!(%error, "the watch of databases broke off"),
-            }
-        })
-        .await;
+}
+
+impl Leading {
+    /// Works until it is told to stop. The endpoint of nodes comes first: what it is verified with
+    /// is among what is built.
+    async fn work(mut self, shutdown: CancellationToken) -> Result<(), OperatorError> {
+        let client = self.scope.client.clone();
+        let opening = Endpoint::open(
+            &client,
+            &self.settings.system_namespace,
+            self.parent_listen,
+            &self.settings.parent_host,
+        );
+        let endpoint = tokio::select! {
+            endpoint = opening => endpoint?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        self.settings.node_authority = endpoint.authority_pem().to_owned();
+        let nodes = Arc::new(Nodes::new());
+        self.metrics.count_nodes(nodes.clone());
+        let namespace = self.settings.system_namespace.clone();
+        tokio::select! {
+            () = self.reconcile(nodes.clone(), shutdown) => Ok(()),
+            served = endpoint.serve(client, namespace, nodes) => Ok(served?),
+        }
+    }
+
+    /// Reconciles until it is told to stop, and ends what is under way.
+    async fn reconcile(self, nodes: Arc<Nodes>, shutdown: CancellationToken) {
+        let (databases, seen) = stores::databases(&self.scope, nodes.clone());
+        let (stores, looks) = Stores::open(&self.scope, databases.clone(), nodes.beyond());
+        self.metrics.count(databases.clone());
+        let context = Arc::new(Context {
+            settings: self.settings,
+            stores,
+            nodes,
+            hands: Hands::new(self.scope.client, self.identity, self.metrics.clone()),
+            metrics: self.metrics,
+            backoff: Backoff::default(),
+            not_understood: Mutex::default(),
+        });
+        Controller::for_stream(seen, databases)
+            .with_config(controller::Config::default().concurrency(self.concurrency))
+            .reconcile_on(looks)
+            .graceful_shutdown_on(shutdown.cancelled_owned())
+            .run(reconcile, after_failure, context)
+            .for_each(|result| async move { say_failure(result) })
+            .await;
+    }
+}
+
+fn say_failure<T>(result: Result<T, controller::Error<Interrupted, watcher::Error>>) {
+    match result {
+        // Of one that is not found the last objects are going: nothing is left to do.
+        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, database)) if error.is_overtaken() => {
+            tracing::debug!(%database, %error, "overtaken; another look follows");
+        }
+        Err(controller::Error::ReconcilerFailed(error, database)) => {
+            tracing::warn!(%database, %error, "interrupted; another look follows");
+        }
+        Err(error) => tracing::warn!(%error, "the watch of databases broke off"),
+    }
 }
 
 #[expect(
@@ -220,6 +257,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Next, 
                 .await?
         }
     };
+    context.nodes.looked_at(&key(&object));
     context.backoff.forget(&key(&object));
     Ok(next)
 }
@@ -231,6 +269,9 @@ impl Context {
         let namespace = database.namespace().unwrap_or_default();
         let about = database.object_ref(&());
         let decision = decide::decide(&self.settings, observed, now);
+        let status = decision.instance_status.as_ref();
+        let granted = status.and_then(|status| status.compute);
+        self.nodes.keep(observed, granted);
         let mut refused: Option<String> = None;
         for action in &decision.actions {
             match self.hands.carry_out(&namespace, action).await {

@@ -1,20 +1,26 @@
 //! What the cluster holds, kept up to date by watches: a reconcile reads nothing from elsewhere.
 
 use crate::api::{LumaDatabase, LumaInstance};
-use crate::build::{DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
+use crate::build::{AUTHORITY_NAME, DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
 use crate::decide::Observed;
+use crate::parent::{Beyond, Nodes};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use lumadb_contract::cluster::INSTANCE_SECRET_TYPE;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 /// A database that may hold what this version of the operator does not know: one such does not keep
 /// the others from being read.
@@ -31,6 +37,10 @@ pub(super) struct Stores {
     services: Store<Service>,
     service_accounts: Store<ServiceAccount>,
     network_policies: Store<NetworkPolicy>,
+    secrets: Store<Secret>,
+    authorities: Store<ConfigMap>,
+    /// Whether there is a control plane.
+    beyond: watch::Receiver<Beyond>,
 }
 
 /// Where databases are looked for: one namespace, or all.
@@ -53,13 +63,38 @@ impl Scope {
 
 impl Stores {
     /// The stores, and the stream that fills them and must be polled.
-    pub(super) fn open(scope: &Scope) -> (Self, Looks) {
-        let (instances, instance_looks) = follow(scope);
-        let (pods, pod_looks) = follow(scope);
-        let (claims, claim_looks) = follow(scope);
-        let (services, service_looks) = follow(scope);
-        let (service_accounts, account_looks) = follow(scope);
-        let (network_policies, policy_looks) = follow(scope);
+    pub(super) fn open(
+        scope: &Scope,
+        databases: Store<Guarded>,
+        beyond: watch::Receiver<Beyond>,
+    ) -> (Self, Looks) {
+        let (instances, instance_looks) = follow_ours(scope);
+        let (pods, pod_looks) = follow_ours(scope);
+        let (claims, claim_looks) = follow_ours(scope);
+        let (services, service_looks) = follow_ours(scope);
+        let (service_accounts, account_looks) = follow_ours(scope);
+        let (network_policies, policy_looks) = follow_ours(scope);
+        // Other Secrets and ConfigMaps of the cluster are none of ours, and are not read.
+        let secret = format!("type={INSTANCE_SECRET_TYPE}");
+        let config = watcher::Config::default().fields(&secret);
+        let (secrets, secret_looks) = follow(scope, config, |secret: &Secret| {
+            let namespace = secret.namespace().unwrap_or_default();
+            vec![ObjectRef::new(&secret.name_any()).within(&namespace)]
+        });
+        let authority = format!("metadata.name={AUTHORITY_NAME}");
+        let config = watcher::Config::default().fields(&authority);
+        let all = databases.clone();
+        let beyond_looks = WatchStream::new(beyond.clone()).flat_map(move |_| {
+            let looks = all.state().into_iter();
+            stream::iter(looks.map(|database| ObjectRef::from_obj(&*database)))
+        });
+        let (authorities, authority_looks) = follow(scope, config, move |found: &ConfigMap| {
+            let namespace = found.namespace();
+            let all = databases.state().into_iter();
+            all.filter(|database| database.namespace() == namespace)
+                .map(|database| ObjectRef::from_obj(&*database))
+                .collect()
+        });
         let stores = Self {
             instances,
             pods,
@@ -67,6 +102,9 @@ impl Stores {
             services,
             service_accounts,
             network_policies,
+            secrets,
+            authorities,
+            beyond,
         };
         let looks = stream::select_all([
             instance_looks,
@@ -75,6 +113,9 @@ impl Stores {
             service_looks,
             account_looks,
             policy_looks,
+            secret_looks,
+            authority_looks,
+            beyond_looks.boxed(),
         ]);
         (stores, looks.boxed())
     }
@@ -86,7 +127,9 @@ impl Stores {
         self.claims.wait_until_ready().await?;
         self.services.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
-        self.network_policies.wait_until_ready().await
+        self.network_policies.wait_until_ready().await?;
+        self.secrets.wait_until_ready().await?;
+        self.authorities.wait_until_ready().await
     }
 
     /// A database with all of its objects.
@@ -101,6 +144,9 @@ impl Stores {
             service: found(&self.services, &name, &namespace),
             service_account: found(&self.service_accounts, &name, &namespace),
             network_policy: found(&self.network_policies, &name, &namespace),
+            secret: found(&self.secrets, &name, &namespace),
+            is_alone: *self.beyond.borrow() == Beyond::Nobody,
+            authority: found(&self.authorities, AUTHORITY_NAME, &namespace),
             database,
         }
     }
@@ -115,7 +161,28 @@ where
 
 /// Keeps the objects of a kind that are ours, and asks for a look at the database of each that
 /// changes.
-fn follow<K>(scope: &Scope) -> (Store<K>, Looks)
+fn follow_ours<K>(scope: &Scope) -> (Store<K>, Looks)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let config = watcher::Config::default().labels(MANAGED_SELECTOR);
+    follow(scope, config, |object| {
+        database_of(object).into_iter().collect()
+    })
+}
+
+/// Keeps objects of a kind, and asks for looks at the databases that one which changes is about.
+fn follow<K>(
+    scope: &Scope,
+    config: watcher::Config,
+    about: impl Fn(&K) -> Vec<ObjectRef<Guarded>> + Send + 'static,
+) -> (Store<K>, Looks)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -126,21 +193,21 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let config = watcher::Config::default().labels(MANAGED_SELECTOR);
     let looks = watcher(scope.api::<K>(), config)
         .default_backoff()
         .modify(forget_what_is_not_read)
         .reflect(writer)
         .touched_objects()
-        .filter_map(|seen| async move {
-            match seen {
-                Ok(object) => database_of(&object),
+        .flat_map(move |seen| {
+            let looks = match seen {
+                Ok(object) => about(&object),
                 Err(error) => {
                     let kind = K::kind(&());
                     tracing::warn!(%kind, %error, "a watch broke off; it begins again");
-                    None
+                    Vec::new()
                 }
-            }
+            };
+            stream::iter(looks)
         });
     (store, looks.boxed())
 }
@@ -148,15 +215,28 @@ where
 /// The databases themselves, and a stream that must be polled.
 pub(super) fn databases(
     scope: &Scope,
+    nodes: Arc<Nodes>,
 ) -> (
     Store<Guarded>,
     BoxStream<'static, Result<Guarded, watcher::Error>>,
 ) {
     let (store, writer) = reflector::store();
+    let filled: Store<Guarded> = store.clone();
     let seen = watcher(scope.api::<Guarded>(), watcher::Config::default())
         .default_backoff()
         .modify(forget_what_is_not_read)
         .reflect(writer)
+        .inspect(move |event| match event {
+            Ok(watcher::Event::Delete(gone)) => {
+                nodes.forget(&gone.name_any(), gone.meta().uid.as_deref());
+            }
+            // What went while the watch was broken is missed in a new list alone.
+            Ok(watcher::Event::InitDone) => {
+                let there = filled.state().into_iter().filter_map(|found| found.uid());
+                nodes.retain(&there.collect());
+            }
+            _ => {}
+        })
         .applied_objects();
     (store, seen.boxed())
 }

@@ -18,6 +18,7 @@ fn yaml<T: Serialize>(text: &mut String, object: &T) {
 fn settings() -> Settings {
     Settings {
         image: "lumadb/instance:1".into(),
+        node_authority: "of the cluster".into(),
         ..Settings::default()
     }
 }
@@ -25,6 +26,7 @@ fn settings() -> Settings {
 fn all(database: &LumaDatabase) -> String {
     let settings = settings();
     let mut text = String::new();
+    yaml(&mut text, &build::authority(database, &settings));
     yaml(&mut text, &build::service_account(database));
     yaml(&mut text, &build::network_policy(database, &settings));
     yaml(&mut text, &build::service(database));

@@ -3,8 +3,8 @@
 
 use crate::support::database;
 use k8s_openapi::api::core::v1::{
-    ContainerStatus, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, PodCondition,
-    PodStatus, Service, ServiceAccount,
+    ConfigMap, ContainerStatus, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod,
+    PodCondition, PodStatus, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) service: Option<Service>,
     pub(crate) service_account: Option<ServiceAccount>,
     pub(crate) network_policy: Option<NetworkPolicy>,
+    pub(crate) authority: Option<ConfigMap>,
+    pub(crate) secret: Option<Secret>,
     /// Claims that were made, ever.
     pub(crate) claims_made: usize,
     pub(crate) pods_made: usize,
@@ -62,6 +64,8 @@ impl World {
             service: None,
             service_account: None,
             network_policy: None,
+            authority: None,
+            secret: None,
             claims_made: 0,
             pods_made: 0,
             endings: Vec::new(),
@@ -77,6 +81,9 @@ impl World {
             service: self.service.clone().map(Arc::new),
             service_account: self.service_account.clone().map(Arc::new),
             network_policy: self.network_policy.clone().map(Arc::new),
+            secret: self.secret.clone().map(Arc::new),
+            is_alone: true,
+            authority: self.authority.clone().map(Arc::new),
         }
     }
 
@@ -135,6 +142,8 @@ impl World {
 
     fn carry_out(&mut self, action: &Action) {
         match action {
+            Action::ApplyAuthority(object) => self.authority = Some((**object).clone()),
+            Action::MakeSecrets(_) => self.secret = Some(Secret::default()),
             Action::ApplyServiceAccount(object) => self.service_account = Some((**object).clone()),
             Action::ApplyNetworkPolicy(object) => self.network_policy = Some((**object).clone()),
             Action::ApplyService(object) => self.service = Some((**object).clone()),
@@ -194,6 +203,7 @@ impl World {
         }
         assert!(self.network_policy.is_some(), "a pod without a policy");
         assert!(self.service_account.is_some(), "a pod without an account");
+        assert!(self.authority.is_some(), "a pod without an authority");
         self.pods_made += 1;
         let mut pod = pod.clone();
         pod.metadata.uid = Some(format!("pod-{}", self.pods_made));
