@@ -3,7 +3,10 @@
 mod admission;
 mod deaths;
 mod life;
+mod parent;
+mod pods;
 mod quiet;
+mod region;
 mod several;
 mod snapshot;
 
@@ -203,6 +206,7 @@ impl Operator {
             .env("LUMADB_OPERATOR_KUBECONFIG", kubeconfig)
             .env("LUMADB_OPERATOR_IDENTITY", "test")
             .env("LUMADB_OPERATOR_LISTEN", "127.0.0.1:0")
+            .env("LUMADB_OPERATOR_PARENT_LISTEN", "127.0.0.1:0")
             .env("LUMADB_OPERATOR_SYSTEM_NAMESPACE", SYSTEM)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())

@@ -250,6 +250,7 @@ fn state(database: &DynamicObject, secret: &Secret) -> Outcome<RegionMessage> {
             idle_since: None,
             storage_bytes: 1000,
             volume: VolumeStage::Ample,
+            room: None,
             archive: None,
             restore: None,
         }),

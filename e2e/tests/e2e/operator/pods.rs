@@ -1,0 +1,211 @@
+//! Runs what a pod of a database asks for, as its machine would: the processes of its two containers,
+//! on its volume, with its token and the certificate that it mounts.
+//!
+//! A container is a process here: the folders that are mounted into it lie elsewhere, and its
+//! arguments say so.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, ServiceAccount};
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+use lumadb_e2e::{Outcome, tools};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, Uid};
+use serde_json::json;
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// Whom a node's token is for.
+pub(super) const AUDIENCE: &str = "lumadb-operator";
+
+/// PostgreSQL does not run as root, and initdb wants a user that has a name: `nobody`.
+const NOBODY: u32 = 65_534;
+
+/// A volume, and the port at which clients reach whatever pod has it.
+pub(super) struct Volume {
+    folder: TempDir,
+    pub(super) port: u16,
+}
+
+impl Volume {
+    pub(super) fn new() -> Outcome<Self> {
+        let folder = lumadb_e2e::cloud::new_folder()?;
+        let instance = folder.path().join("i");
+        std::fs::create_dir(&instance)?;
+        give_away(&instance)?;
+        let port = free_port()?;
+        Ok(Self { folder, port })
+    }
+
+    fn instance(&self) -> PathBuf {
+        self.folder.path().join("i")
+    }
+
+    /// PostgreSQL's process.
+    fn engine(&self) -> Option<Pid> {
+        let path = self.instance().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(path).ok()?;
+        Some(Pid::from_raw(text.lines().next()?.trim().parse().ok()?))
+    }
+}
+
+/// A port that was free a moment ago.
+pub(super) fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn give_away(path: &Path) -> Outcome<()> {
+    if Uid::effective().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(())
+}
+
+/// The processes of a pod. Dropping it kills them all at once, as the loss of a machine does.
+pub(super) struct Running<'a> {
+    volume: &'a Volume,
+    containers: Vec<(String, Child)>,
+    logs: TempDir,
+}
+
+impl<'a> Running<'a> {
+    /// Starts the containers of a pod, which show its own token.
+    pub(super) async fn start(client: &Client, pod: &Pod, volume: &'a Volume) -> Outcome<Self> {
+        let token = token_of(client, pod, AUDIENCE).await?;
+        Self::start_some(client, pod, volume, &token, |_| true).await
+    }
+
+    /// Starts the node alone, with a token that is given.
+    pub(super) async fn start_node(
+        client: &Client,
+        pod: &Pod,
+        volume: &'a Volume,
+        token: &str,
+    ) -> Outcome<Self> {
+        Self::start_some(client, pod, volume, token, |name| name == "node").await
+    }
+
+    async fn start_some(
+        client: &Client,
+        pod: &Pod,
+        volume: &'a Volume,
+        token: &str,
+        is_asked: impl Fn(&str) -> bool,
+    ) -> Outcome<Self> {
+        let namespace = pod.namespace().unwrap_or_default();
+        let authorities: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+        let authority = authorities.get("lumadb-operator-ca").await?;
+        let authority = authority.data.unwrap_or_default();
+        let authority = authority.get("ca.crt").ok_or("no certificate")?;
+        let logs = lumadb_e2e::cloud::new_folder()?;
+        for (name, text) in [("token", token), ("ca.crt", authority)] {
+            let path = logs.path().join(name);
+            std::fs::write(&path, text)?;
+            give_away(&path)?;
+        }
+        let mut running = Self {
+            volume,
+            containers: Vec::new(),
+            logs,
+        };
+        let spec = pod.spec.clone().ok_or("a pod without a specification")?;
+        for container in spec.containers.iter().filter(|one| is_asked(&one.name)) {
+            running.spawn(container)?;
+        }
+        Ok(running)
+    }
+
+    fn spawn(&mut self, container: &Container) -> Outcome<()> {
+        let [program, subcommand] = container.command.as_deref().unwrap_or_default() else {
+            return Err("a container without a command".into());
+        };
+        let (instance, identity) = (self.volume.instance(), self.logs.path().display());
+        let engine = tools::engine_dir();
+        let arguments = container.args.iter().flatten().map(|argument| {
+            argument
+                .replace("=/instance", &format!("={}", instance.display()))
+                .replace("=/opt/lumadb/engine", &format!("={}", engine.display()))
+                .replace("=/var/run/lumadb/identity", &format!("={identity}"))
+                .replace("=[::]:5432", &format!("=127.0.0.1:{}", self.volume.port))
+                .replace("=[::]:9187", "=127.0.0.1:0")
+        });
+        let output = File::create(self.log_of(&container.name))?;
+        let mut command = Command::new(tools::program(program)?);
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"LUMADB_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg(subcommand)
+            .args(arguments)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        if Uid::effective().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        self.containers
+            .push((container.name.clone(), command.spawn()?));
+        Ok(())
+    }
+
+    fn log_of(&self, container: &str) -> PathBuf {
+        self.logs.path().join(format!("{container}.log"))
+    }
+
+    pub(super) fn log(&self, container: &str) -> String {
+        std::fs::read_to_string(self.log_of(container)).unwrap_or_default()
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // A container's other processes end with its first.
+        for (_, child) in &mut self.containers {
+            if let Ok(pid) = i32::try_from(child.id()) {
+                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            let _ = child.wait();
+        }
+        if let Some(engine) = self.volume.engine() {
+            let _ = kill(engine, Signal::SIGKILL);
+        }
+        if std::thread::panicking() || std::env::var_os("LUMADB_TEST_LOG").is_some() {
+            for (name, _) in &self.containers {
+                eprintln!("== {name}\n{}", self.log(name));
+            }
+        }
+    }
+}
+
+/// A token of a pod's account, bound to the pod, as its machine asks for.
+pub(super) async fn token_of(client: &Client, pod: &Pod, audience: &str) -> Outcome<String> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let account = pod.spec.as_ref();
+    let account = account.and_then(|spec| spec.service_account_name.clone());
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+    let asked = json!({ "spec": {
+        "audiences": [audience],
+        "expirationSeconds": 3600,
+        "boundObjectRef": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": pod.name_any(),
+            "uid": pod.uid(),
+        },
+    }});
+    let asked = serde_json::from_value(asked)?;
+    let account = account.ok_or("a pod without an account")?;
+    let parameters = PostParams::default();
+    let token = accounts
+        .create_token_request(&account, &parameters, &asked)
+        .await?;
+    Ok(token.status.ok_or("no token")?.token)
+}
