@@ -90,7 +90,10 @@ impl ParentLink {
         let dialed = self.dialer.dial().await?;
         self.is_taken = false;
         let result = self.converse(dialed).await;
-        if result.is_err() && !self.is_taken {
+        if let Err(error) = &result
+            && !self.is_taken
+            && !is_of_the_parent(error)
+        {
             // What spoke for this node may be what was refused.
             self.dialer.forget();
         }
@@ -209,6 +212,12 @@ async fn due(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether it says nothing of what spoke for the node: a parent that has just begun does not know its
+/// databases yet.
+fn is_of_the_parent(error: &StreamError) -> bool {
+    matches!(error, StreamError::Status(status) if status.code() == Code::NotFound)
 }
 
 /// A parent that is away is no news; what somebody has to mend is said once.
