@@ -29,7 +29,8 @@ fn mock() -> Mock {
     assert!(output.status.success(), "stripe-mock was not built");
     let program = String::from_utf8(output.stdout).expect("a path");
     let mut child = Command::new(program.trim())
-        .args(["-http-addr", "127.0.0.1:0"])
+        // Without an address of its own, its second server would take one that two can't share.
+        .args(["-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("stripe-mock starts");
