@@ -36,14 +36,14 @@ build: packages-run engine console ## Build the programs (release) and prepare t
 .PHONY: test
 test: packages-test engine lint console-test sqlx-check build-dev ## Run every check and every test
 	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
-	cargo test --locked --workspace --exclude lumadb-e2e --no-fail-fast
+	scripts/cargo_test.sh --locked --workspace --no-fail-fast
 	$(MAKE) test-e2e
 
 .PHONY: test-e2e
 test-e2e: packages-test engine console build-dev node-packages kubernetes ## Run the tests across processes, with real clients and a browser
 	LUMADB_TEST_VENV="$$(scripts/python.sh e2e/clients/requirements.txt)" \
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/debug" \
-	cargo test --locked -p lumadb-e2e
+	scripts/cargo_test.sh --locked --workspace --test e2e
 
 # Rounds of `make chaos`, and of which durability if not of both, as in  make chaos ROUNDS=20 DURABILITY=s3
 ROUNDS ?= 200
@@ -55,7 +55,7 @@ chaos: packages-test engine console ## Lose databases with their disks under loa
 	"$(CARGO_TARGET_DIR)/release/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" \
 	LUMADB_CHAOS_ROUNDS="$(ROUNDS)" LUMADB_CHAOS_DURABILITY="$(DURABILITY)" \
-	cargo test --locked -p lumadb-e2e -- --ignored --nocapture oracle::chaos
+	cargo test --locked --workspace --test e2e -- --ignored --nocapture oracle::chaos
 
 # Minutes of `make chaos-billing`
 MINUTES ?= 10
@@ -65,7 +65,7 @@ chaos-billing: packages-test engine console ## Kill everything while usage is co
 	cargo build --locked --release -p lumadb-cloud -p lumadb-node
 	"$(CARGO_TARGET_DIR)/release/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
 	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" LUMADB_CHAOS_MINUTES="$(MINUTES)" \
-	cargo test --locked -p lumadb-e2e -- --ignored --nocapture billing_drill::chaos
+	cargo test --locked --workspace --test e2e -- --ignored --nocapture billing_drill::chaos
 
 # Arguments for the benchmark, as in  make bench BENCH="pgbench --quick"
 BENCH ?=
@@ -122,8 +122,9 @@ sqlx-check: engine
 	scripts/sqlx_prepare.sh --check
 
 .PHONY: build-dev
+# All of the workspace each time: of a part, cargo builds its libraries with the features of that part.
 build-dev: packages-run engine console
-	cargo build --locked -p lumadb-cloud -p lumadb-node
+	cargo build --locked --workspace --bins --tests
 	"$(CARGO_TARGET_DIR)/debug/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
 
 .PHONY: packages-run packages-test packages-bench
