@@ -1,6 +1,6 @@
 //! One stream with a node, after its hello.
 
-use super::{Expected, Identity, Intake, Outgoing};
+use super::{Expected, Identity, Intake, Outgoing, Refused, Stored};
 use lumadb_contract::allowance::AllowanceRequest;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstanceSpec;
@@ -8,15 +8,18 @@ use lumadb_contract::stream::{NodeMessage, ParentMessage};
 use lumadb_contract::usage::{BATCH_SAMPLES_MAX, UsageSample};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::Streaming;
 
 /// Batches of samples that wait to be stored, for each node.
-const BATCHES_WAITING_MAX: usize = 8;
+const BATCHES_WAITING_MAX: usize = 15;
 
 /// How long a batch that finds no place holds up what comes after it. A node whose words are not
 /// taken for ten seconds dials anew.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause before samples that were refused are tried again: for its node and its log there is no hurry.
+const REFUSED_RETRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Conversation<'a, I, S> {
     pub(super) database: DatabaseId,
@@ -69,7 +72,7 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
 
     async fn outlived(&self) {
         match self.expected.identity.stream_lifetime() {
-            Some(lifetime) => tokio::time::sleep(lifetime).await,
+            Some(lifetime) => sleep(lifetime).await,
             None => std::future::pending().await,
         }
     }
@@ -160,16 +163,47 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
             } else {
                 batches.recv().await
             };
-            let Some(samples) = samples else { return };
-            for (incarnation_id, sequence) in self.intake.store(self.database, &samples).await {
-                let message = ParentMessage::SamplesStored {
-                    incarnation_id,
-                    sequence,
-                };
-                if self.outgoing.send(Ok(message)).await.is_err() {
-                    return;
-                }
+            let Some(mut samples) = samples else { return };
+            while samples.len() + BATCH_SAMPLES_MAX <= S::SAMPLES_AT_ONCE_MAX {
+                let Ok(next) = batches.try_recv() else { break };
+                samples.extend(next);
+            }
+            if !self.store(&samples).await {
+                return;
             }
         }
+    }
+
+    /// Whether the node still listens. What is refused is not passed over: it is tried again as long
+    /// as the stream lasts, and what came before it is stored.
+    async fn store(&self, samples: &[UsageSample]) -> bool {
+        if let Ok(stored) = self.intake.store(self.database, samples).await {
+            return self.say_stored(stored).await;
+        }
+        for samples in samples.chunks(BATCH_SAMPLES_MAX) {
+            let stored = loop {
+                match self.intake.store(self.database, samples).await {
+                    Ok(stored) => break stored,
+                    Err(Refused) => sleep(REFUSED_RETRY).await,
+                }
+            };
+            if !self.say_stored(stored).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn say_stored(&self, stored: Stored) -> bool {
+        for (incarnation_id, sequence) in stored {
+            let message = ParentMessage::SamplesStored {
+                incarnation_id,
+                sequence,
+            };
+            if self.outgoing.send(Ok(message)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 }

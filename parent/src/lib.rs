@@ -22,7 +22,7 @@ use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
 use lumadb_contract::rpc::NodeParent;
 use lumadb_contract::stream::{NodeHello, NodeMessage, ParentMessage, STREAM_VERSION};
-use lumadb_contract::usage::UsageSample;
+use lumadb_contract::usage::{BATCH_SAMPLES_MAX, UsageSample};
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::pin::Pin;
@@ -52,15 +52,26 @@ pub trait Identity: Debug + Send + Sync + 'static {
     }
 }
 
+/// For each incarnation, the sequence up to which its samples may be forgotten.
+pub type Stored = Vec<(IncarnationId, u64)>;
+
+/// There is something wrong with samples: none of them was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
 /// Where what nodes say goes.
 pub trait Intake: Debug + Send + Sync + 'static {
-    /// Stores samples of one database, oldest first, however long it takes. Answers, for each
-    /// incarnation among them, the sequence up to which they may be forgotten.
+    /// Most samples that it is handed at once, at least [`BATCH_SAMPLES_MAX`]: batches that wait for
+    /// their turn go together as far as they fit.
+    const SAMPLES_AT_ONCE_MAX: usize = BATCH_SAMPLES_MAX;
+
+    /// Stores samples of one database, oldest first, however long it takes: all, or none if one of
+    /// them is refused. Refused ones are handed over again, in smaller groups and later.
     fn store(
         &self,
         database: DatabaseId,
         samples: &[UsageSample],
-    ) -> impl Future<Output = Vec<(IncarnationId, u64)>> + Send;
+    ) -> impl Future<Output = Result<Stored, Refused>> + Send;
 
     /// What a node may still count. `None`: it is not told, and asks again.
     fn allowance(

@@ -1,6 +1,6 @@
 //! The conversation over a connection in memory, with an intake that stores when it is let.
 
-use super::{Identity, Intake, Parent};
+use super::{Identity, Intake, Parent, Refused, Stored};
 use futures::stream;
 use hyper_util::rt::TokioIo;
 use lumadb_contract::allowance::{Allowance, AllowanceRequest};
@@ -8,7 +8,7 @@ use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstancePhase, InstanceStatus, VolumeStage};
 use lumadb_contract::rpc::{NodeParentClient, NodeParentServer};
 use lumadb_contract::stream::{NodeHello, NodeMessage, ParentMessage, STREAM_VERSION};
-use lumadb_contract::usage::{UsageCounters, UsageGauges, UsageSample};
+use lumadb_contract::usage::{BATCH_SAMPLES_MAX, UsageCounters, UsageGauges, UsageSample};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -44,6 +44,7 @@ impl Identity for Incarnation {
     }
 }
 
+/// Takes one batch at a time.
 #[derive(Debug, Clone)]
 struct Gated {
     /// One for each batch that may be stored.
@@ -56,13 +57,39 @@ impl Intake for Gated {
         &self,
         _database: DatabaseId,
         samples: &[UsageSample],
-    ) -> Vec<(IncarnationId, u64)> {
+    ) -> Result<Stored, Refused> {
         let permit = self.permits.acquire().await.expect("open");
         permit.forget();
         let sequences = samples.iter().map(|sample| sample.sequence);
         self.stored.lock().expect("whole").extend(sequences);
         let last = samples.last().expect("a sample");
-        vec![(last.incarnation_id, last.sequence)]
+        Ok(vec![(last.incarnation_id, last.sequence)])
+    }
+
+    async fn allowance(&self, _: DatabaseId, _: &AllowanceRequest) -> Option<Allowance> {
+        None
+    }
+}
+
+/// Takes several batches at once, and none in which this sequence is.
+#[derive(Debug)]
+struct Together {
+    gated: Gated,
+    refused: u64,
+}
+
+impl Intake for Together {
+    const SAMPLES_AT_ONCE_MAX: usize = 4 * BATCH_SAMPLES_MAX;
+
+    async fn store(
+        &self,
+        database: DatabaseId,
+        samples: &[UsageSample],
+    ) -> Result<Stored, Refused> {
+        if samples.iter().any(|sample| sample.sequence == self.refused) {
+            return Err(Refused);
+        }
+        self.gated.store(database, samples).await
     }
 
     async fn allowance(&self, _: DatabaseId, _: &AllowanceRequest) -> Option<Allowance> {
@@ -90,7 +117,7 @@ struct Node {
     answers: Streaming<ParentMessage>,
 }
 
-async fn attach(parent: &Parent<Incarnation, Gated>, incarnation_id: IncarnationId) -> Node {
+async fn attach<S: Intake>(parent: &Parent<Incarnation, S>, incarnation_id: IncarnationId) -> Node {
     let (client, server) = tokio::io::duplex(64 * 1024);
     let service = NodeParentServer::new(parent.clone());
     let incoming = stream::iter([Ok::<_, std::io::Error>(server)]);
@@ -134,15 +161,16 @@ async fn attach(parent: &Parent<Incarnation, Gated>, incarnation_id: Incarnation
     }
 }
 
-fn batch(sequence: u64) -> NodeMessage {
-    NodeMessage::Samples(vec![UsageSample {
+fn batch(sequences: impl IntoIterator<Item = u64>) -> NodeMessage {
+    let sample = |sequence| UsageSample {
         incarnation_id: incarnation(),
         sequence,
         taken_at: OffsetDateTime::UNIX_EPOCH,
         counters: UsageCounters::default(),
         gauges: UsageGauges::default(),
         last: false,
-    }])
+    };
+    NodeMessage::Samples(sequences.into_iter().map(sample).collect())
 }
 
 fn status() -> InstanceStatus {
@@ -177,7 +205,7 @@ async fn samples_that_find_no_place_stay_with_the_node_and_hold_up_nothing() {
     let expected = parent.expect(database(), known(None));
     let mut node = attach(&parent, incarnation()).await;
     for sequence in 1..=20 {
-        node.messages.send(batch(sequence)).await.expect("sent");
+        node.messages.send(batch([sequence])).await.expect("sent");
     }
     let told = NodeMessage::Status(Box::new(status()));
     node.messages.send(told).await.expect("sent");
@@ -200,12 +228,48 @@ async fn samples_that_find_no_place_stay_with_the_node_and_hold_up_nothing() {
     // The stream ended: the node sends again what is left, and nothing is missing or stored twice.
     let mut node = attach(&parent, incarnation()).await;
     for sequence in acknowledged + 1..=20 {
-        node.messages.send(batch(sequence)).await.expect("sent");
+        node.messages.send(batch([sequence])).await.expect("sent");
     }
     drop(node.messages);
     while node.answers.message().await.expect("in order").is_some() {}
     let stored = intake.stored.lock().expect("whole").clone();
     assert_eq!(stored, (1..=20).collect::<Vec<_>>());
+}
+
+/// What waits goes together; what is refused in it holds up only what comes after.
+#[tokio::test]
+async fn batches_that_wait_are_stored_together_up_to_one_that_is_refused() {
+    let gated = gated();
+    let full = BATCH_SAMPLES_MAX as u64;
+    let parent = Parent::new(Together {
+        gated: gated.clone(),
+        refused: 7 * full + 1,
+    });
+    let expected = parent.expect(database(), known(None));
+    let mut node = attach(&parent, incarnation()).await;
+    for first in (0..8).map(|index| index * full + 1) {
+        let sequences = first..first + full;
+        node.messages.send(batch(sequences)).await.expect("sent");
+    }
+    // All have come once what follows them was heard.
+    let told = NodeMessage::Status(Box::new(status()));
+    node.messages.send(told).await.expect("sent");
+    let mut seen = expected.seen();
+    let heard = seen.wait_for(|seen| seen.status.is_some()).await;
+    assert!(heard.is_ok());
+    let mut acknowledged = Vec::new();
+    gated.permits.add_permits(100);
+    while acknowledged.last() != Some(&(7 * full)) {
+        let message = node.answers.message().await.expect("in order");
+        if let Some(ParentMessage::SamplesStored { sequence, .. }) = message {
+            acknowledged.push(sequence);
+        }
+    }
+    // How many were there at the first look is chance; seven answers would be one for each.
+    assert!(acknowledged.len() <= 5, "{acknowledged:?}");
+    assert!(acknowledged.is_sorted());
+    let stored = gated.stored.lock().expect("whole").clone();
+    assert_eq!(stored, (1..=7 * full).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! What nodes say, until it has gone where it goes: to the control plane, which answers for it, or
 //! nowhere, where there is none.
 
-use super::waiting::{Stored, Waiting, highest};
+use super::waiting::{Waiting, highest};
 use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::cluster::RegionMessage;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::usage::UsageSample;
+use lumadb_parent::{Refused, Stored};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -139,12 +140,16 @@ impl Drop for Withdrawal<'_> {
 }
 
 impl lumadb_parent::Intake for Intake {
-    async fn store(&self, database: DatabaseId, samples: &[UsageSample]) -> Stored {
+    async fn store(
+        &self,
+        database: DatabaseId,
+        samples: &[UsageSample],
+    ) -> Result<Stored, Refused> {
         if !self.is_charged().await {
-            return highest(samples).into_iter().collect();
+            return Ok(highest(samples).into_iter().collect());
         }
         if samples.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let (number, stored) = lock(&self.0.waiting).add(database, samples);
         let _withdrawal = Withdrawal {
@@ -154,7 +159,7 @@ impl lumadb_parent::Intake for Intake {
         };
         self.0.news.come.notify_one();
         // Without an answer another stream of this node has taken this one's place.
-        stored.await.unwrap_or_default()
+        Ok(stored.await.unwrap_or_default())
     }
 
     async fn allowance(

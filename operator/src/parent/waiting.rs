@@ -6,11 +6,9 @@ use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::cluster::RegionMessage;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::usage::UsageSample;
+use lumadb_parent::Stored;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::oneshot;
-
-/// What of a batch is stored: for each incarnation, up to which sequence.
-pub(super) type Stored = Vec<(IncarnationId, u64)>;
 
 #[derive(Debug)]
 struct Batch {

@@ -10,7 +10,7 @@ use lumadb_contract::usage::{BATCH_SAMPLES_MAX, SEAL_INTERVAL_MS, UsageCounters,
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::runtime::Reports;
 use lumadb_control_plane::runtime::local::parent::{
-    NodeUser, Parent, SampleSink, parent_listen, parent_serve,
+    NodeUser, Parent, SAMPLES_AT_ONCE_MAX, SampleSink, parent_listen, parent_serve,
 };
 use lumadb_control_plane::store::Store;
 use lumadb_e2e::Outcome;
@@ -77,7 +77,8 @@ impl Nodes {
         self.databases.iter().copied().map(node).collect()
     }
 
-    /// Samples a second, durable, handed to the store in this process.
+    /// Samples a second, durable, handed to the store in this process as much at once as the
+    /// parent of nodes hands it of a node that is behind.
     pub(super) async fn store(&self, nodes: &[Batches]) -> Outcome<f64> {
         let start = Instant::now();
         let mut tasks = JoinSet::new();
@@ -85,8 +86,8 @@ impl Nodes {
             let (share, reports) = (share.to_vec(), self.reports.clone());
             tasks.spawn(async move {
                 for node in share {
-                    for batch in node.samples.iter() {
-                        reports.samples(node.database, batch).await?;
+                    for waiting in node.samples.chunks(SAMPLES_AT_ONCE_MAX / BATCH_SAMPLES_MAX) {
+                        reports.samples(node.database, &waiting.concat()).await?;
                     }
                 }
                 Outcome::Ok(())

@@ -5,8 +5,8 @@ use lumadb_contract::allowance::{Allowance, AllowanceRequest};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::rpc::NodeParentServer;
 use lumadb_contract::stream::NodeHello;
-use lumadb_contract::usage::UsageSample;
-use lumadb_parent::{Identity, Intake};
+use lumadb_contract::usage::{BATCH_SAMPLES_MAX, UsageSample};
+use lumadb_parent::{Identity, Intake, Refused, Stored};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +28,9 @@ pub type Parent = lumadb_parent::Parent<NodeUser, SampleSink>;
 /// Wait before a batch that could not be stored is tried again; doubles up to the second.
 const STORE_RETRY_FIRST: Duration = Duration::from_millis(200);
 const STORE_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Most samples of one transaction.
+pub const SAMPLES_AT_ONCE_MAX: usize = 16 * BATCH_SAMPLES_MAX;
 
 /// The user that a node runs as; `None`: our own.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +63,9 @@ pub enum SampleSink {
 }
 
 impl Intake for SampleSink {
+    /// A transaction costs as much as several hundred samples in it.
+    const SAMPLES_AT_ONCE_MAX: usize = SAMPLES_AT_ONCE_MAX;
+
     /// Without an answer a node asks again; where nobody is charged there are no limits, and none
     /// is given.
     async fn allowance(
@@ -83,7 +89,7 @@ impl Intake for SampleSink {
         &self,
         database: DatabaseId,
         samples: &[UsageSample],
-    ) -> Vec<(IncarnationId, u64)> {
+    ) -> Result<Stored, Refused> {
         let reports = match self {
             Self::Reports(reports) => reports,
             Self::Discard => {
@@ -92,20 +98,20 @@ impl Intake for SampleSink {
                     let high = stored.entry(sample.incarnation_id).or_default();
                     *high = sample.sequence.max(*high);
                 }
-                return stored.into_iter().collect();
+                return Ok(stored.into_iter().collect());
             }
         };
         let mut wait = STORE_RETRY_FIRST;
         loop {
             match reports.samples(database, samples).await {
-                Ok(stored) => return stored,
+                Ok(stored) => return Ok(stored),
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%database, %error, "samples wait for the database");
                 }
                 Err(error) => {
                     // Kept by the node: what is wrong with it must be seen, not dropped.
                     tracing::error!(%database, %error, "samples were refused");
-                    wait = STORE_RETRY_MAX;
+                    return Err(Refused);
                 }
             }
             tokio::time::sleep(wait).await;
