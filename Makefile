@@ -80,6 +80,10 @@ bench: packages-bench build bench-tools ## Measure beside peers; BENCH="connect 
 kubernetes: packages-test ## Build the Kubernetes API server that tests run against, once
 	scripts/kubernetes.sh >/dev/null
 
+.PHONY: images
+images: build ## Make the container images, without Docker, in target/images
+	scripts/image.sh "$(CARGO_TARGET_DIR)/images"
+
 .PHONY: bench-tools
 bench-tools:
 	scripts/bench_tools.sh
