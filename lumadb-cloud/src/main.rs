@@ -142,6 +142,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Status(place) => {
             let (data, _, _) = load(&place)?;
             status::print(&data);
+            status::print_drill(&data);
             Ok(())
         }
         Command::Up(place) => {

@@ -4,6 +4,7 @@
 use crate::restoring::{self, bucket_ask, shop_with_backup};
 use lumadb_e2e::account::Account;
 use lumadb_e2e::cloud::{Cloud, settings_of_tests, up_command};
+use lumadb_e2e::process::Process;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::json;
@@ -13,12 +14,19 @@ use std::time::Duration;
 /// A backup is made, and WAL is archived, in seconds; machines of tests are crowded.
 const ARCHIVE_LIMIT: Duration = Duration::from_mins(2);
 
+/// A drill begins, restores and checks within this.
+const DRILL_LIMIT: Duration = Duration::from_mins(5);
+
 /// The engine's own clock, as the command takes it.
 const MOMENT: &str = r#"select to_char(clock_timestamp() at time zone 'utc',
                                        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
 
-/// What it printed, and whether it succeeded.
 pub(crate) async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bool, String)> {
+    command(cloud, "restore-control", more).await
+}
+
+/// Runs a command on the data folder: whether it succeeded, and what it printed.
+async fn command(cloud: &Cloud, name: &str, more: &[&str]) -> Outcome<(bool, String)> {
     let up = up_command(&cloud.data_dir())?;
     let up = up.as_std();
     let mut command = tokio::process::Command::new(up.get_program());
@@ -29,7 +37,7 @@ pub(crate) async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bo
         };
     }
     command
-        .arg("restore-control")
+        .arg(name)
         .arg("--data-dir")
         .arg(cloud.data_dir())
         .args(more);
@@ -41,8 +49,8 @@ pub(crate) async fn restore_control(cloud: &Cloud, more: &[&str]) -> Outcome<(bo
     ))
 }
 
-/// The archive in use has a complete backup.
-pub(crate) async fn is_backed_up(cloud: &Cloud) -> Outcome<()> {
+/// The archive in use, once it has a complete backup.
+pub(crate) async fn is_backed_up(cloud: &Cloud) -> Outcome<String> {
     let record = std::fs::read(cloud.data_dir().join("keys/control-archive.json"))?;
     let record: serde_json::Value = serde_json::from_slice(&record)?;
     let archive = record["archive_id"].as_str().ok_or("no archive")?;
@@ -51,7 +59,8 @@ pub(crate) async fn is_backed_up(cloud: &Cloud) -> Outcome<()> {
         let listed = bucket_ask(cloud, "GET", &catalogue).await?;
         Ok(listed.contains("<Key>").then_some(()))
     })
-    .await
+    .await?;
+    Ok(archive.to_owned())
 }
 
 /// What is committed now is in the archive.
@@ -177,6 +186,99 @@ async fn a_lost_control_plane_comes_back_from_bucket_and_master_key() -> Outcome
     cloud.up_again().await?;
     ada.database_is(&shop.id, "running").await?;
     Ok(())
+}
+
+/// The record of drills, which `up` writes with its first look.
+async fn drill_record(cloud: &Cloud) -> Outcome<serde_json::Value> {
+    let path = cloud.data_dir().join("control-drill.json");
+    until("the record of drills", DRILL_LIMIT, || async {
+        match std::fs::read(&path) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+/// Makes the next drill due.
+async fn drill_now(cloud: &Cloud) -> Outcome<()> {
+    let mut record = drill_record(cloud).await?;
+    record["due_at"] = json!("2026-01-01T00:00:00Z");
+    let path = cloud.data_dir().join("control-drill.json");
+    let beside = path.with_extension("test");
+    std::fs::write(&beside, record.to_string())?;
+    std::fs::rename(beside, path)?;
+    Ok(())
+}
+
+/// What the drill that was due found.
+async fn drilled(cloud: &Cloud) -> Outcome<serde_json::Value> {
+    until("a drill to end", DRILL_LIMIT, || async {
+        let record = drill_record(cloud).await?;
+        let has_ended = record["due_at"] != "2026-01-01T00:00:00Z";
+        Ok(has_ended.then(|| record["last"].clone()))
+    })
+    .await
+}
+
+fn is_of_drill(process: &Process) -> bool {
+    let mut arguments = process.arguments.iter();
+    arguments.any(|argument| argument.contains("control-drill"))
+}
+
+fn no_drill_is_left(cloud: &Cloud) -> Outcome<()> {
+    assert!(!cloud.data_dir().join("control-drill").exists());
+    assert!(!cloud.processes()?.iter().any(is_of_drill));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_control_planes_archive_is_drilled_though_it_is_killed_and_damage_is_found()
+-> Outcome<()> {
+    let mut cloud = Cloud::start().await?;
+    Account::sign_up(&cloud, "ada").await?;
+    is_backed_up(&cloud).await?;
+    let record = drill_record(&cloud).await?;
+    assert_eq!(record["last"], json!(null));
+    drill_now(&cloud).await?;
+    until("a drill to be under way", DRILL_LIMIT, || async {
+        Ok(cloud.processes()?.iter().any(is_of_drill).then_some(()))
+    })
+    .await?;
+    cloud.kill_up().await?;
+    cloud.up_again().await?;
+    let good = drilled(&cloud).await?;
+    assert_eq!(good["fault"], json!(null), "{good}");
+    let count = |name: &str| good[name].as_u64().ok_or("no number");
+    assert!(count("tables_checked")? > 30, "{good}");
+    assert!(count("indexes_checked")? > 30, "{good}");
+    assert!(count("rto_ms")? > 0, "{good}");
+    no_drill_is_left(&cloud)?;
+    let (_, said) = command(&cloud, "status", &[]).await?;
+    assert!(said.contains("without a fault"), "{said}");
+
+    let archive = is_backed_up(&cloud).await?;
+    let path = format!("?list-type=2&max-keys=10&prefix={archive}%2Fbackup%2F");
+    let objects = bucket_ask(&cloud, "GET", &path).await?;
+    let (_, key) = objects.split_once("<Key>").ok_or("no object")?;
+    let (key, _) = key.split_once("</Key>").ok_or("no object")?;
+    bucket_ask(&cloud, "DELETE", &format!("/{key}")).await?;
+    drill_now(&cloud).await?;
+    let bad = drilled(&cloud).await?;
+    assert!(bad["fault"].is_string(), "{bad}");
+    no_drill_is_left(&cloud)?;
+    let (_, said) = command(&cloud, "status", &[]).await?;
+    assert!(said.contains("FAILED its drill"), "{said}");
+
+    // Ctrl-C in the middle of one leaves nothing of it.
+    drill_now(&cloud).await?;
+    until("a drill to be under way", DRILL_LIMIT, || async {
+        Ok(cloud.processes()?.iter().any(is_of_drill).then_some(()))
+    })
+    .await?;
+    cloud.stop().await?;
+    no_drill_is_left(&cloud)
 }
 
 #[tokio::test]

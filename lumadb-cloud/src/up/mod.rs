@@ -18,14 +18,14 @@ pub(crate) mod programs;
 pub(crate) mod say;
 mod services;
 
-pub(crate) use control::{Asked, LOGICAL_DATABASE, restore as control_restore};
+pub(crate) use control::{Asked, DrillRecord, LOGICAL_DATABASE, restore as control_restore};
 pub(crate) use error::UpError;
 pub(crate) use services::reachable;
 
 use crate::config::Config;
 use crate::keys::KeyFiles;
 use crate::{database, telemetry};
-use control::Control;
+use control::{Control, Drills};
 use lumadb_control_plane::app::archive::rewrap;
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::identity::master_keys::{KeyFile, MasterKeys};
@@ -47,6 +47,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What runs once everything is up.
 struct Running {
     control: Control,
+    drills: Drills,
     services: Services,
 }
 
@@ -66,6 +67,7 @@ pub(crate) async fn run(
     tokio::select! {
         () = stop.told() => {}
         () = running.control.archive_keep() => {}
+        () = running.drills.keep() => {}
     }
     say::line("Stopping everything, in order (Ctrl-C again changes nothing)");
     running.services.stop().await;
@@ -96,15 +98,13 @@ async fn bring_up(
         .map_err(|error| UpError::explain(data.root(), &error))?;
     let processes = Processes::new(data.clone());
     processes
-        .recover(|name| {
-            services::NAMES.contains(&name) || matches!(name, "engine.control" | "node.control")
-        })
+        .recover(|name| services::NAMES.contains(&name) || control::PROCESSES.contains(&name))
         .await
         .map_err(|error| UpError::explain(data.root(), &error))?;
     programs::sweep(data, &programs);
     let served = services::any_runs(data);
-    let control = tokio::select! {
-        control = control::start(data, config, &programs, addresses.object_store, &clock) => control?,
+    let (control, drills) = tokio::select! {
+        started = control::start(data, config, &programs, addresses.object_store, &clock) => started?,
         () = stop.told() => return Err(abandon(data, served).await),
     };
     let setup = ServiceSetup {
@@ -139,7 +139,11 @@ async fn bring_up(
                 "LumaDB Cloud is ready: {}",
                 crate::service::console_url(config, addresses.http)
             ));
-            Ok(Running { control, services })
+            Ok(Running {
+                control,
+                drills,
+                services,
+            })
         }
         Err((error, services)) => {
             if served {

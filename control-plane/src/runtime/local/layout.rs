@@ -78,6 +78,11 @@ impl DataFolder {
         self.root.join("run/parent/up.sock")
     }
 
+    /// Where the node of a drill of the control plane's database reports.
+    pub fn control_drill_parent_socket(&self) -> PathBuf {
+        self.root.join("run/parent/drill.sock")
+    }
+
     /// Where edges ask the API process for routes.
     pub fn edge_control_socket(&self) -> PathBuf {
         self.root.join("run/edge-control.sock")
@@ -96,6 +101,11 @@ impl DataFolder {
     /// The control plane's own database.
     pub fn control(&self) -> InstanceFolder {
         InstanceFolder::new(self.root.join("control"))
+    }
+
+    /// Where a drill restores the control plane's own database; then it is removed.
+    pub fn control_drill(&self) -> InstanceFolder {
+        InstanceFolder::new(self.root.join("control-drill"))
     }
 
     /// Where the control plane's own database is restored; then it is renamed.

@@ -5,10 +5,12 @@
 //! - A restored one begins an archive of its own; what it was restored from is left as it is.
 
 mod archive;
+mod drill;
 mod found;
 mod restore;
 mod spec;
 
+pub(crate) use drill::{Drills, Record as DrillRecord};
 pub(crate) use restore::{Asked, run as restore};
 
 use super::error::UpError;
@@ -33,6 +35,7 @@ use lumadb_control_plane::runtime::local::parent::{
 use lumadb_control_plane::runtime::local::process::Processes;
 use spec::KeptSpec;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +53,14 @@ const COMPUTE: Compute = Compute {
 
 /// Connections of API, worker and edge together, with room for a person with `psql`.
 const CONNECTIONS_MAX: u16 = 100;
+
+/// What its processes are called, and those of its drills.
+pub(super) const PROCESSES: [&str; 4] = [
+    "engine.control",
+    "node.control",
+    "engine.control-drill",
+    "node.control-drill",
+];
 
 /// Name of its logical database.
 pub(crate) const LOGICAL_DATABASE: &str = "control";
@@ -78,9 +89,10 @@ pub(crate) async fn start(
     programs: &Programs,
     object_store: SocketAddr,
     clock: &Clock,
-) -> Result<Control, UpError> {
+) -> Result<(Control, Drills), UpError> {
     let folder = data.control();
     restore::sweep(data).await;
+    drill::sweep(data).await;
     let adopted = Processes::new(data.clone())
         .find("engine.control")
         .is_some();
@@ -108,6 +120,7 @@ pub(crate) async fn start(
     let place = Place {
         folder,
         suffix: "control",
+        parent: data.up_parent_socket(),
     };
     let attached = Attached::new(data, config, programs, &place, spec.clone())?;
     let control = Control {
@@ -124,13 +137,16 @@ pub(crate) async fn start(
         return Err(error);
     }
     say::service("control plane's database", adopted, None);
-    Ok(control)
+    let drills = Drills::of(&control, config, programs, archives);
+    Ok((control, drills))
 }
 
 /// Where an instance of the control plane's lies, and what its processes are called.
 struct Place {
     folder: InstanceFolder,
     suffix: &'static str,
+    /// Where its node reports.
+    parent: PathBuf,
 }
 
 impl Attached {
@@ -145,9 +161,9 @@ impl Attached {
             .folder
             .owners()
             .map_err(|error| UpError::explain(data.root(), &error))?;
-        let socket = data.up_parent_socket();
-        let listener = parent_listen(&socket)
-            .map_err(|source| UpError::folder(data.root(), &socket, source))?;
+        let socket = &place.parent;
+        let listener =
+            parent_listen(socket).map_err(|source| UpError::folder(data.root(), socket, source))?;
         let parent = Parent::new(SampleSink::Discard);
         let database = spec.database_id;
         let parts = InstanceParts {
@@ -157,7 +173,7 @@ impl Attached {
                 programs,
                 &place.folder,
                 owners,
-                &socket,
+                socket,
                 database,
                 place.suffix,
             )
@@ -275,8 +291,9 @@ impl Control {
         }
     }
 
-    /// Ends it cleanly.
+    /// Ends it cleanly, and a drill in its middle.
     pub(crate) async fn end(self) {
+        drill::sweep(&self.data).await;
         self.attached.end().await;
     }
 

@@ -199,6 +199,7 @@ async fn restore(
     let place = Place {
         folder: data.control_restoring(),
         suffix: SUFFIX,
+        parent: data.up_parent_socket(),
     };
     let making = folder_make(data, programs, place.folder.root()).await;
     making.map_err(|error| UpError::explain(data.root(), &error))?;
@@ -235,7 +236,8 @@ async fn restore(
     found
 }
 
-fn refusal(observed: &Observation) -> Option<String> {
+/// Why the node will not restore.
+pub(super) fn refusal(observed: &Observation) -> Option<String> {
     let restore = status_of(observed)?.restore.as_ref()?;
     (restore.phase == RestorePhase::Refused).then(|| restore.refusal.clone().unwrap_or_default())
 }
@@ -262,7 +264,8 @@ pub(super) async fn sweep(data: &DataFolder) {
     }
 }
 
-async fn end(data: &DataFolder, suffix: &str) {
+/// Ends the processes that are called so.
+pub(super) async fn end(data: &DataFolder, suffix: &str) {
     let processes = Processes::new(data.clone());
     for kind in ["node", "engine"] {
         let name = format!("{kind}.{suffix}");

@@ -37,6 +37,11 @@ impl KeptSpec {
         })
     }
 
+    /// Without what leads into an archive.
+    pub(super) const fn spec(&self) -> &InstanceSpec {
+        &self.spec
+    }
+
     /// The next generation, kept before anybody hears of it.
     pub(super) fn next(
         &mut self,
