@@ -13,7 +13,7 @@ awk '
     /^test result:/          { inside = 0 }
     !inside                  { next }
     /^---- .* stdout ----$/  { if (!said++) print "\nWhat failed:"; print "\n" $2 }
-    / panicked at /          { left = 6 }
+    / panicked at |^Error: / { left = 6 }
     /^stack backtrace:|^note: / { left = 0 }
     left > 0                 { print "    " substr($0, 1, 400); left-- }
 ' "$log"
