@@ -77,8 +77,10 @@ bench: packages-bench build bench-tools ## Measure beside peers; BENCH="connect 
 	"$(CARGO_TARGET_DIR)/release/lumadb-bench" --out "$(CARGO_TARGET_DIR)/bench" $(BENCH)
 
 .PHONY: kubernetes
-kubernetes: packages-test ## Build the Kubernetes API server that tests run against, once
+kubernetes: packages-test ## Build the Kubernetes API server that tests run against, Helm and a reader of PromQL, once
 	scripts/kubernetes.sh >/dev/null
+	scripts/helm.sh >/dev/null
+	scripts/promql.sh >/dev/null
 
 .PHONY: images
 images: build ## Make the container images, without Docker, in target/images

@@ -4,6 +4,7 @@ mod away;
 mod bad_input;
 mod billing_drill;
 mod browser;
+mod chart;
 mod control;
 mod counting;
 mod dependencies;

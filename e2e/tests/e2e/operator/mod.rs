@@ -29,12 +29,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Longest time for one change to be wholly there, on a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// Where operator and lease are.
 const SYSTEM: &str = "lumadb-system";
 
-const NAME: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a";
+pub(crate) const NAME: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a";
 
 /// Installs the committed definitions, and waits until the API server serves them.
 pub(crate) async fn install(client: &Client) -> Outcome<()> {
@@ -119,7 +119,7 @@ fn ours(client: &Client, namespace: &str, kind: &str, plural: &str) -> Api<Dynam
 }
 
 /// A small database.
-fn database() -> Value {
+pub(crate) fn database() -> Value {
     json!({
         "apiVersion": "lumadb.cloud/v1alpha1",
         "kind": "LumaDatabase",
@@ -131,7 +131,7 @@ fn database() -> Value {
     })
 }
 
-async fn create(api: &Api<DynamicObject>, object: Value) -> Outcome<DynamicObject> {
+pub(crate) async fn create(api: &Api<DynamicObject>, object: Value) -> Outcome<DynamicObject> {
     let object = serde_json::from_value(object)?;
     Ok(api.create(&PostParams::default(), &object).await?)
 }
@@ -153,7 +153,7 @@ fn condition<'a>(database: &'a DynamicObject, kind: &str) -> &'a str {
 }
 
 /// Waits until what is asked of the database was seen and done.
-async fn until_settled(api: &Api<DynamicObject>) -> Outcome<DynamicObject> {
+pub(crate) async fn until_settled(api: &Api<DynamicObject>) -> Outcome<DynamicObject> {
     until("the database to be as it shall be", LIMIT, || async {
         let database = api.get(NAME).await?;
         if is_settled(&database) {
@@ -177,7 +177,7 @@ fn is_settled(database: &DynamicObject) -> bool {
 }
 
 /// A running operator; dropping it kills it.
-struct Operator {
+pub(crate) struct Operator {
     child: Child,
     log: PathBuf,
     folder: TempDir,
@@ -188,7 +188,7 @@ impl Operator {
         Self::start_with(kubeconfig, &[])
     }
 
-    fn start_with(kubeconfig: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+    pub(crate) fn start_with(kubeconfig: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let folder = lumadb_e2e::cloud::new_folder()?;
         let log = folder.path().join("operator.log");
         let output = File::create(&log)?;
@@ -217,7 +217,7 @@ impl Operator {
     }
 
     /// What it answers to a request for health or metrics.
-    async fn ask(&self, path: &str) -> Outcome<String> {
+    pub(crate) async fn ask(&self, path: &str) -> Outcome<String> {
         let address = until("the operator to listen", LIMIT, || async {
             let log = self.log();
             let found = log.split_once("address=").map(|(_, rest)| rest);
@@ -233,7 +233,7 @@ impl Operator {
         Ok(text)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
@@ -245,7 +245,7 @@ impl Operator {
     }
 
     /// Has it end in order.
-    async fn stop(mut self) -> Outcome<()> {
+    pub(crate) async fn stop(mut self) -> Outcome<()> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id())?);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
         let status = until("the operator to end", LIMIT, || {
