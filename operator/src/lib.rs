@@ -18,6 +18,7 @@ pub mod decide;
 mod parent;
 pub mod reconcile;
 pub mod settings;
+mod watching;
 
 pub use connect::{ConnectError, connect};
 pub use settings::Settings;

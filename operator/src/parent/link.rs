@@ -8,6 +8,7 @@ use super::control_plane::{ControlPlane, DialError};
 use super::intake::Intake;
 use super::nodes::Nodes;
 use super::tidings::Tidings;
+use crate::watching::backoff;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -61,7 +62,7 @@ pub(super) async fn run(client: Client, namespace: String, nodes: Arc<Nodes>) {
 /// Keeps it known where the control plane is.
 async fn follow(secrets: Api<Secret>, intake: &Intake, place: watch::Sender<Option<ControlPlane>>) {
     let config = watcher::Config::default().fields(&format!("metadata.name={LINK_SECRET}"));
-    let mut events = std::pin::pin!(watcher(secrets, config).default_backoff());
+    let mut events = std::pin::pin!(watcher(secrets, config).backoff(backoff()));
     let mut is_there = false;
     while let Some(event) = events.next().await {
         match event {

@@ -4,6 +4,7 @@ use crate::api::{LumaDatabase, LumaInstance};
 use crate::build::{AUTHORITY_NAME, DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
 use crate::decide::Observed;
 use crate::parent::{Beyond, Nodes};
+use crate::watching::backoff;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::NamespaceResourceScope;
@@ -194,7 +195,7 @@ where
 {
     let (store, writer) = reflector::store();
     let looks = watcher(scope.api::<K>(), config)
-        .default_backoff()
+        .backoff(backoff())
         .modify(forget_what_is_not_read)
         .reflect(writer)
         .touched_objects()
@@ -223,7 +224,7 @@ pub(super) fn databases(
     let (store, writer) = reflector::store();
     let filled: Store<Guarded> = store.clone();
     let seen = watcher(scope.api::<Guarded>(), watcher::Config::default())
-        .default_backoff()
+        .backoff(backoff())
         .modify(forget_what_is_not_read)
         .reflect(writer)
         .inspect(move |event| match event {

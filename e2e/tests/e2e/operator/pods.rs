@@ -13,7 +13,7 @@ use nix::unistd::{Pid, Uid};
 use serde_json::json;
 use std::fs::File;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -124,7 +124,8 @@ impl<'a> Running<'a> {
             return Err("a container without a command".into());
         };
         let (instance, identity) = (self.volume.instance(), self.logs.path().display());
-        let engine = tools::engine_dir();
+        let engine = self.reachable(&tools::engine_dir())?;
+        let program = self.reachable(&tools::program(program)?)?;
         let arguments = container.args.iter().flatten().map(|argument| {
             argument
                 .replace("=/instance", &format!("={}", instance.display()))
@@ -134,7 +135,7 @@ impl<'a> Running<'a> {
                 .replace("=[::]:9187", "=127.0.0.1:0")
         });
         let output = File::create(self.log_of(&container.name))?;
-        let mut command = Command::new(tools::program(program)?);
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"LUMADB_") {
                 command.env_remove(name);
@@ -154,6 +155,28 @@ impl<'a> Running<'a> {
         self.containers
             .push((container.name.clone(), command.spawn()?));
         Ok(())
+    }
+
+    /// The same, or a copy if it lies in a folder that is closed to the pod's user, as `/root` is.
+    fn reachable(&self, path: &Path) -> Outcome<PathBuf> {
+        let real = path.canonicalize()?;
+        let is_open = |folder: &Path| {
+            std::fs::metadata(folder)
+                .is_ok_and(|found| !found.is_dir() || found.mode() & 0o001 != 0)
+        };
+        if real.ancestors().all(is_open) {
+            return Ok(real);
+        }
+        let copy = self.logs.path().join(real.file_name().ok_or("no name")?);
+        if !copy.exists() {
+            // By another program: one that this one is still writing could not be started.
+            let mut cp = Command::new("cp");
+            let copied = cp.arg("-a").arg("--").args([&real, &copy]).status()?;
+            if !copied.success() {
+                return Err(format!("{} was not copied", real.display()).into());
+            }
+        }
+        Ok(copy)
     }
 
     fn log_of(&self, container: &str) -> PathBuf {
