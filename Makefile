@@ -86,6 +86,18 @@ kubernetes: packages-test ## Build the Kubernetes API server that tests run agai
 images: build ## Make the container images, without Docker, in target/images
 	scripts/image.sh "$(CARGO_TARGET_DIR)/images"
 
+.PHONY: kube
+kube: build ## Run databases in a real Kubernetes: one made here (as root), or that of KUBECONFIG
+	scripts/kube_up.sh
+
+.PHONY: kube-check
+kube-check: ## Check again that databases serve in the Kubernetes of `make kube`, and how soon
+	scripts/kube_check.sh
+
+.PHONY: kube-down
+kube-down: ## End the Kubernetes of `make kube`, with its databases
+	scripts/kube_down.sh
+
 .PHONY: bench-tools
 bench-tools:
 	scripts/bench_tools.sh

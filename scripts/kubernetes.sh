@@ -42,9 +42,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     # The compiler collects its garbage seldom, but within bounds: a third less to calculate.
     export CGO_ENABLED=0 GOWORK=off GOFLAGS=-modcacherw GOGC=400 GOMEMLIMIT=3GiB
     for program in "${missing[@]}"; do
-        package="k8s.io/kubernetes/cmd/$program"
-        [ "$program" != etcd ] || package=go.etcd.io/etcd/server/v3
-        go -C "$module" build -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" \
+        within="$module" package="k8s.io/kubernetes/cmd/$program"
+        case "$program" in
+        etcd) package=go.etcd.io/etcd/server/v3 ;;
+        coredns) within="$module/dns" package=. ;;
+        esac
+        go -C "$within" build -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" \
             -o "$beside/$program" "$package" >&2
         mv "$beside/$program" "$folder/$program"
     done

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that the system's packages for a purpose are there:  packages.sh run|test|bench
+# Makes sure that the system's packages for a purpose are there:  packages.sh run|test|bench|kube
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-purpose="${1:?usage: packages.sh run|test|bench}"
+purpose="${1:?usage: packages.sh run|test|bench|kube}"
 
 # What each command or file comes from. A package counts as present when its probe is.
 declare -A probe_of=(
@@ -23,12 +23,17 @@ declare -A probe_of=(
     [procps]=ps
     [curl]=curl
     [jq]=jq
+    [openssl]=openssl
+    [nftables]=/usr/sbin/nft
+    [iproute2]=ip
+    [libseccomp2]=/usr/lib/*/libseccomp.so.2
 )
 
 packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
 test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
+kube) packages+=(openssl nftables iproute2 libseccomp2 procps jq) ;;
 bench) packages+=(postgresql-client postgresql pgbackrest zstd pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac
@@ -43,10 +48,10 @@ present() {
 }
 
 tools=(cargo node npm)
-[ "$purpose" != test ] || tools+=(go)
+[[ "$purpose" != test && "$purpose" != kube ]] || tools+=(go)
 for tool in "${tools[@]}"; do
     command -v "$tool" >/dev/null ||
-        die "\`$tool\` is not installed. Needed: Rust 1.95 or newer (https://rustup.rs), Node 20 or newer (https://nodejs.org) and, for the tests, Go 1.25 or newer (https://go.dev)."
+        die "\`$tool\` is not installed. Needed: Rust 1.95 or newer (https://rustup.rs), Node 20 or newer (https://nodejs.org) and, for the tests and for \`make kube\`, Go 1.25 or newer (https://go.dev)."
 done
 
 missing=()
