@@ -15,7 +15,8 @@ programs="${LUMADB_KUBE_PROGRAMS:-${CARGO_TARGET_DIR:-$root/target}/release}"
 helm="$("$root/scripts/helm.sh")"
 if [ -n "${KUBECONFIG:-}" ]; then
     kubeconfig="$KUBECONFIG"
-    kubectl_program="$(command -v kubectl)" || die "kubectl is not on the PATH"
+    # The program: `command -v` names our function, which would call itself.
+    kubectl_program="$(type -P kubectl)" || die "kubectl is not on the PATH"
     command -v jq >/dev/null || die "jq is not on the PATH"
     image="${LUMADB_KUBE_IMAGE:?names the image that scripts/image.sh makes as cloud.tar}"
     instance_image="${LUMADB_KUBE_INSTANCE_IMAGE:?names the image that scripts/image.sh makes as instance.tar}"
