@@ -276,6 +276,10 @@ impl Context {
         for action in &decision.actions {
             match self.hands.carry_out(&namespace, action).await {
                 Ok(done) => {
+                    if done {
+                        // It goes on: what fails next fails for the first time.
+                        self.backoff.forget(&database.uid().unwrap_or_default());
+                    }
                     if let Some(note) = action.note().filter(|_| done) {
                         let text = &note.text;
                         tracing::info!(database = database.name_any(), text, "done");
