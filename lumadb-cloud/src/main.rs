@@ -211,11 +211,13 @@ async fn migrate(data: &DataFolder, config: &Config) -> Result<(), Failure> {
     let mut database = Setup::open(&database::administrator(data)).await?;
     let applied = database.migrate().await?;
     if config.region.runtime == RuntimeKind::Kubernetes {
+        let own = (config.edge.host.as_str(), config.edge.listen.port());
+        let (host, port) = config.region.clients_connect_to(own);
         let region = RegionSetup {
             name: config.region.name.clone(),
             display_name: config.region.display_name.clone(),
-            host: config.edge.host.clone(),
-            port: config.edge.listen.port(),
+            host,
+            port,
         };
         database.region(&region).await?;
     }

@@ -50,6 +50,13 @@ impl Daemon {
         }
     }
 
+    /// Ends it without warning.
+    pub(super) fn kill(&mut self) {
+        // One that has ended is what was wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The last lines that it printed.
     pub(super) fn log_tail(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
@@ -63,7 +70,6 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Nothing of it is needed again: it need not end in order.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

@@ -63,6 +63,7 @@ impl Default for Cluster {
 impl Cluster {
     /// What is wrong, with the section and the key at fault.
     pub(super) fn check(&self, region: &Region, store: &ObjectStore) -> Result<(), Wrong> {
+        check_edge(region)?;
         match region.runtime {
             RuntimeKind::Local => self.check_unused(),
             RuntimeKind::Kubernetes => {
@@ -157,6 +158,23 @@ fn check_region(region: &Region) -> Result<(), Wrong> {
     ))
 }
 
+/// It stands in connection strings, in none of which it is escaped.
+fn check_edge(region: &Region) -> Result<(), Wrong> {
+    let wrong = |key, what: &str| Err(("region", key, what.to_owned()));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    match (&region.edge_host, region.edge_port) {
+        (None, None) => Ok(()),
+        _ if region.runtime == RuntimeKind::Local => wrong(
+            "edge_host",
+            "is of no use while region.runtime is local: edge.host and edge.listen say it",
+        ),
+        (Some(host), Some(1..)) if !host.is_empty() && host.bytes().all(plain) => Ok(()),
+        (Some(_), Some(1..)) => wrong("edge_host", "is no name of a host and no IPv4 address"),
+        (_, Some(0)) => wrong("edge_port", "is from 1 to 65535"),
+        _ => wrong("edge_host", "goes with edge_port: both or none"),
+    }
+}
+
 /// A server of our own that nobody else reaches would leave the cluster's databases without archives.
 fn check_store(store: &ObjectStore) -> Result<(), Wrong> {
     let address = store.listen.ip();
@@ -226,6 +244,25 @@ mod tests {
     }
 
     #[test]
+    fn clients_connect_to_the_edge_that_is_said_or_to_that_of_this_machine() {
+        let own = ("localhost", 6432);
+        let right = load(&[]).expect("right");
+        assert_eq!(
+            right.region.clients_connect_to(own),
+            ("localhost".into(), 6432)
+        );
+        let edge = [
+            ("LUMADB_REGION_EDGE_HOST", "eu.example.com"),
+            ("LUMADB_REGION_EDGE_PORT", "5432"),
+        ];
+        let right = load(&edge).expect("right");
+        assert_eq!(
+            right.region.clients_connect_to(own),
+            ("eu.example.com".into(), 5432)
+        );
+    }
+
+    #[test]
     fn wrong_combinations_are_named_by_the_key_at_fault() {
         for (key, text) in [
             ("CLUSTER_NAMESPACE", ""),
@@ -242,6 +279,8 @@ mod tests {
             ("CLUSTER_STORAGE_GIB", "0"),
             ("CLUSTER_STORAGE_GIB_MAX", "5"),
             ("REGION_NAME", "Über/see"),
+            ("REGION_EDGE_HOST", "eu.example.com"),
+            ("REGION_EDGE_PORT", "0"),
         ] {
             let name = format!("LUMADB_{key}");
             let error = load(&[(&name, text)]).expect_err(&name);
@@ -251,6 +290,14 @@ mod tests {
         assert!(alone.contains("link_certificate_file"), "{alone}");
         let loopback = load(&[("LUMADB_OBJECT_STORE_BUCKET", "")]).expect_err("not reached");
         assert!(loopback.contains("object_store.listen"), "{loopback}");
+        for host in ["a@b", "[::1]", "a b"] {
+            let edge = [
+                ("LUMADB_REGION_EDGE_HOST", host),
+                ("LUMADB_REGION_EDGE_PORT", "5432"),
+            ];
+            let error = load(&edge).expect_err(host);
+            assert!(error.contains("REGION_EDGE_HOST"), "{error}");
+        }
         let local = load(&[("LUMADB_REGION_RUNTIME", "local")]).expect_err("of no use");
         assert!(local.contains("cluster.namespace"), "{local}");
         let unknown = load(&[("LUMADB_REGION_RUNTIME", "docker")]).expect_err("unknown");

@@ -96,6 +96,8 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("region", "name", Kind::Text),
     ("region", "display_name", Kind::Text),
     ("region", "runtime", Kind::Text),
+    ("region", "edge_host", Kind::Text),
+    ("region", "edge_port", Kind::Number),
     ("cluster", "kubeconfig", Kind::Text),
     ("cluster", "namespace", Kind::Text),
     ("cluster", "operator_namespace", Kind::Text),
@@ -323,8 +325,8 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::settings::{
-        Billing, Edge, Engine, Http, Kms, Mail, Node, ObjectStore, Operator, QuotasConfig, Stripe,
-        Telemetry,
+        Billing, Edge, Engine, Http, Kms, Mail, Node, ObjectStore, Operator, QuotasConfig, Region,
+        Stripe, Telemetry,
     };
     use super::*;
     use std::net::SocketAddr;
@@ -352,6 +354,11 @@ mod tests {
             },
             node: Node {
                 program: Some("x".into()),
+            },
+            region: Region {
+                edge_host: Some("x".into()),
+                edge_port: Some(1),
+                ..Region::default()
             },
             cluster: Cluster {
                 kubeconfig: Some("x".into()),

@@ -165,6 +165,11 @@ pub(crate) struct Region {
     /// What runs the region's databases: `local`, this machine, or `kubernetes`, the operator of a
     /// cluster.
     pub(crate) runtime: RuntimeKind,
+    /// Host and port of the edge that leads into the cluster, for connection strings; both or none.
+    /// Without them strings name the edge of this machine, which refuses and says where a database
+    /// is reached inside of the cluster.
+    pub(crate) edge_host: Option<String>,
+    pub(crate) edge_port: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +186,18 @@ impl Default for Region {
             name: "local".into(),
             display_name: "This machine".into(),
             runtime: RuntimeKind::default(),
+            edge_host: None,
+            edge_port: None,
+        }
+    }
+}
+
+impl Region {
+    /// Where clients of the region's databases connect, `own` being the edge of this machine.
+    pub(crate) fn clients_connect_to(&self, own: (&str, u16)) -> (String, u16) {
+        match (&self.edge_host, self.edge_port) {
+            (Some(host), Some(port)) => (host.clone(), port),
+            _ => (own.0.to_owned(), own.1),
         }
     }
 }

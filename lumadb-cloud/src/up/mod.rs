@@ -208,11 +208,13 @@ async fn schema(
     rewrap::keys_ensure(&mut database, &keys, now)
         .await
         .map_err(|error| explain(&error))?;
+    let own = (config.edge.host.as_str(), setup.addresses.edge.port());
+    let (host, port) = config.region.clients_connect_to(own);
     let region = RegionSetup {
         name: config.region.name.clone(),
         display_name: config.region.display_name.clone(),
-        host: config.edge.host.clone(),
-        port: setup.addresses.edge.port(),
+        host,
+        port,
     };
     database
         .region(&region)

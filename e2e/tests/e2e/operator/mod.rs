@@ -3,8 +3,8 @@
 mod admission;
 mod deaths;
 mod life;
-mod parent;
-mod pods;
+pub(crate) mod parent;
+pub(crate) mod pods;
 mod quiet;
 mod region;
 mod several;
@@ -78,7 +78,7 @@ pub(crate) async fn namespace(client: &Client, name: &str) -> Outcome<()> {
 }
 
 /// A kubeconfig of the operator's own service account, with the rights that are committed.
-async fn rights(cluster: &Cluster, client: &Client) -> Outcome<PathBuf> {
+pub(crate) async fn rights(cluster: &Cluster, client: &Client) -> Outcome<PathBuf> {
     let text = std::fs::read_to_string(tools::workspace().join("deploy/rbac.yaml"))?;
     for document in text.split("\n---\n") {
         let object: DynamicObject = serde_saphyr::from_str(document)?;
@@ -108,7 +108,7 @@ pub(crate) fn databases(client: &Client, namespace: &str) -> Api<DynamicObject> 
     ours(client, namespace, "LumaDatabase", "lumadatabases")
 }
 
-fn instances(client: &Client, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn instances(client: &Client, namespace: &str) -> Api<DynamicObject> {
     ours(client, namespace, "LumaInstance", "lumainstances")
 }
 
@@ -238,7 +238,7 @@ impl Operator {
     }
 
     /// Ends it at once.
-    fn kill(mut self) -> Outcome<()> {
+    pub(crate) fn kill(mut self) -> Outcome<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())

@@ -70,7 +70,7 @@ impl Site {
     }
 }
 
-fn operator_at(kubeconfig: &Path, port: u16) -> Outcome<Operator> {
+pub(crate) fn operator_at(kubeconfig: &Path, port: u16) -> Outcome<Operator> {
     let parent = format!("https://localhost:{port}");
     let listen = format!("127.0.0.1:{port}");
     let settings = [
@@ -81,7 +81,7 @@ fn operator_at(kubeconfig: &Path, port: u16) -> Outcome<Operator> {
 }
 
 /// How clients reach a database on a volume.
-fn connection(volume: &Volume, password: &str) -> Config {
+pub(crate) fn connection(volume: &Volume, password: &str) -> Config {
     let mut config = Config::new();
     config
         .host("127.0.0.1")

@@ -20,19 +20,19 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Whom a node's token is for.
-pub(super) const AUDIENCE: &str = "lumadb-operator";
+pub(crate) const AUDIENCE: &str = "lumadb-operator";
 
 /// PostgreSQL does not run as root, and initdb wants a user that has a name: `nobody`.
 const NOBODY: u32 = 65_534;
 
 /// A volume, and the port at which clients reach whatever pod has it.
-pub(super) struct Volume {
+pub(crate) struct Volume {
     folder: TempDir,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Volume {
-    pub(super) fn new() -> Outcome<Self> {
+    pub(crate) fn new() -> Outcome<Self> {
         let folder = lumadb_e2e::cloud::new_folder()?;
         let instance = folder.path().join("i");
         std::fs::create_dir(&instance)?;
@@ -54,7 +54,7 @@ impl Volume {
 }
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> Outcome<u16> {
+pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -66,7 +66,7 @@ fn give_away(path: &Path) -> Outcome<()> {
 }
 
 /// The processes of a pod. Dropping it kills them all at once, as the loss of a machine does.
-pub(super) struct Running<'a> {
+pub(crate) struct Running<'a> {
     volume: &'a Volume,
     containers: Vec<(String, Child)>,
     logs: TempDir,
@@ -74,13 +74,13 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts the containers of a pod, which show its own token.
-    pub(super) async fn start(client: &Client, pod: &Pod, volume: &'a Volume) -> Outcome<Self> {
+    pub(crate) async fn start(client: &Client, pod: &Pod, volume: &'a Volume) -> Outcome<Self> {
         let token = token_of(client, pod, AUDIENCE).await?;
         Self::start_some(client, pod, volume, &token, |_| true).await
     }
 
     /// Starts the node alone, with a token that is given.
-    pub(super) async fn start_node(
+    pub(crate) async fn start_node(
         client: &Client,
         pod: &Pod,
         volume: &'a Volume,
@@ -183,7 +183,7 @@ impl<'a> Running<'a> {
         self.logs.path().join(format!("{container}.log"))
     }
 
-    pub(super) fn log(&self, container: &str) -> String {
+    pub(crate) fn log(&self, container: &str) -> String {
         std::fs::read_to_string(self.log_of(container)).unwrap_or_default()
     }
 }
@@ -209,7 +209,7 @@ impl Drop for Running<'_> {
 }
 
 /// A token of a pod's account, bound to the pod, as its machine asks for.
-pub(super) async fn token_of(client: &Client, pod: &Pod, audience: &str) -> Outcome<String> {
+pub(crate) async fn token_of(client: &Client, pod: &Pod, audience: &str) -> Outcome<String> {
     let namespace = pod.namespace().unwrap_or_default();
     let account = pod.spec.as_ref();
     let account = account.and_then(|spec| spec.service_account_name.clone());

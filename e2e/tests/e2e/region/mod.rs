@@ -1,10 +1,12 @@
 //! A region that is a cluster: what the control plane writes there, what it hears from there, and
-//! what is left when either side breaks. The operator is played; the API server is a real one.
+//! what is left when either side breaks. The API server is a real one; the operator is played, but in
+//! `together`.
 
 mod away;
 mod deaths;
 mod life;
 mod operator;
+mod together;
 
 use crate::operator::{databases, install, namespace};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
@@ -37,11 +39,16 @@ struct World {
     ada: Account,
     proxy: Proxy,
     client: Client,
-    _cluster: Cluster,
+    cluster: Cluster,
 }
 
 impl World {
     async fn new() -> Outcome<Self> {
+        Self::with(&[]).await
+    }
+
+    /// With more settings of the cloud.
+    async fn with(more: &[(&str, &str)]) -> Outcome<Self> {
         let cluster = Cluster::start().await?;
         let client = cluster.client().await?;
         install(&client).await?;
@@ -51,19 +58,21 @@ impl World {
         let proxy = Proxy::start(&cluster).await?;
         let kubeconfig = proxy.kubeconfig_for("control-plane", &token)?;
         let link = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let cloud = Cloud::start_with(&[
+        let (kubeconfig, link) = (kubeconfig.to_string_lossy(), link.to_string());
+        let link_address = format!("https://{link}");
+        let settings: [(&str, &str); 9] = [
             ("LUMADB_REGION_RUNTIME", "kubernetes"),
-            ("LUMADB_CLUSTER_KUBECONFIG", &kubeconfig.to_string_lossy()),
+            ("LUMADB_CLUSTER_KUBECONFIG", &*kubeconfig),
             ("LUMADB_CLUSTER_NAMESPACE", NAMESPACE),
-            ("LUMADB_CLUSTER_LINK_LISTEN", &link.to_string()),
-            ("LUMADB_CLUSTER_LINK_ADDRESS", &format!("https://{link}")),
+            ("LUMADB_CLUSTER_LINK_LISTEN", &link),
+            ("LUMADB_CLUSTER_LINK_ADDRESS", &link_address),
             ("LUMADB_CLUSTER_STORAGE_GIB", "5"),
             // Where nobody is: no node runs here that would archive.
             ("LUMADB_OBJECT_STORE_BUCKET", "archives"),
             ("LUMADB_OBJECT_STORE_ENDPOINT", "http://127.0.0.1:9"),
             ("LUMADB_OBJECT_STORE_PREFIX", "luma"),
-        ])
-        .await?;
+        ];
+        let cloud = Cloud::start_with(&[settings.as_slice(), more].concat()).await?;
         let ada = Account::sign_up(&cloud, "ada").await?;
         cloud
             .control_sql("update organizations set plan_id = 'enterprise'")
@@ -73,7 +82,7 @@ impl World {
             ada,
             proxy,
             client,
-            _cluster: cluster,
+            cluster,
         })
     }
 
