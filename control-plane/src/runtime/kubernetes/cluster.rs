@@ -192,11 +192,18 @@ pub(super) async fn answer<T>(
     }
 }
 
+/// How Kubernetes' authorizers begin: quotas and admission, which answer 403 too, say other words.
+const RIGHT_MISSING: &str = " is forbidden: User ";
+
 /// What the API server refuses for what was asked stays refused. What is not there yet, has just
-/// changed, or is too much for it now, may work later.
+/// changed, or is too much for it now, may work later; a right that is missing too: a server that has
+/// just begun does not know all of them yet.
 fn refusal(what: &str, status: &Status) -> RuntimeError {
     let message = &status.message;
     match status.code {
+        403 if message.contains(RIGHT_MISSING) => {
+            RuntimeError::Retry(format!("{what}: the control plane may not: {message}"))
+        }
         400 | 403 | 405 | 413 | 422 => {
             RuntimeError::GiveUp(format!("{what}: the cluster refuses it: {message}"))
         }
@@ -228,11 +235,25 @@ mod tests {
     use serde_json::json;
 
     fn refused(code: u16) -> RuntimeError {
-        let status = json!({ "code": code, "message": "storage.size can only grow" });
+        refused_with(code, "storage.size can only grow")
+    }
+
+    fn refused_with(code: u16, message: &str) -> RuntimeError {
+        let status = json!({ "code": code, "message": message });
         refusal(
             "writing",
             &serde_json::from_value(status).expect("a status"),
         )
+    }
+
+    #[test]
+    fn a_right_that_is_missing_may_come() {
+        let error = refused_with(
+            403,
+            "lumadatabases.lumadb.io \"a\" is forbidden: User \"worker\" cannot patch resource \
+             \"lumadatabases\": RBAC: clusterrole not found",
+        );
+        assert!(matches!(error, RuntimeError::Retry(_)), "{error}");
     }
 
     #[test]
