@@ -31,9 +31,10 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_go_on() {
-        let waits: Vec<_> = backoff().take(100).collect();
+        let waits = backoff().take(100).map(|wait| wait.as_millis());
+        let waits: Vec<_> = waits.collect();
         assert_eq!(waits.len(), 100);
-        assert_eq!(waits[..2], [FIRST, 2 * FIRST]);
-        assert_eq!(waits[99], MAX);
+        assert_eq!(waits[..2], [FIRST.as_millis(), 2 * FIRST.as_millis()]);
+        assert_eq!(waits[99], MAX.as_millis());
     }
 }
