@@ -78,6 +78,7 @@ struct Context {
     hands: Hands,
     metrics: Arc<Metrics>,
     backoff: Backoff,
+    ending: CancellationToken,
     /// Generations of objects that were reported as not understood, by UID.
     not_understood: Mutex<HashMap<String, Option<i64>>>,
 }
@@ -197,6 +198,7 @@ impl Leading {
             hands: Hands::new(self.scope.client, self.identity, self.metrics.clone()),
             metrics: self.metrics,
             backoff: Backoff::default(),
+            ending: shutdown.clone(),
             not_understood: Mutex::default(),
         });
         Controller::for_stream(seen, databases)
@@ -240,11 +242,11 @@ fn key(object: &Guarded) -> String {
 }
 
 async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Next, Interrupted> {
-    context
-        .stores
-        .ready()
-        .await
-        .map_err(|_| Interrupted::Ending)?;
+    // What fills the stores stops with the first word of the end.
+    tokio::select! {
+        ready = context.stores.ready() => ready.map_err(|_| Interrupted::Ending)?,
+        () = context.ending.cancelled() => return Err(Interrupted::Ending),
+    }
     context.metrics.reconciles.fetch_add(1, Relaxed);
     let next = match &object.0 {
         Ok(database) => {
