@@ -31,7 +31,6 @@ pub struct Cluster {
     controller_manager: Option<Daemon>,
     api_server: Daemon,
     etcd: Daemon,
-    etcd_url: String,
     identity: Identity,
     address: String,
     folder: TempDir,
@@ -100,21 +99,6 @@ impl Cluster {
         )
     }
 
-    /// Kills the API server without warning. What is in etcd stays.
-    pub fn kill_api_server(&mut self) {
-        self.api_server.kill();
-    }
-
-    /// Brings the API server up again where it was, and waits until it is ready.
-    pub async fn api_server_again(&mut self) -> Outcome<()> {
-        let programs = PROGRAMS.get_or_try_init(programs).await?;
-        let port = self.address.rsplit(':').next().ok_or("no port")?.parse()?;
-        let arguments = api_server_arguments(&self.identity, &self.etcd_url, port);
-        let folder = self.folder.path();
-        self.api_server = Daemon::start(programs, "kube-apiserver", folder, arguments)?;
-        self.wait_until_ready().await
-    }
-
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -150,7 +134,6 @@ impl Cluster {
             controller_manager: None,
             api_server,
             etcd,
-            etcd_url,
             identity,
             address: format!("127.0.0.1:{port}"),
             folder,
@@ -163,8 +146,13 @@ impl Cluster {
 
     /// Waits for the API server, and then for what the controller manager makes first.
     async fn wait_until_up(&mut self, programs: &Path) -> Outcome<()> {
-        self.wait_until_ready().await?;
         let client = self.client().await?;
+        self.wait_for("the API server to be ready", async || {
+            let ready = http::Request::get("/readyz").body(Vec::new())?;
+            client.request_text(ready).await?;
+            Ok(Some(()))
+        })
+        .await?;
         self.controller_manager = Some(Daemon::start(
             programs,
             "kube-controller-manager",
@@ -177,16 +165,6 @@ impl Cluster {
             let account = accounts.get_opt("default").await?;
             let root = roots.get_opt("kube-root-ca.crt").await?;
             Ok(account.and(root).map(|_| ()))
-        })
-        .await
-    }
-
-    async fn wait_until_ready(&mut self) -> Outcome<()> {
-        let client = self.client().await?;
-        self.wait_for("the API server to be ready", async || {
-            let ready = http::Request::get("/readyz").body(Vec::new())?;
-            client.request_text(ready).await?;
-            Ok(Some(()))
         })
         .await
     }

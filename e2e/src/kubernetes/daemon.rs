@@ -50,13 +50,6 @@ impl Daemon {
         }
     }
 
-    /// Ends it without warning.
-    pub(super) fn kill(&mut self) {
-        // One that has ended is what was wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
     /// The last lines that it printed.
     pub(super) fn log_tail(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
@@ -70,6 +63,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Nothing of it is needed again: it need not end in order.
-        self.kill();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
