@@ -105,10 +105,13 @@ fn absolute(path: &Path) -> Result<PathBuf, UpError> {
         .map_err(|error| UpError::Other(format!("{} cannot be used: {error}", path.display())))
 }
 
-/// Copies a program or a folder of programs to `<data>/programs/<stamp>/<name>`; the stamp changes
-/// with the source. It appears there whole, in one step.
+/// Copies a program or a folder of programs to `<data>/programs/<stamp>/<folder>/<name>`, the folder
+/// being the one that it lies in; the stamp changes with the source. It appears there whole, in one
+/// step.
 fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
-    let name = source.file_name().unwrap_or_default();
+    let folder = source.parent().unwrap_or(source);
+    let place = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
+    let name = place(folder).join(place(source));
     let stamp = stamp(source)?;
     let programs = data.root().join("programs");
     let target = programs.join(&stamp);
@@ -118,8 +121,15 @@ fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
             fs::remove_dir_all(&beside)?;
         }
         make_passable(&programs)?;
+        make_passable(&beside.join(place(folder)))?;
         make_passable(&beside)?;
-        let copied = copy_all(source, &beside.join(name));
+        let libraries = libraries_of(folder);
+        let copied = copy_all(source, &beside.join(&name)).and_then(|()| {
+            if !libraries.is_dir() {
+                return Ok(());
+            }
+            copy_all(&libraries, &beside.join(place(&libraries)))
+        });
         if let Err(error) = copied {
             let _ = fs::remove_dir_all(&beside);
             return Err(error);
@@ -127,6 +137,14 @@ fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
         fs::rename(&beside, &target)?;
     }
     Ok(target.join(name))
+}
+
+/// Where programs of a Python package look for libraries that came with it: auditwheel puts them
+/// beside the package, and the programs refer to them by a path relative to their own.
+fn libraries_of(package: &Path) -> PathBuf {
+    let mut name = package.file_name().unwrap_or_default().to_owned();
+    name.push(".libs");
+    package.with_file_name(name)
 }
 
 /// Removes copies that are not in use any more: an engine goes on from the one it was started from,
