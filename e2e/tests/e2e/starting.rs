@@ -145,6 +145,32 @@ async fn missing_engine_binaries_are_explained() -> Outcome<()> {
 }
 
 #[tokio::test]
+async fn an_engine_that_its_users_cannot_reach_is_copied_with_its_libraries() -> Outcome<()> {
+    // Anyone but root runs databases as the user who may enter.
+    if !nix::unistd::Uid::effective().is_root() {
+        return Ok(());
+    }
+    let closed = tempfile::tempdir()?;
+    let engine = tools::engine_dir();
+    let package = engine.parent().ok_or("an engine in no folder")?;
+    let libraries = PathBuf::from(format!("{}.libs", package.display()));
+    let name = |path: &Path| closed.path().join(path.file_name().unwrap_or_default());
+    let copy = name(package).join("pginstall");
+    std::fs::create_dir(name(package))?;
+    tools::run(Command::new("cp").arg("-a").args([&engine, &copy])).await?;
+    if libraries.is_dir() {
+        let beside = name(&libraries);
+        tools::run(Command::new("cp").arg("-a").args([&libraries, &beside])).await?;
+    }
+    let copy = copy.display().to_string();
+    let cloud = Cloud::start_with(&[("LUMADB_ENGINE_DIR", &copy)]).await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("reached").await?;
+    assert_eq!(tools::psql(&database.uri, "select 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_is_named() -> Outcome<()> {
     let folder = new_folder()?;
     let file = folder.path().join("file");
