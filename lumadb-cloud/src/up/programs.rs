@@ -105,38 +105,43 @@ fn absolute(path: &Path) -> Result<PathBuf, UpError> {
         .map_err(|error| UpError::Other(format!("{} cannot be used: {error}", path.display())))
 }
 
-/// Copies a program or a folder of programs to `<data>/programs/<stamp>/<folder>/<name>`, the folder
-/// being the one that it lies in; the stamp changes with the source. It appears there whole, in one
-/// step.
+/// Copies a program or a folder of programs to `<data>/programs/<stamp>/<name>`, or, with libraries
+/// of its package, to `<data>/programs/<stamp>/<package>/<name>`; the stamp changes with the source.
+/// It appears there whole, in one step.
 fn copy(data: &DataFolder, source: &Path) -> io::Result<PathBuf> {
-    let folder = source.parent().unwrap_or(source);
-    let place = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
-    let name = place(folder).join(place(source));
     let stamp = stamp(source)?;
     let programs = data.root().join("programs");
     let target = programs.join(&stamp);
-    if !target.is_dir() {
+    let package = source.parent().unwrap_or(source);
+    let libraries = Some(libraries_of(package)).filter(|folder| folder.is_dir());
+    let place = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
+    let within = match libraries {
+        Some(_) => place(package).join(place(source)),
+        None => place(source),
+    };
+    if !target.join(&within).exists() {
         let beside = programs.join(format!(".{stamp}"));
-        if beside.exists() {
-            fs::remove_dir_all(&beside)?;
-        }
-        make_passable(&programs)?;
-        make_passable(&beside.join(place(folder)))?;
-        make_passable(&beside)?;
-        let libraries = libraries_of(folder);
-        let copied = copy_all(source, &beside.join(&name)).and_then(|()| {
-            if !libraries.is_dir() {
-                return Ok(());
+        for incomplete in [&beside, &target] {
+            if incomplete.exists() {
+                fs::remove_dir_all(incomplete)?;
             }
-            copy_all(&libraries, &beside.join(place(&libraries)))
-        });
-        if let Err(error) = copied {
+        }
+        let copy_beside = || {
+            make_passable(&programs)?;
+            make_passable(&beside)?;
+            if let Some(libraries) = &libraries {
+                make_passable(&beside.join(place(package)))?;
+                copy_all(libraries, &beside.join(place(libraries)))?;
+            }
+            copy_all(source, &beside.join(&within))
+        };
+        if let Err(error) = copy_beside() {
             let _ = fs::remove_dir_all(&beside);
             return Err(error);
         }
         fs::rename(&beside, &target)?;
     }
-    Ok(target.join(name))
+    Ok(target.join(within))
 }
 
 /// Where programs of a Python package look for libraries that came with it: auditwheel puts them
