@@ -6,6 +6,7 @@ use lumadb_contract::allowance::{
 };
 use lumadb_contract::archive::ArchiveStatus;
 use lumadb_contract::instance::{InstanceSpec, InstanceStatus};
+use lumadb_contract::meter::Meter;
 use lumadb_contract::rpc::{NodeParent, NodeParentServer};
 use lumadb_contract::stream::{NodeMessage, ParentMessage};
 use lumadb_control_plane::clock::Clock;
@@ -23,8 +24,15 @@ use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-/// What a node gets on a meter at once: at full speed it asks for more every few seconds.
-const ROOM: u64 = 100_000;
+/// What a node gets on a meter at once, in the meter's smallest unit: of requests a Free
+/// organization's whole day, of the others the tenth of its month that the control plane gives out
+/// first. At full speed it asks for more every second or two.
+const fn room(meter: Meter) -> u64 {
+    match meter {
+        Meter::TransferOut => 100_000_000,
+        _ => 100_000,
+    }
+}
 
 /// Far more than what is used.
 const LIMIT: u64 = 1 << 50;
@@ -165,15 +173,15 @@ impl Service {
 
     fn answer(&self, asked: &AllowanceRequest) -> Allowance {
         let is_limited = self.is_limited.load(Ordering::Relaxed);
-        let room = |asked: &MeterRequest| MeterAllowance {
+        let allowance = |asked: &MeterRequest| MeterAllowance {
             meter: asked.meter,
-            ceiling: asked.held.max(asked.counted + ROOM),
+            ceiling: asked.held.max(asked.counted + room(asked.meter)),
             limit: LIMIT,
             is_used_up: false,
             is_scarce: false,
             resets_at: Clock::system().now() + time::Duration::DAY,
         };
-        let meters = asked.meters.iter().filter(|_| is_limited).map(room);
+        let meters = asked.meters.iter().filter(|_| is_limited).map(allowance);
         Allowance {
             number: asked.number,
             incarnation_id: asked.incarnation_id,
