@@ -3,17 +3,21 @@
 //! An instance whose spec was in force once has its content. Before that, the data folder itself says
 //! how far it is: what a restore made is left alone; anything else, an empty folder, one in which a
 //! restore broke off or a database that nobody has used, is restored into from the beginning.
+//!
+//! Where an instance is restored from the archive that it goes on writing, its disk was lost: whoever
+//! wrote there before, and may only sleep, is fenced before anything is read.
 
 use super::status::StatusBoard;
 use crate::archive::layout::Layout;
 use crate::archive::sealed::{ArchiveKey, SealedError};
 use crate::archive::store::ObjectStore;
+use crate::archive::wal::{WriterError, fence};
 use crate::engine::InstanceDir;
 use crate::errors::chain;
 use crate::recovery::{Asked, DataState, Here, RecoveryError, RemoteSite, Source, recover};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use lumadb_contract::archive::{RestorePhase, RestoreSpec, RestoreStatus};
+use lumadb_contract::archive::{ArchiveAccess, RestorePhase, RestoreSpec, RestoreStatus};
 use lumadb_contract::instance::InstanceSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +29,8 @@ enum RestoreError {
     Recovery(#[from] RecoveryError),
     #[error(transparent)]
     Key(#[from] SealedError),
+    #[error("whoever wrote to the archive before is not fenced")]
+    Fence(#[from] WriterError),
 }
 
 /// What became of the first content.
@@ -97,7 +103,7 @@ impl Restoring {
         match &self.running {
             Some((asked, _)) if asked == wanted => FirstContent::OnItsWay,
             // Another one was asked for: that ends this one.
-            _ => self.begin(wanted, spec.engine_version).await,
+            _ => self.begin(wanted, spec).await,
         }
     }
 
@@ -117,7 +123,7 @@ impl Restoring {
         self.ended = None;
     }
 
-    async fn begin(&mut self, wanted: &RestoreSpec, major: u16) -> FirstContent {
+    async fn begin(&mut self, wanted: &RestoreSpec, spec: &InstanceSpec) -> FirstContent {
         match self.site.look().await {
             Err(error) => FirstContent::Failed(chain(&error)),
             Ok(DataState::Restored) => {
@@ -128,7 +134,8 @@ impl Restoring {
             Ok(DataState::Other | DataState::Restoring) => {
                 let task = restore(
                     wanted.clone(),
-                    major,
+                    own_archive(spec, wanted),
+                    spec.engine_version,
                     self.site.clone(),
                     self.socket.clone(),
                     self.status.clone(),
@@ -165,8 +172,15 @@ impl Restoring {
     }
 }
 
+/// The instance's own archive, to write, if that is what it is restored from.
+fn own_archive(spec: &InstanceSpec, wanted: &RestoreSpec) -> Option<ArchiveAccess> {
+    let own = &spec.archive.as_ref()?.access;
+    (own.archive_id == wanted.source.archive_id).then(|| own.clone())
+}
+
 async fn restore(
     spec: RestoreSpec,
+    own: Option<ArchiveAccess>,
     major: u16,
     site: RemoteSite,
     socket: PathBuf,
@@ -177,6 +191,10 @@ async fn restore(
         layout: Layout::new(spec.source.archive_id),
         key: Arc::new(ArchiveKey::parse(&spec.source.key)?),
     };
+    if let Some(own) = own {
+        let store = ObjectStore::open(&own.store).await;
+        fence(store, source.layout, source.key.clone()).await?;
+    }
     let (status, mut told) = watch::channel(RestoreStatus::default());
     let telling = async {
         loop {

@@ -14,7 +14,8 @@
 //! - only what is archived without a hole counts, and only that is confirmed to the engine;
 //! - a writer first finds that its engine's WAL is what the archive's end holds, and fences others
 //!   only then: a cloned or rolled-back disk harms nobody;
-//! - a writer that was fenced writes no more;
+//! - a writer that was fenced writes no more, nor does the engine of a timeline that another has left
+//!   behind;
 //! - *not there*, *damaged* and *no answer* are three answers.
 
 mod chain;
@@ -32,7 +33,7 @@ pub use format::{CHUNK_BYTES_MAX, Origin};
 pub use reader::WalReader;
 pub use remove::chunks_remove;
 pub use scan::Fault;
-pub use writer::{Pace, Progress, WalSource, WalWriter, WriterError};
+pub use writer::{Pace, Progress, WalSource, WalWriter, WriterError, fence};
 
 use super::sealed::SealedError;
 use super::store::StoreError;

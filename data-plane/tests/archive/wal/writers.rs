@@ -2,9 +2,10 @@
 
 use super::super::engine::Engine;
 use super::super::store::World;
-use super::{Oracle, SEGMENT, SOME_ROWS, SOON, Writing, flushed, reader, same};
+use super::{Oracle, SEGMENT, SOME_ROWS, SOON, Writing, flushed, key, reader, same};
 use http::Method;
-use lumadb_data_plane::archive::wal::{Pace, WriterError};
+use lumadb_contract::scope::Access;
+use lumadb_data_plane::archive::wal::{Pace, WriterError, fence};
 use lumadb_s3_server::faults::{Fault, Rule};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -141,11 +142,7 @@ async fn a_new_timeline_has_its_history_and_a_chain_of_its_own() {
     let mut engine = Engine::start();
     let mut writing = Writing::start(&world, &engine, Pace::Now).await;
     writing.caught_up(&engine).await;
-    engine.end(Signal::SIGINT);
-    std::fs::write(engine.data().join("recovery.signal"), "").expect("written");
-    let settings = engine.data().join("postgresql.auto.conf");
-    std::fs::write(settings, "restore_command = 'false'\n").expect("written");
-    engine.start_again();
+    promote(&mut engine);
     engine.sql(SOME_ROWS);
     writing.wait(|progress| progress.timeline == 2).await;
     let end = writing.caught_up(&engine).await;
@@ -160,4 +157,63 @@ async fn a_new_timeline_has_its_history_and_a_chain_of_its_own() {
     let file = format!("pg_wal/00000002{first:016X}");
     let file = engine.data().join(file);
     assert!(same(&file, &reader, end).await);
+}
+
+/// Has an engine go on with a new timeline.
+fn promote(engine: &mut Engine) {
+    engine.end(Signal::SIGINT);
+    std::fs::write(engine.data().join("recovery.signal"), "").expect("written");
+    let settings = engine.data().join("postgresql.auto.conf");
+    std::fs::write(settings, "restore_command = 'false'\n").expect("written");
+    engine.start_again();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_wrote_before_a_restore_is_fenced_and_left_behind() {
+    let world = World::begin().await;
+    let store = world.store(Access::ReadWrite).await;
+    let nothing = fence(store.clone(), world.layout, key()).await;
+    assert_eq!(nothing.expect("answers"), None);
+    let mut engine = Engine::start();
+    let mut sleeping = Writing::start(&world, &engine, Pace::Now).await;
+    engine.sql(SOME_ROWS);
+    let end = sleeping.caught_up(&engine).await;
+    // It is asleep while the archive is about to be restored from; twice, for a restore may break off.
+    for _ in 0..2 {
+        let fenced = fence(store.clone(), world.layout, key()).await;
+        assert_eq!(fenced.expect("answers"), Some(1));
+    }
+    let before = reader(&world).await;
+    assert_eq!((before.latest(), before.faults()), (Some((1, end)), vec![]));
+    engine.end(Signal::SIGINT);
+    let clone = engine.cloned();
+    engine.start_again();
+    engine.sql(SOME_ROWS);
+    let confirmed = sleeping.progress.clone();
+    let ended = sleeping.fails().await;
+    assert!(matches!(ended, WriterError::Fenced { .. }), "{ended}");
+    assert_eq!(confirmed.borrow().archived, end);
+
+    // What was restored goes on with the next timeline, in the same archive.
+    let mut restored = Engine::start_in(clone);
+    promote(&mut restored);
+    let mut writing = Writing::start(&world, &restored, Pace::Now).await;
+    restored.sql(SOME_ROWS);
+    let after = writing.caught_up(&restored).await;
+    let late = Writing::start(&world, &engine, Pace::Now)
+        .await
+        .fails()
+        .await;
+    let left = matches!(
+        late,
+        WriterError::LeftBehind {
+            timeline: 1,
+            newer: 2
+        }
+    );
+    assert!(left, "{late}");
+    let reader = reader(&world).await;
+    assert_eq!(reader.faults(), []);
+    assert_eq!(reader.latest(), Some((2, after)));
+    assert!(reader.covered(2)[0].start <= end, "no hole between the two");
 }

@@ -7,7 +7,7 @@ use super::super::reader::piece_read;
 use super::super::scan::Scan;
 use super::super::{WalError, chain::Position};
 use super::{Tail, WalSource, WriterError};
-use crate::archive::layout::Timeline;
+use crate::archive::layout::{Timeline, timeline_of};
 use crate::archive::replication::{DUPLICATE_OBJECT, ReplicationClient};
 use crate::archive::store::Put;
 use bytes::Bytes;
@@ -104,6 +104,22 @@ pub(super) async fn survey(items: &Items, engine: &Engine) -> Result<Found, Writ
         (None, _) => None,
     };
     Ok(Found { position, tail })
+}
+
+/// Refuses an engine whose timeline others have left behind: its disk slept while the database was
+/// restored from this archive.
+pub(super) async fn newest_timeline_check(
+    items: &Items,
+    engine: &Engine,
+) -> Result<(), WriterError> {
+    let timeline = engine.timeline;
+    let listed = items.store.list(&items.layout.histories(), None).await;
+    let listed = listed.map_err(WalError::from)?;
+    let newest = listed.iter().filter_map(|file| timeline_of(&file.name));
+    match newest.max() {
+        Some(newer) if newer > timeline => Err(WriterError::LeftBehind { timeline, newer }),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps the engine's history file in the archive.

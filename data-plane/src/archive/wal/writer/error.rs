@@ -29,6 +29,10 @@ pub enum WriterError {
     Diverged { end: Lsn },
     #[error("the archive holds another history of timeline {timeline}")]
     OtherHistory { timeline: Timeline },
+    #[error(
+        "the archive goes on with timeline {newer} and this engine is of timeline {timeline}: what it has was restored elsewhere meanwhile"
+    )]
+    LeftBehind { timeline: Timeline, newer: Timeline },
     #[error("another writer claims this archive at the same time")]
     Raced,
     #[error("the object store does not take WAL; the engine keeps it")]
@@ -53,6 +57,7 @@ impl WriterError {
             | Self::RolledBack { .. }
             | Self::Diverged { .. }
             | Self::OtherHistory { .. }
+            | Self::LeftBehind { .. }
             | Self::Broken => true,
             Self::Replication(_)
             | Self::Wal(_)

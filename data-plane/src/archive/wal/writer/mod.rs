@@ -9,12 +9,15 @@
 mod claim;
 mod cutter;
 mod error;
+mod fence;
 mod sending;
 mod session;
 
 pub use cutter::Pace;
 pub use error::WriterError;
+pub use fence::fence;
 
+use super::WalError;
 use super::format::{Hash, Origin};
 use super::item::Items;
 use crate::archive::layout::{Layout, Sequence, Timeline};

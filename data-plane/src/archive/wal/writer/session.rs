@@ -69,6 +69,7 @@ impl WalWriter {
                     self.oldest_arrived().await?;
                 }
                 self.claimed = None;
+                claim::newest_timeline_check(&self.items, &engine).await?;
                 claim::history_keep(&self.items, &engine, &mut client).await?;
                 let found = claim::survey(&self.items, &engine).await?;
                 (Some(found.position), found.tail)
