@@ -20,6 +20,7 @@ mod mail;
 mod organizations;
 mod passwords;
 mod profile;
+mod recoveries;
 mod region_link;
 mod removal;
 mod restores;

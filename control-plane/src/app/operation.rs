@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 /// An operation that has not ended by then has failed; the loop goes on nevertheless.
 const DEADLINE: Duration = Duration::minutes(5);
 /// The same for a restore, which takes as long as its backup is large.
-const RESTORE_DEADLINE: Duration = Duration::days(2);
+pub(crate) const RESTORE_DEADLINE: Duration = Duration::days(2);
 
 /// How often a waiting call looks without any signal.
 const LOOK_INTERVAL: StdDuration = StdDuration::from_secs(1);

@@ -97,6 +97,8 @@ text_enum! {
         DatabaseRestoreInPlace = "database_restore_in_place",
         /// A database and what was kept of it change places.
         DatabaseGoBack = "database_go_back",
+        /// A database whose content was lost, from its own archive. The platform begins it.
+        DatabaseRecover = "database_recover",
         RoleCreate = "role_create",
         RoleRotatePassword = "role_rotate_password",
         RoleDelete = "role_delete",
@@ -187,6 +189,23 @@ text_enum! {
         Done = "done",
         /// It was cancelled, or could not be done: the database is as it was.
         Abandoned = "abandoned",
+    }
+}
+
+text_enum! {
+    /// How far a database is whose content was lost; the three last are final.
+    RecoveryPhase {
+        /// To be looked at again after a while.
+        Noticed = "noticed",
+        /// What is left of its instance ends.
+        Clearing = "clearing",
+        Restoring = "restoring",
+        /// An attempt failed, and another one comes.
+        Waiting = "waiting",
+        Done = "done",
+        GivenUp = "given_up",
+        /// Its content was there after all.
+        FalseAlarm = "false_alarm",
     }
 }
 
@@ -327,6 +346,7 @@ mod tests {
         spelled(BackupState::ALL, |state| state.as_str());
         spelled(RestorePhase::ALL, |phase| phase.as_str());
         spelled(InPlacePhase::ALL, |phase| phase.as_str());
+        spelled(RecoveryPhase::ALL, |state| state.as_str());
         spelled(ImportState::ALL, |state| state.as_str());
     }
 

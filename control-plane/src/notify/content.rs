@@ -228,6 +228,51 @@ pub fn drill_failed(to: &str, name: &str, database: &str, url: &str) -> Mail {
     )
 }
 
+/// Tells that a database lost its disk and came back from its archive. `until` is when all that was
+/// committed before had been archived, in words.
+pub fn recovered(to: &str, name: &str, database: &str, until: Option<&str>, url: &str) -> Mail {
+    let kept = match until {
+        Some(until) => format!(
+            "Everything that was committed until {until} is there. What was committed after that \
+             is lost unless the database waits for its archive (durability \u{201c}s3\u{201d})."
+        ),
+        None => "Everything that had been archived is there.".to_owned(),
+    };
+    mail(
+        to,
+        &format!("Your database {database} lost its disk and is back"),
+        &Layout {
+            name,
+            lead: &format!(
+                "The data of your database \u{201c}{database}\u{201d} was lost with its disk. We \
+                 restored it from its archive, and it runs again. {kept}"
+            ),
+            button: "Open the database",
+            url,
+            note: "Its address, roles and passwords are what they were; there is nothing to do.",
+        },
+    )
+}
+
+/// Tells that a database lost its disk and does not come back by itself.
+pub fn recovery_failed(to: &str, name: &str, database: &str, why: &str, url: &str) -> Mail {
+    mail(
+        to,
+        &format!("Your database {database} lost its disk"),
+        &Layout {
+            name,
+            lead: &format!(
+                "The data of your database \u{201c}{database}\u{201d} was lost with its disk, and we \
+                 could not restore it: {why}."
+            ),
+            button: "Open the database",
+            url,
+            note: "Our operators know and look into it. Where there are backups, you can restore an \
+                   earlier moment into a new database.",
+        },
+    )
+}
+
 pub(super) fn mail(to: &str, subject: &str, layout: &Layout<'_>) -> Mail {
     let (text, html) = render(subject, layout);
     Mail {

@@ -45,6 +45,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// does not exist is removed already.
     fn remove(&self, id: DatabaseId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Ends what is left of an instance whose content is [gone](RuntimeError::Gone), so that it can be
+    /// made anew from its archive. It removes no content: where there is some after all, nothing is
+    /// done. Repeatable, until the instance is made anew.
+    fn clear(&self, id: DatabaseId) -> impl Future<Output = Result<Cleared, RuntimeError>> + Send;
+
     /// Every instance of which something exists: a process or a folder.
     fn list(&self) -> impl Future<Output = Result<Vec<DatabaseId>, RuntimeError>> + Send;
 
@@ -62,6 +67,15 @@ pub enum IfAbsent {
     Make,
     /// It had content once: an empty one in its place would pass for all that there is.
     GiveUp,
+}
+
+/// What was found where the content of an instance was said to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleared {
+    /// Nothing of it is left.
+    Gone,
+    /// Its content is there after all.
+    Back,
 }
 
 /// What a runtime knows of one instance.
@@ -93,4 +107,8 @@ pub enum RuntimeError {
     /// Will not work as asked: operations that wait for it fail, and it is tried again seldom.
     #[error("{0}")]
     GiveUp(String),
+    /// The instance had content, and that is gone for certain: nothing of it is merely away, not
+    /// mounted, or not seen yet. Only where it was asked for with [`IfAbsent::GiveUp`].
+    #[error("{0}")]
+    Gone(String),
 }

@@ -1,6 +1,7 @@
 //! Desired and observed state, for the loop of a region: claim briefly, work outside of any
 //! transaction, write under the claim.
 
+use super::recovery::RecoveryRow;
 use super::{RegionTx, StoreError};
 use crate::app::state::{Desired, Durability, Observed, OperationKind, OperationState, Step};
 use lumadb_contract::id::{DatabaseId, IncarnationId, OperationId, OrganizationId};
@@ -52,6 +53,10 @@ pub struct ClaimedDatabase {
     pub has_backup: bool,
     /// It changes places with another and stops for that: nobody wakes it.
     pub is_halted: bool,
+    /// It is being restored in place, or shall be.
+    pub is_in_place: bool,
+    /// How it was last brought back after its content was lost, or is.
+    pub recovery: Option<Json<RecoveryRow>>,
 }
 
 /// An operation that has not ended.
@@ -207,7 +212,13 @@ pub async fn load(
                   exists(select from in_place_restores p
                          where p.phase = 'stopping'
                            and (p.database_id = d.id or p.kept_database_id = d.id))
-                      as "is_halted!"
+                      as "is_halted!",
+                  exists(select from in_place_restores p
+                         where p.ended_at is null
+                           and (p.database_id = d.id or p.kept_database_id = d.id))
+                      as "is_in_place!",
+                  (select to_jsonb(c) from recoveries c
+                   where c.database_id = d.id) as "recovery: Json<RecoveryRow>"
            from databases d join compute_sizes s using (milli_vcpu)
            where d.instance_id = $1 and d.lease_owner = $2 and d.deleted_at is null"#,
         instance.uuid(),
@@ -254,7 +265,7 @@ pub async fn contents(
 }
 
 /// Those that the loop ends: a restore in place is not among them before the databases have changed
-/// places.
+/// places, nor a recovery before there is something to restore into.
 pub async fn open_operations(
     tx: &mut RegionTx,
     id: DatabaseId,
@@ -267,6 +278,8 @@ pub async fn open_operations(
            from operations o where database_id = $1 and ended_at is null
              and not exists (select from in_place_restores p
                              where p.operation_id = o.id and p.ended_at is null)
+             and not exists (select from recoveries c
+                             where c.operation_id = o.id and c.phase = 'clearing')
            order by id"#,
         id.uuid()
     )

@@ -28,6 +28,7 @@ pub mod operation;
 pub mod organization;
 pub mod outbox;
 pub mod project;
+pub mod recovery;
 pub mod removal;
 pub mod restore;
 pub mod restore_point;

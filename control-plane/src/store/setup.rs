@@ -112,11 +112,17 @@ impl Setup {
     }
 
     /// Puts every database's generation above any that its node can have heard of before this
-    /// database was restored: a node takes no older wish than the one that it has.
+    /// database was restored: a node takes no older wish than the one that it has. What was lost by
+    /// then and on its way back is looked at anew.
     pub async fn generations_raise(&mut self) -> Result<(), StoreError> {
         sqlx::query!(
             "update databases set generation = generation + $1 where deleted_at is null",
             GENERATIONS_FORGOTTEN_MAX
+        )
+        .execute(&mut self.connection)
+        .await?;
+        sqlx::query!(
+            "update recoveries set phase = 'false_alarm', ended_at = now() where ended_at is null"
         )
         .execute(&mut self.connection)
         .await?;

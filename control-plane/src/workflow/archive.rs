@@ -18,7 +18,7 @@ use crate::store::{EitherTx, RegionTx, StoreError, restore_point};
 use lumadb_contract::archive::{
     self as contract, ArchiveSpec, BackupRequest, RestorePointRequest, RestoreSpec,
 };
-use lumadb_contract::id::BackupId;
+use lumadb_contract::id::{ArchiveId, BackupId};
 use time::{Duration, OffsetDateTime};
 
 /// A backup keeps its database from falling asleep for at most this long.
@@ -163,6 +163,27 @@ async fn schedule(
 }
 
 impl Loaded {
+    /// Whose archive it is, by its ID.
+    pub(super) fn id(&self) -> ArchiveId {
+        self.row.id
+    }
+
+    /// Everything that was committed before it is archived.
+    pub(super) fn archived_until(&self) -> Option<OffsetDateTime> {
+        self.row.archived_until
+    }
+
+    /// Whether the present can be restored from it; otherwise says why not.
+    pub(super) fn reaches_present(&self) -> Result<(), &'static str> {
+        match self.row.windows.last() {
+            None => Err("it has no complete backup"),
+            Some(window) if window.until.is_some() => {
+                Err("its archive has a hole behind the last backup")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// What the node is told. The keys are opened here, for it alone.
     pub(super) fn specs(
         &self,

@@ -1,6 +1,6 @@
 //! From what is desired and what is observed to what is written: values in, values out.
 
-use crate::app::state::{Desired, InPlacePhase, Observed, OperationState};
+use crate::app::state::{Desired, InPlacePhase, Observed, OperationKind, OperationState};
 use crate::runtime::{Observation, RuntimeError};
 use crate::store::desired::{ClaimedDatabase, OpenOperation, OperationRecord, Record};
 use crate::workflow::steps::{self, Reached};
@@ -97,7 +97,7 @@ pub(super) fn decide(
             attempt = row.attempt.saturating_add(1);
             record.error = Some(error.clone());
         }
-        Err(RuntimeError::GiveUp(error)) => {
+        Err(RuntimeError::GiveUp(error) | RuntimeError::Gone(error)) => {
             record.observed = Observed::Failed;
             record.error = Some(error.clone());
         }
@@ -107,7 +107,7 @@ pub(super) fn decide(
         record.observed = Observed::Failed;
     }
     let given_up = match asked {
-        Err(RuntimeError::GiveUp(_)) => Some(ERROR_GIVEN_UP),
+        Err(RuntimeError::GiveUp(_) | RuntimeError::Gone(_)) => Some(ERROR_GIVEN_UP),
         _ => refusal,
     };
     let settled = asked.is_ok() && is_settled(row.desired, &record);
@@ -136,7 +136,7 @@ pub(super) fn decide(
 }
 
 /// Why what was asked for cannot be restored, if the node says so.
-fn refusal(observation: &Observation) -> Option<&str> {
+pub(super) fn refusal(observation: &Observation) -> Option<&str> {
     let restore = restore_status(observation)?;
     (restore.phase == RestorePhase::Refused)
         .then(|| restore.refusal.as_deref().unwrap_or(ERROR_GIVEN_UP))
@@ -151,7 +151,7 @@ pub(super) fn restore_status(observation: &Observation) -> Option<&RestoreStatus
 }
 
 /// What the observation says of the desired state.
-fn record(row: &ClaimedDatabase, observation: &Observation) -> Record {
+pub(super) fn record(row: &ClaimedDatabase, observation: &Observation) -> Record {
     let before = Record {
         observed: row.observed,
         observed_generation: row.observed_generation,
@@ -244,7 +244,10 @@ fn operation_record(
     given_up: Option<&str>,
     now: OffsetDateTime,
 ) -> OperationRecord {
-    let done = settled && record.observed_generation >= operation.generation;
+    // What was suspended on its way back is not back.
+    let is_there =
+        operation.kind != OperationKind::DatabaseRecover || record.observed == Observed::Running;
+    let done = settled && is_there && record.observed_generation >= operation.generation;
     let (state, error) = if done {
         (OperationState::Succeeded, None)
     } else if let Some(why) = given_up {

@@ -37,6 +37,8 @@ fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
         backup_due_at: None,
         has_backup: false,
         is_halted: false,
+        is_in_place: false,
+        recovery: None,
     }
 }
 
@@ -109,6 +111,19 @@ fn what_was_not_heard_of_stays_as_it_was() {
     assert_eq!(decision.record.observed, Observed::Running);
     let decision = decide_at(&row, &Observation::Absent, NOW);
     assert_eq!(decision.record.observed, Observed::Pending);
+}
+
+#[test]
+fn what_was_suspended_on_its_way_back_is_not_back() {
+    let row = row(Desired::Suspended, 1);
+    let recover = OpenOperation {
+        kind: OperationKind::DatabaseRecover,
+        ..operation(1)
+    };
+    let absent = Observation::Absent;
+    let decision = decide(&row, &[recover, operation(1)], &Ok(()), &absent, NOW, 0.5);
+    assert_eq!(decision.operations[0].state, OperationState::Running);
+    assert_eq!(decision.operations[1].state, OperationState::Succeeded);
 }
 
 #[test]

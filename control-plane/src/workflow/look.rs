@@ -2,14 +2,15 @@
 
 use super::archive;
 use super::decide::{self, Decision};
+use super::recovery::{self, Asked, Recovery};
 use super::steps::{self, Reached};
 use crate::app::Platform;
 use crate::app::archive::ArchiveKeyError;
-use crate::app::state::{Desired, OperationKind, OperationState};
+use crate::app::state::{Desired, OperationKind, OperationState, RecoveryPhase};
 use crate::app::usage;
-use crate::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
+use crate::runtime::{Cleared, IfAbsent, Observation, Runtime, RuntimeError};
 use crate::store::desired::{self, ClaimedDatabase, OpenOperation, OperationRecord};
-use crate::store::{RegionTx, StoreError, backup, restore};
+use crate::store::{RegionTx, StoreError, backup, recovery as store_recovery, restore};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstancePhase, InstanceSpec};
 use std::time::Duration;
@@ -55,15 +56,18 @@ pub(super) async fn look<R: Runtime>(
         return finish_deleted(platform, owner, &loaded, &before, now).await;
     }
     let observation = runtime.observe(id);
-    let decision = decide::decide(
-        &loaded.row,
-        &loaded.operations,
-        &asked,
-        &observation,
-        now,
-        rand::random(),
-    );
-    finish(platform, owner, &loaded, &observation, decision, now).await
+    let row = &loaded.row;
+    let recovery = Recovery::of(row, loaded.archive.as_ref(), &asked, &observation, now);
+    let asked = recovery.answer(row, asked);
+    let open = &loaded.operations;
+    let mut decision = decide::decide(row, open, &asked, &observation, now, rand::random());
+    recovery.hurry(row, &mut decision, now);
+    let found = Found {
+        observation,
+        recovery,
+        decision,
+    };
+    finish(platform, owner, &loaded, found, now).await
 }
 
 async fn load(
@@ -142,13 +146,27 @@ fn if_absent(loaded: &Loaded, spec: &InstanceSpec) -> IfAbsent {
     }
 }
 
-async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded, removes: bool) -> Result<(), RuntimeError> {
+async fn ask<R: Runtime>(
+    runtime: &R,
+    loaded: &Loaded,
+    removes: bool,
+) -> Result<Asked, RuntimeError> {
+    let instance = loaded.row.instance_id;
     let work = async {
-        match &loaded.spec {
-            _ if removes => runtime.remove(loaded.row.instance_id).await,
-            Ok(Some(spec)) => runtime.apply(spec.clone(), if_absent(loaded, spec)).await,
-            Err(error) => Err(error.clone()),
-            Ok(None) => Err(RuntimeError::GiveUp(
+        match (&loaded.spec, recovery::clears(&loaded.row)) {
+            _ if removes => runtime.remove(instance).await.map(|()| Asked::Applied),
+            // What an attempt made that failed.
+            (_, Some(true)) => {
+                let gone = runtime.remove(instance).await;
+                gone.map(|()| Asked::Cleared(Cleared::Gone))
+            }
+            (_, Some(false)) => runtime.clear(instance).await.map(Asked::Cleared),
+            (Ok(Some(spec)), None) => {
+                let applied = runtime.apply(spec.clone(), if_absent(loaded, spec)).await;
+                applied.map(|()| Asked::Applied)
+            }
+            (Err(error), None) => Err(error.clone()),
+            (Ok(None), None) => Err(RuntimeError::GiveUp(
                 "its row holds a value that no spec can".into(),
             )),
         }
@@ -163,15 +181,22 @@ async fn ask<R: Runtime>(runtime: &R, loaded: &Loaded, removes: bool) -> Result<
         })
 }
 
+/// What a look found, and what follows.
+struct Found {
+    observation: Observation,
+    recovery: Recovery,
+    decision: Decision,
+}
+
 async fn finish(
     platform: &Platform,
     owner: Uuid,
     loaded: &Loaded,
-    observation: &Observation,
-    decision: Decision,
+    found: Found,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let row = &loaded.row;
+    let decision = found.decision;
     let mut tx = platform.store.region().await?;
     let kept = desired::finish(
         &mut tx,
@@ -189,9 +214,15 @@ async fn finish(
     }
     if let Some(archive) = &loaded.archive {
         let record = &decision.record;
-        archive.record(&mut tx, observation, record, now).await?;
+        archive
+            .record(&mut tx, &found.observation, record, now)
+            .await?;
     }
     record_changed(&mut tx, &loaded.operations, decision.operations).await?;
+    found
+        .recovery
+        .carry_out(platform, &mut tx, row, now)
+        .await?;
     if let Some(turn) = decision.turn {
         let turned =
             desired::set_desired(&mut tx, row.id, row.generation, turn.from, turn.to, now).await?;
@@ -217,6 +248,7 @@ async fn finish_deleted(
         usage::close(&mut tx, loaded.row.instance_id, now).await?;
         backup::abandon(&mut tx, loaded.row.id, now).await?;
         restore::abandon(&mut tx, loaded.row.id, ERROR_DELETED, now).await?;
+        store_recovery::end(&mut tx, loaded.row.id, RecoveryPhase::GivenUp, now).await?;
         let records = loaded
             .operations
             .iter()

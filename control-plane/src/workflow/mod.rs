@@ -18,6 +18,7 @@ pub mod drills;
 pub mod edge_control;
 pub mod in_place;
 mod look;
+mod recovery;
 mod region;
 pub mod removal;
 mod schedule;

@@ -28,6 +28,12 @@ const fn names(kind: OperationKind) -> &'static [&'static str] {
             "Cut connections and change places",
             "Accept connections",
         ],
+        OperationKind::DatabaseRecover => &[
+            "Find that the data is lost",
+            "Fetch the backup",
+            "Replay the changes",
+            "Accept connections",
+        ],
         OperationKind::DatabaseGoBack => &[
             "Find what was kept",
             "Cut connections and change places",
@@ -76,12 +82,17 @@ pub(super) struct Reached {
 
 /// Steps that are done while the operation runs.
 const fn done(kind: OperationKind, reached: Reached) -> usize {
-    use OperationKind::{DatabaseCreate, DatabaseGoBack, DatabaseRestore, DatabaseRestoreInPlace};
+    use OperationKind::{
+        DatabaseCreate, DatabaseGoBack, DatabaseRecover, DatabaseRestore, DatabaseRestoreInPlace,
+    };
     let has_exchanged = matches!(reached.in_place, Some(InPlacePhase::Done));
     match (kind, reached.restore) {
         (DatabaseRestoreInPlace, _) if has_exchanged => 4,
-        (DatabaseRestore | DatabaseRestoreInPlace, Some(RestorePhase::Done)) => 3,
-        (DatabaseRestore | DatabaseRestoreInPlace, Some(RestorePhase::Replaying)) => 2,
+        (DatabaseRestore | DatabaseRestoreInPlace | DatabaseRecover, Some(RestorePhase::Done)) => 3,
+        (
+            DatabaseRestore | DatabaseRestoreInPlace | DatabaseRecover,
+            Some(RestorePhase::Replaying),
+        ) => 2,
         (DatabaseGoBack, _) if has_exchanged => 2,
         (DatabaseCreate, _) if reached.engine_known => 2,
         _ => 1,

@@ -3,7 +3,7 @@
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstancePhase, InstanceSpec, InstanceStatus, RunState};
 use lumadb_contract::route::NodeAddress;
-use lumadb_control_plane::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
+use lumadb_control_plane::runtime::{Cleared, IfAbsent, Observation, Runtime, RuntimeError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -49,6 +49,8 @@ struct State {
     fault: Option<(u32, Fault)>,
     /// Instances do not become ready by themselves.
     is_stuck: bool,
+    /// What is not there is not gone for certain.
+    is_unmounted: bool,
     idle_since: Option<OffsetDateTime>,
     incarnations: u128,
 }
@@ -131,6 +133,24 @@ impl FakeRuntime {
         let _ = self.changes.send(id);
     }
 
+    /// Its processes died and its folder is gone. Answers what there was.
+    pub(crate) fn lose(&self, id: DatabaseId) -> Option<FakeInstance> {
+        let lost = self.state().instances.remove(&id);
+        let _ = self.changes.send(id);
+        lost
+    }
+
+    /// What was lost is there again.
+    pub(crate) fn bring_back(&self, id: DatabaseId, lost: FakeInstance) {
+        self.state().instances.insert(id, lost);
+        let _ = self.changes.send(id);
+    }
+
+    /// Whether what is not there may be on a disk that is not mounted.
+    pub(crate) fn unmount(&self, is_unmounted: bool) {
+        self.state().is_unmounted = is_unmounted;
+    }
+
     async fn step(&self, work: impl Fn(&mut State)) -> Result<(), RuntimeError> {
         let fault = {
             let mut state = self.state();
@@ -206,7 +226,12 @@ impl Runtime for FakeRuntime {
         let id = spec.database_id;
         let runs = spec.run == RunState::Running;
         if runs && if_absent == IfAbsent::GiveUp && !self.state().instances.contains_key(&id) {
-            return Err(RuntimeError::GiveUp("its folder is gone".to_owned()));
+            let lost = "its folder is gone".to_owned();
+            return Err(if self.state().is_unmounted {
+                RuntimeError::GiveUp(lost)
+            } else {
+                RuntimeError::Gone(lost)
+            });
         }
         let done = self
             .step(|state| {
@@ -241,6 +266,14 @@ impl Runtime for FakeRuntime {
             .await;
         let _ = self.changes.send(id);
         done
+    }
+
+    async fn clear(&self, id: DatabaseId) -> Result<Cleared, RuntimeError> {
+        self.step(|_| ()).await?;
+        Ok(match self.instance(id) {
+            Some(_) => Cleared::Back,
+            None => Cleared::Gone,
+        })
     }
 
     async fn list(&self) -> Result<Vec<DatabaseId>, RuntimeError> {

@@ -1,6 +1,7 @@
 //! The control plane's own database is lost with everything that ran, and comes back from its
 //! archive.
 
+use crate::recovering;
 use crate::restoring::{self, bucket_ask, shop_with_backup};
 use lumadb_e2e::account::Account;
 use lumadb_e2e::cloud::{Cloud, settings_of_tests, up_command};
@@ -127,17 +128,13 @@ async fn a_lost_machine_comes_back_from_object_store_and_master_key() -> Outcome
         api: cloud.api().with("authorization", &token)?,
         ..ada
     };
-    // No empty database takes the place of what is lost.
-    ada.database_is(&shop.id, "failed").await?;
-    assert!(!cloud.instance_dir(&shop.id).exists());
-    let body = json!({ "name": "again", "latest": true });
-    let again = restoring::restore(&ada, &shop, body).await?;
+    // It comes back by itself, with its password.
+    recovering::recovered(&ada, &shop, 1).await?;
+    let shop = ada.database(&shop.id, &shop.password).await?;
     let ids = "select id from orders";
-    assert_eq!(tools::psql(&again.uri, ids).await?, "42");
-    let path = format!("/v1/databases/{}", shop.id);
-    let deleted = ada.api.delete(&path).await?.expect(200)?;
-    ada.operation_succeeds(&deleted.text_at("/operation/id")?)
-        .await?;
+    assert_eq!(tools::psql(&shop.uri, ids).await?, "42");
+    tools::psql(&shop.uri, "insert into orders values (43)").await?;
+    restoring::is_archived(&ada, &shop).await?;
     Ok(())
 }
 

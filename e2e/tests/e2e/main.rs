@@ -24,6 +24,7 @@ mod master_key;
 mod operator;
 mod oracle;
 mod readme;
+mod recovering;
 mod region;
 mod restoring;
 mod starting;

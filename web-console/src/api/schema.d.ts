@@ -2395,7 +2395,7 @@ export interface components {
          * @description What was asked for.
          * @enum {string}
          */
-        OperationKind: "database_create" | "database_update" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "database_restore_in_place" | "database_go_back" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
+        OperationKind: "database_create" | "database_update" | "database_resize" | "database_suspend" | "database_resume" | "database_delete" | "database_restore" | "database_restore_in_place" | "database_go_back" | "database_recover" | "role_create" | "role_rotate_password" | "role_delete" | "logical_database_create" | "logical_database_delete";
         /**
          * @description How far a change is. Moves: pending → running → one of the three last, which are final.
          * @enum {string}

@@ -273,6 +273,7 @@ export const en = {
       database_restore: "Restore the database",
       database_restore_in_place: "Restore the database in place",
       database_go_back: "Go back to what was kept",
+      database_recover: "Bring the database back from its archive",
       role_create: "Create a role",
       role_rotate_password: "Reset a role’s password",
       role_delete: "Delete a role",

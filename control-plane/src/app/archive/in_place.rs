@@ -15,6 +15,7 @@ use crate::store::billing::hold;
 use crate::store::database::DatabaseRow;
 use crate::store::import;
 use crate::store::in_place::{self, InPlaceRow};
+use crate::store::recovery;
 use lumadb_contract::id::{DatabaseId, OperationId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -111,6 +112,12 @@ pub(super) async fn admit(change: &mut Change, row: &DatabaseRow) -> Result<(), 
         return conflict("The database is deleted: it can be restored into a new one alone.");
     }
     refuse_open(change, row.id).await?;
+    if recovery::is_open(change, row.id).await? {
+        return conflict(
+            "The database's data was lost and is being restored from its archive; wait for the end \
+             of that.",
+        );
+    }
     database::refuse_held(hold::reason(change, row.id).await?)?;
     if row.desired == Desired::Suspended {
         return conflict("The database is suspended; resume it, then it can be restored in place.");

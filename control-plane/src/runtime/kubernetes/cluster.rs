@@ -7,7 +7,7 @@ use crate::runtime::RuntimeError;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-    ValidationDirective,
+    Preconditions, ValidationDirective,
 };
 use kube::core::Status;
 use kube::{Api, Client, Resource};
@@ -80,6 +80,32 @@ impl Cluster {
         Ok(answer("reading a LumaDatabase", found).await?.is_some())
     }
 
+    /// The object of that name as it is now.
+    pub(super) async fn database_read(
+        &self,
+        name: &str,
+    ) -> Result<Option<SeenDatabase>, RuntimeError> {
+        let found = answer("reading a LumaDatabase", self.databases.get_opt(name)).await?;
+        Ok(found.as_ref().and_then(SeenDatabase::of))
+    }
+
+    /// Whether a database has a claim with a volume, whatever its operator said last.
+    pub(super) async fn has_volume(&self, name: &str) -> Result<bool, RuntimeError> {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &self.site.namespace);
+        let all = of_database(name);
+        let listed = claims.list(&all);
+        let found = answer("looking for a database's volume", listed).await?;
+        let is_bound = |claim: &PersistentVolumeClaim| {
+            let phase = claim
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
+            phase == Some("Bound") && claim.metadata.deletion_timestamp.is_none()
+        };
+        Ok(found.items.iter().any(is_bound))
+    }
+
     /// Writes the object. With a `uid` it is that one or none.
     pub(super) async fn apply_database(
         &self,
@@ -105,15 +131,27 @@ impl Cluster {
             .ok_or_else(|| RuntimeError::Retry("the cluster answered with no Secret".into()))
     }
 
-    /// Deletes everything of a database. Answers once nothing of it is left.
-    pub(super) async fn remove(&self, name: &str) -> Result<(), RuntimeError> {
-        delete(&self.databases, "deleting a LumaDatabase", name).await?;
+    /// Deletes everything of a database. Answers once nothing of it is left. With `as_read` the
+    /// object is deleted only if it has not changed since.
+    pub(super) async fn remove(
+        &self,
+        name: &str,
+        as_read: Option<&SeenDatabase>,
+    ) -> Result<(), RuntimeError> {
+        let mut parameters = DeleteParams::background();
+        parameters.preconditions = as_read.map(|read| Preconditions {
+            resource_version: read.version().map(|version| version.to_string()),
+            uid: Some(read.uid.clone()),
+        });
+        let what = "deleting a LumaDatabase";
+        delete(&self.databases, what, name, &parameters).await?;
         let mut pause = LEFT_PAUSE.0;
         while self.is_left(name).await? {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LEFT_PAUSE.1);
         }
-        delete(&self.secrets, "deleting a database's Secret", name).await
+        let what = "deleting a database's Secret";
+        delete(&self.secrets, what, name, &DeleteParams::background()).await
     }
 
     /// Whether the cluster still holds an object, a pod or a volume of a database.
@@ -130,14 +168,17 @@ impl Cluster {
     }
 }
 
+/// What belongs to a database, whoever made it.
+fn of_database(name: &str) -> ListParams {
+    ListParams::default().labels(&format!("{DATABASE_LABEL}={name}"))
+}
+
 async fn has_any<K>(api: &Api<K>, name: &str) -> Result<bool, RuntimeError>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let of_database = ListParams::default()
-        .labels(&format!("{DATABASE_LABEL}={name}"))
-        .limit(1);
-    let listed = api.list_metadata(&of_database);
+    let one = of_database(name).limit(1);
+    let listed = api.list_metadata(&one);
     let found = answer("looking for what is left of a database", listed).await?;
     Ok(!found.items.is_empty())
 }
@@ -159,13 +200,17 @@ where
     answer(what, api.patch(name, &parameters, &Patch::Apply(object))).await
 }
 
-async fn delete<K>(api: &Api<K>, what: &str, name: &str) -> Result<(), RuntimeError>
+async fn delete<K>(
+    api: &Api<K>,
+    what: &str,
+    name: &str,
+    parameters: &DeleteParams,
+) -> Result<(), RuntimeError>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let parameters = DeleteParams::background();
     let deleted = async {
-        match api.delete(name, &parameters).await {
+        match api.delete(name, parameters).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             result => result.map(|_| ()),
         }

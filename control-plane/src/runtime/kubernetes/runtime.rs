@@ -1,7 +1,7 @@
 //! The runtime itself.
 
 use super::super::spans::SpanBook;
-use super::super::{IfAbsent, Observation, Reports, Runtime, RuntimeError};
+use super::super::{Cleared, IfAbsent, Observation, Reports, Runtime, RuntimeError};
 use super::beacon::Beacon;
 use super::cluster::Cluster;
 use super::link::{Link, LinkCertificate, LinkTls, LinkTlsError};
@@ -178,6 +178,13 @@ impl KubernetesRuntime {
         })
     }
 
+    /// Nothing is left of a database.
+    fn forget(&self, id: DatabaseId) {
+        self.seen.databases.remove(id);
+        self.seen.secrets.remove(id);
+        self.states.forget(id);
+    }
+
     /// An operator that knows of no control plane would take a database for one that has none.
     async fn is_told(&self) -> Result<(), RuntimeError> {
         let mut told = self.told.clone();
@@ -204,6 +211,12 @@ impl KubernetesRuntime {
                 "its LumaDatabase was deleted and is not gone yet".into(),
             )),
             Some(found) if found.is_leaving => Ok(Found::Nothing),
+            Some(found) if found.is_lost && runs && if_absent == IfAbsent::GiveUp => {
+                Err(RuntimeError::Gone(format!(
+                    "its volume is gone from the cluster ({})",
+                    id.host_label()
+                )))
+            }
             Some(found) => Ok(Found::There(Box::new(found))),
             None if !runs => Ok(Found::Nothing),
             None if if_absent == IfAbsent::Make => {
@@ -264,11 +277,28 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn remove(&self, id: DatabaseId) -> Result<(), RuntimeError> {
-        self.cluster.remove(&id.host_label()).await?;
-        self.seen.databases.remove(id);
-        self.seen.secrets.remove(id);
-        self.states.forget(id);
+        self.cluster.remove(&id.host_label(), None).await?;
+        self.forget(id);
         Ok(())
+    }
+
+    /// The object goes, and one of the same name with another volume takes its place: its operator
+    /// never gives a database another volume.
+    async fn clear(&self, id: DatabaseId) -> Result<Cleared, RuntimeError> {
+        self.listed().await?;
+        let name = id.host_label();
+        let found = self.cluster.database_read(&name).await?;
+        let is_there = found.as_ref().is_some_and(|found| !found.is_leaving);
+        if let Some(found) = &found
+            && is_there
+            && (!found.is_lost || self.cluster.has_volume(&name).await?)
+        {
+            return Ok(Cleared::Back);
+        }
+        let as_read = found.as_ref().filter(|_| is_there);
+        self.cluster.remove(&name, as_read).await?;
+        self.forget(id);
+        Ok(Cleared::Gone)
     }
 
     async fn list(&self) -> Result<Vec<DatabaseId>, RuntimeError> {

@@ -12,12 +12,16 @@ use kube::{Api, Resource, ResourceExt as _};
 use lumadb_contract::cluster::INSTANCE_SECRET_KEY;
 use lumadb_contract::id::DatabaseId;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// Why nothing goes on with a database whose volume is gone, as its operator says it.
+const VOLUME_LOST: &str = "VolumeLost";
 
 /// A `LumaDatabase` as it was seen or written last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(super) struct SeenDatabase {
     pub(super) uid: String,
     /// Deleted, and not gone yet.
     pub(super) is_leaving: bool,
+    /// Its operator says that the volume that it had is gone.
+    pub(super) is_lost: bool,
     /// `None` where it says something that we would never write.
     pub(super) spec: Option<DatabaseSpec>,
 }
@@ -66,6 +72,16 @@ fn version(object: &impl Resource) -> Option<u64> {
     object.meta().resource_version.as_ref()?.parse().ok()
 }
 
+fn says_volume_lost(object: &DynamicObject) -> bool {
+    let conditions = object.data.pointer("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+    conditions.into_iter().any(|condition| {
+        condition["type"] == "Stalled"
+            && condition["status"] == "True"
+            && condition["reason"] == VOLUME_LOST
+    })
+}
+
 impl Read for SeenDatabase {
     type Object = DynamicObject;
 
@@ -75,6 +91,7 @@ impl Read for SeenDatabase {
             version: version(object),
             uid: object.uid()?,
             is_leaving: object.metadata.deletion_timestamp.is_some(),
+            is_lost: says_volume_lost(object),
             spec: serde_json::from_value(object.data.get("spec")?.clone()).ok(),
         })
     }
@@ -277,5 +294,30 @@ impl Seen {
     pub(super) async fn listed(&self, limit: Duration) -> Result<(), String> {
         self.databases.listed(limit).await?;
         self.secrets.listed(limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn lost(status: &str, kind: &str, reason: &str) -> bool {
+        let object = json!({
+            "apiVersion": "lumadb.cloud/v1alpha1", "kind": "LumaDatabase", "metadata": {},
+            "status": { "conditions": [
+                { "type": "Ready", "status": "False", "reason": "VolumeLost" },
+                { "type": kind, "status": status, "reason": reason },
+            ] },
+        });
+        says_volume_lost(&serde_json::from_value(object).expect("an object"))
+    }
+
+    #[test]
+    fn a_volume_is_lost_when_the_operator_says_that_nothing_goes_on_for_it() {
+        assert!(lost("True", "Stalled", "VolumeLost"));
+        assert!(!lost("False", "Stalled", "VolumeLost"));
+        assert!(!lost("True", "Stalled", "VolumeReplaced"));
+        assert!(!lost("True", "Reconciling", "VolumeLost"));
     }
 }

@@ -122,6 +122,11 @@ impl DataFolder {
         self.root.join("instances")
     }
 
+    /// By what `instances/` is known again.
+    pub fn instances_place(&self) -> PathBuf {
+        self.root.join("instances-place.json")
+    }
+
     pub fn instance(&self, database: DatabaseId) -> InstanceFolder {
         InstanceFolder::new(self.instances().join(database.to_string()))
     }
@@ -194,6 +199,11 @@ impl InstanceFolder {
     /// The certificate of the database's own host name, as last issued.
     pub fn certificate(&self) -> PathBuf {
         self.root.join("certificate.json")
+    }
+
+    /// Every cluster of PostgreSQL has it.
+    pub fn control_file(&self) -> PathBuf {
+        self.root.join("data/global/pg_control")
     }
 
     /// The engine's own record of its process.

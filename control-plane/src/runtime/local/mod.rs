@@ -21,6 +21,7 @@ pub mod folder;
 pub mod instance;
 pub mod keeper;
 pub mod layout;
+mod lost;
 pub mod parent;
 pub mod pool;
 mod proc;

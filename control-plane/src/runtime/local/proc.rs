@@ -1,6 +1,7 @@
 //! What the kernel says of processes (`/proc`).
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// Set in the environment of every child: the data folder and the process's name. By it a child is
@@ -57,6 +58,24 @@ pub(crate) fn marked(prefix: &str) -> Vec<Marked> {
                 start_time: start_time(pid)?,
                 name,
             })
+        })
+        .collect()
+}
+
+/// Live processes that stand in a folder that had this path and was removed. Its children are among
+/// them where it is an engine.
+pub(crate) fn standing_in_removed(folder: &Path) -> Vec<i32> {
+    // As the kernel shows it (proc(5)).
+    let shown = format!("{} (deleted)", folder.display());
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let stands_in = fs::read_link(format!("/proc/{pid}/cwd"));
+            stands_in.is_ok_and(|folder| folder.as_os_str() == shown.as_str())
+                && start_time(*pid).is_some()
         })
         .collect()
 }

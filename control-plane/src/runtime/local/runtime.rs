@@ -1,18 +1,22 @@
 //! The local runtime itself.
 
-use super::super::{IfAbsent, Observation, Reports, Runtime, RuntimeError};
+use super::super::{Cleared, IfAbsent, Observation, Reports, Runtime, RuntimeError};
 use super::authority::{Authority, CERTIFICATE_LIFETIME, CERTIFICATE_RENEWAL};
 use super::files::{self, Durability};
 use super::folder::{self, FolderError, Programs};
 use super::instance::{Goal, Instance, InstanceParts, InstancePrograms};
 use super::layout::{DataFolder, InstanceFolder};
+use super::lost::{Loss, Place};
 use super::parent::{NodeUser, Parent, SampleSink, parent_listen, parent_serve};
 use super::pool::Pool;
+use super::proc;
 use super::process::Processes;
 use super::spans::SpanBook;
 use crate::clock::Clock;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, RunState, TlsIdentity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -28,6 +32,13 @@ const CHANGES_WAITING_MAX: usize = 1024;
 
 /// Longest wait for the last spans to be stored when the runtime leaves.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Time for a process whose folder is gone to end by itself.
+const CLEAR_GRACE: Duration = Duration::from_secs(5);
+
+/// Looks whether an engine that was killed has ended, and between two of them.
+const ENGINE_END_LOOKS: u32 = 100;
+const ENGINE_END_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a local runtime is made with.
 #[derive(Debug, Clone)]
@@ -52,6 +63,8 @@ pub struct LocalRuntime {
     processes: Processes,
     parent: Parent,
     pool: Arc<Pool>,
+    /// Whether databases' folders are where they were.
+    place: Place,
     authority: Authority,
     spans: Arc<SpanBook>,
     slots: Mutex<HashMap<DatabaseId, Arc<Slot>>>,
@@ -95,6 +108,7 @@ impl LocalRuntime {
             spans: SpanBook::open(data.root().join("spans.json"), clock.clone()),
             processes,
             pool,
+            place: Place::open(&config.data),
             authority,
             slots: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES_WAITING_MAX),
@@ -287,10 +301,13 @@ impl LocalRuntime {
         let folder = self.config.data.instance(database);
         let (slot, mut instance) = self.slot_lock(database).await;
         if if_absent == IfAbsent::GiveUp && !folder.exists() {
-            return Err(RuntimeError::GiveUp(format!(
-                "its folder is gone ({}), and an empty database does not take its place: restore it into a new one",
-                folder.root().display()
-            )));
+            let shown = folder.root().display();
+            return Err(match self.place.loss(&folder) {
+                Loss::Certain => RuntimeError::Gone(format!("its folder is gone ({shown})")),
+                Loss::Doubtful(why) => RuntimeError::GiveUp(format!(
+                    "its folder is not there ({shown}), and an empty database does not take its place: {why}"
+                )),
+            });
         }
         self.pool
             .take(&folder)
@@ -306,6 +323,25 @@ impl LocalRuntime {
             let made = self.instance_new(database, &folder, &slot, goal);
             *instance = Some(made.map_err(|error| retry(&error))?);
         }
+        Ok(())
+    }
+
+    /// Removes what there is of an instance of which nothing runs. Its slot must be locked.
+    async fn discard(&self, database: DatabaseId) -> Result<(), RuntimeError> {
+        self.parent.forget(database);
+        let folder = self.config.data.instance(database);
+        if folder.root().exists() {
+            let label = uuid::Uuid::from_bytes(rand::random()).simple();
+            let trash = self.config.data.trash().join(format!("{database}-{label}"));
+            fs::rename(folder.root(), &trash)
+                .map_err(|error| retry(&FolderError::file(folder.root(), error)))?;
+            folder::sync_parents(folder.root(), &trash).map_err(|error| retry(&error))?;
+            folder::folder_destroy(trash).await;
+        }
+        for kind in ["engine", "node"] {
+            self.processes.forget_log(&format!("{kind}.{database}"));
+        }
+        lock(&self.slots).remove(&database);
         Ok(())
     }
 
@@ -340,21 +376,40 @@ impl Runtime for LocalRuntime {
         if let Some(instance) = instance.take() {
             instance.end().await;
         }
-        self.parent.forget(database);
+        self.discard(database).await
+    }
+
+    async fn clear(&self, database: DatabaseId) -> Result<Cleared, RuntimeError> {
         let folder = self.config.data.instance(database);
-        if folder.root().exists() {
-            let label = uuid::Uuid::from_bytes(rand::random()).simple();
-            let trash = self.config.data.trash().join(format!("{database}-{label}"));
-            fs::rename(folder.root(), &trash)
-                .map_err(|error| retry(&FolderError::file(folder.root(), error)))?;
-            folder::sync_parents(folder.root(), &trash).map_err(|error| retry(&error))?;
-            folder::folder_destroy(trash).await;
+        let is_lost = || match self.place.loss(&folder) {
+            Loss::Certain => Ok(true),
+            Loss::Doubtful(_) if folder.exists() => Ok(false),
+            Loss::Doubtful(why) => Err(RuntimeError::Retry(why)),
+        };
+        let (_slot, mut instance) = self.slot_lock(database).await;
+        if !is_lost()? {
+            return Ok(Cleared::Back);
         }
-        for kind in ["engine", "node"] {
-            self.processes.forget_log(&format!("{kind}.{database}"));
+        if let Some(instance) = instance.take() {
+            instance.end().await;
         }
-        lock(&self.slots).remove(&database);
-        Ok(())
+        // Of what was found at a start without its folder no instance could be made.
+        for kind in ["node", "engine"] {
+            let name = format!("{kind}.{database}");
+            if let Some((mut process, _)) = self.processes.find(&name) {
+                process.stop(CLEAR_GRACE).await;
+            }
+            self.processes.forget(&name);
+        }
+        if !is_lost()? {
+            return Ok(Cleared::Back);
+        }
+        end_engines_of(&folder)
+            .await
+            .map_err(|error| retry(&error))?;
+        self.spans.set(database, None);
+        self.discard(database).await?;
+        Ok(Cleared::Gone)
     }
 
     async fn list(&self) -> Result<Vec<DatabaseId>, RuntimeError> {
@@ -378,6 +433,28 @@ impl Runtime for LocalRuntime {
     fn changes(&self) -> broadcast::Receiver<DatabaseId> {
         self.changes.subscribe()
     }
+}
+
+/// Ends the engine whose data folder was removed while it stood in it: nothing that it does can be
+/// kept, and it would notice within a minute by itself.
+async fn end_engines_of(folder: &InstanceFolder) -> Result<(), FolderError> {
+    let above = folder.root().parent().unwrap_or(folder.root());
+    let real = fs::canonicalize(above).map_err(|error| FolderError::file(above, error))?;
+    let name = folder.root().file_name().unwrap_or_default();
+    let data = InstanceFolder::new(real.join(name)).data();
+    let left = proc::standing_in_removed(&data);
+    for pid in &left {
+        tracing::warn!(pid, "ended an engine whose folder is gone");
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    for pid in left {
+        let mut looks = 0;
+        while proc::start_time(pid).is_some() && looks < ENGINE_END_LOOKS {
+            looks += 1;
+            tokio::time::sleep(ENGINE_END_PAUSE).await;
+        }
+    }
+    Ok(())
 }
 
 /// `db_…` of `engine.db_…` or `node.db_…`.
