@@ -49,6 +49,17 @@ impl World {
 
     /// With more settings of the cloud.
     async fn with(more: &[(&str, &str)]) -> Outcome<Self> {
+        // Where nobody is: no node runs here that would archive.
+        let nowhere: [(&str, &str); 3] = [
+            ("LUMADB_OBJECT_STORE_BUCKET", "archives"),
+            ("LUMADB_OBJECT_STORE_ENDPOINT", "http://127.0.0.1:9"),
+            ("LUMADB_OBJECT_STORE_PREFIX", "luma"),
+        ];
+        Self::with_store(&[nowhere.as_slice(), more].concat()).await
+    }
+
+    /// With settings that name an object store.
+    async fn with_store(more: &[(&str, &str)]) -> Outcome<Self> {
         let cluster = Cluster::start().await?;
         let client = cluster.client().await?;
         install(&client).await?;
@@ -60,17 +71,13 @@ impl World {
         let link = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let (kubeconfig, link) = (kubeconfig.to_string_lossy(), link.to_string());
         let link_address = format!("https://{link}");
-        let settings: [(&str, &str); 9] = [
+        let settings: [(&str, &str); 6] = [
             ("LUMADB_REGION_RUNTIME", "kubernetes"),
             ("LUMADB_CLUSTER_KUBECONFIG", &*kubeconfig),
             ("LUMADB_CLUSTER_NAMESPACE", NAMESPACE),
             ("LUMADB_CLUSTER_LINK_LISTEN", &link),
             ("LUMADB_CLUSTER_LINK_ADDRESS", &link_address),
             ("LUMADB_CLUSTER_STORAGE_GIB", "5"),
-            // Where nobody is: no node runs here that would archive.
-            ("LUMADB_OBJECT_STORE_BUCKET", "archives"),
-            ("LUMADB_OBJECT_STORE_ENDPOINT", "http://127.0.0.1:9"),
-            ("LUMADB_OBJECT_STORE_PREFIX", "luma"),
         ];
         let cloud = Cloud::start_with(&[settings.as_slice(), more].concat()).await?;
         let ada = Account::sign_up(&cloud, "ada").await?;
