@@ -11,11 +11,13 @@
 
 use crate::allowance::{Allowance, AllowanceRequest};
 use crate::archive::{ArchiveSpec, RestoreSpec};
+use crate::edge_link::EdgeTrust;
 use crate::id::{DatabaseId, IncarnationId};
 use crate::instance::{Generation, InstanceStatus, LogicalDatabaseSpec, RoleSpec, TlsIdentity};
 use crate::route::NodeAddress;
 use crate::usage::UsageSample;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// `type` of the Secret beside a `LumaDatabase`.
 pub const INSTANCE_SECRET_TYPE: &str = "lumadb.cloud/instance";
@@ -54,10 +56,24 @@ pub struct InstanceSecret {
     pub logical_databases: Vec<LogicalDatabaseSpec>,
     #[serde(default)]
     pub tls: Option<TlsIdentity>,
+    /// Which edges the node believes.
+    #[serde(default)]
+    pub edges: Option<EdgeTrust>,
+    /// What the control plane notes of [`Self::tls`], to know when another one is due.
+    #[serde(default)]
+    pub tls_issued: Option<TlsIssued>,
     #[serde(default)]
     pub archive: Option<ArchiveSpec>,
     #[serde(default)]
     pub restore: Option<RestoreSpec>,
+}
+
+/// What a certificate was issued for, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsIssued {
+    pub names: Vec<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
 }
 
 /// Version of the stream; grows when an old reader could misunderstand a new writer.

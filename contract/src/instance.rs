@@ -1,6 +1,7 @@
 //! Desired and observed state of one instance: what a parent tells a node, and what it answers.
 
 use crate::archive::{ArchiveSpec, ArchiveStatus, RestoreSpec, RestoreStatus};
+use crate::edge_link::EdgeTrust;
 use crate::id::{DatabaseId, IncarnationId};
 use crate::name::PgName;
 use crate::scram::ScramVerifier;
@@ -34,6 +35,9 @@ pub struct InstanceSpec {
     /// Certificate for this database's own host name; without it the node takes no TLS.
     #[serde(default)]
     pub tls: Option<TlsIdentity>,
+    /// Edges that do not share the node's machine; without it none is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edges: Option<EdgeTrust>,
     /// Where WAL and backups go; without it nothing is archived.
     #[serde(default)]
     pub archive: Option<ArchiveSpec>,

@@ -14,6 +14,7 @@
 pub mod allowance;
 pub mod archive;
 pub mod cluster;
+pub mod edge_link;
 pub mod enrollment;
 pub mod handoff;
 pub mod id;

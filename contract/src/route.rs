@@ -35,9 +35,6 @@ pub enum RouteState {
     /// The node at this address has been told to serve and its engine is on the way: sessions of
     /// authenticated clients may be sent there and wait.
     Starting { node: NodeAddress },
-    /// Served inside of a cluster at this host and port, to clients in that cluster alone: no edge
-    /// leads there.
-    Inside { host: String, port: u16 },
     /// Suspended by its owner: connections are refused until it is resumed.
     Suspended,
     /// Being created or repaired, with no node yet: `wake` waits for one.
@@ -49,7 +46,7 @@ impl RouteState {
     pub const fn node(&self) -> Option<&NodeAddress> {
         match self {
             Self::Awake { node } | Self::Starting { node } => Some(node),
-            Self::Inside { .. } | Self::Asleep | Self::Suspended | Self::Pending => None,
+            Self::Asleep | Self::Suspended | Self::Pending => None,
         }
     }
 }
@@ -60,7 +57,8 @@ impl RouteState {
 pub enum NodeAddress {
     /// Path of the node's unix socket on this machine ([`crate::handoff`]).
     Unix(PathBuf),
-    /// Host and port inside of a cluster, which nobody outside of it reaches.
+    /// Host and port inside of a cluster, which an edge dials as [`crate::edge_link`] says. Whether
+    /// it gets there is a matter of the cluster's network.
     Cluster { host: String, port: u16 },
 }
 

@@ -141,6 +141,8 @@ async fn open(
             folder: folder.to_owned(),
             host: "127.0.0.1".into(),
         },
+        authority: folder.to_owned(),
+        has_edge: false,
         spans_file: folder.join("spans.json"),
     };
     let client = kube::Client::try_from(away).expect("a client");

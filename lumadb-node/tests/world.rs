@@ -444,6 +444,7 @@ pub(crate) fn spec(generation: u64) -> InstanceSpec {
         roles: vec![role("owner", true)],
         logical_databases: vec![logical("main", "owner")],
         tls: None,
+        edges: None,
         archive: None,
         restore: None,
     }

@@ -190,6 +190,7 @@ pub(crate) fn spec(common: &Common) -> Outcome<InstanceSpec> {
             certificate_chain_pem: common.keys.certificate_pem.clone(),
             private_key_pem: Secret::new(common.keys.private_key_pem.as_str()),
         }),
+        edges: None,
         archive: None,
         restore: None,
     })

@@ -53,6 +53,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// Every instance of which something exists: a process or a folder.
     fn list(&self) -> impl Future<Output = Result<Vec<DatabaseId>, RuntimeError>> + Send;
 
+    /// Whether a client that comes to a sleeping database is led to an edge, which wakes it. Where
+    /// none is, nothing falls asleep.
+    fn wakes_on_connect(&self) -> bool {
+        true
+    }
+
     /// What is known of an instance now.
     fn observe(&self, id: DatabaseId) -> Observation;
 

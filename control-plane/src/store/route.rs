@@ -140,8 +140,7 @@ impl RouteRow {
 
 /// What an edge may do with a client: a node's address is told only when what was observed belongs
 /// to what is desired now, so that nobody is sent to a node that is falling asleep. One that is
-/// only starting has an address as well: clients wait there, where readiness is known first. A node in
-/// a cluster is no edge's to dial.
+/// only starting has an address as well: clients wait there, where readiness is known first.
 fn state(
     desired: Desired,
     observed: Observed,
@@ -151,9 +150,6 @@ fn state(
     match (desired, observed, node_address) {
         (Desired::Suspended | Desired::Deleted, ..) => RouteState::Suspended,
         (Desired::Asleep, ..) => RouteState::Asleep,
-        (Desired::Running, _, Some(Json(NodeAddress::Cluster { host, port }))) => {
-            RouteState::Inside { host, port }
-        }
         (Desired::Running, Observed::Running, Some(Json(node))) if is_current => {
             RouteState::Awake { node }
         }

@@ -8,7 +8,6 @@ use lumadb_contract::archive::{ArchiveSpec, RestorePhase, RestoreSpec, RestoreSt
 use lumadb_contract::instance::{
     Compute, InstancePhase, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState,
 };
-use lumadb_contract::route::NodeAddress;
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 
@@ -75,6 +74,7 @@ pub(super) fn spec(
         roles,
         logical_databases,
         tls: None,
+        edges: None,
         archive,
         restore,
     })
@@ -307,10 +307,6 @@ fn turn(
 }
 
 fn sleep_at(row: &ClaimedDatabase, record: &Record) -> Option<OffsetDateTime> {
-    // No edge leads into a cluster: a client that finds its database asleep there wakes nobody.
-    if matches!(record.node_address, Some(NodeAddress::Cluster { .. })) {
-        return None;
-    }
     let timeout = Duration::seconds(i64::from(row.idle_timeout_seconds?));
     (row.desired == Desired::Running).then_some(record.idle_since? + timeout)
 }

@@ -144,25 +144,6 @@ fn a_database_falls_asleep_after_its_time_and_not_while_something_is_open() {
 }
 
 #[test]
-fn a_database_that_no_edge_can_wake_does_not_fall_asleep() {
-    let row = row(Desired::Running, 1);
-    let Observation::Attached { status, .. } = attached(InstancePhase::Ready, 1) else {
-        panic!("attached");
-    };
-    let inside = Observation::Attached {
-        status,
-        node_address: NodeAddress::Cluster {
-            host: "db.tenants.svc".into(),
-            port: 5432,
-        },
-    };
-    let late = NOW + Duration::hours(1);
-    let decision = decide_at(&row, &inside, late);
-    assert_eq!(decision.turn, None);
-    assert!(decision.look_at > late + Duration::seconds(30));
-}
-
-#[test]
 fn a_client_that_came_while_it_fell_asleep_keeps_it_awake() {
     let row = row(Desired::Asleep, 2);
     let Observation::Attached {

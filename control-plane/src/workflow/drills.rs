@@ -238,6 +238,7 @@ async fn spec(
             roles,
             logical_databases,
             tls: None,
+            edges: None,
             archive: None,
             restore: Some(RestoreSpec {
                 source,

@@ -41,9 +41,12 @@ pub(super) async fn look<R: Runtime>(
     owner: Uuid,
     id: DatabaseId,
 ) -> Result<(), StoreError> {
-    let Some(loaded) = load(platform, owner, id).await? else {
+    let Some(mut loaded) = load(platform, owner, id).await? else {
         return Ok(());
     };
+    if !runtime.wakes_on_connect() {
+        loaded.row.idle_timeout_seconds = None;
+    }
     let before = runtime.observe(id);
     let removes = loaded.row.desired == Desired::Deleted
         && !stops_first(&loaded, &before, platform.clock.now());

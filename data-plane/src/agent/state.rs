@@ -3,6 +3,7 @@
 use crate::gate::Gate;
 use crate::metering::Counters;
 use lumadb_contract::archive::Durability;
+use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, TlsIdentity};
 use lumadb_contract::name::PgName;
@@ -47,6 +48,8 @@ pub struct Serving {
     /// than when it was admitted, ends.
     pub roles: BTreeMap<PgName, ScramVerifier>,
     pub tls: Option<TlsIdentity>,
+    /// Edges on other machines that are believed.
+    pub edges: Option<EdgeTrust>,
     /// New sessions hear of nothing before it is archived.
     pub gated: bool,
 }
@@ -65,6 +68,7 @@ impl Serving {
                 .map(|role| (role.name.clone(), role.verifier.clone()))
                 .collect(),
             tls: spec.tls.clone(),
+            edges: spec.edges.clone(),
             gated: spec
                 .archive
                 .as_ref()

@@ -22,6 +22,8 @@ pub struct EdgeConfig {
     pub sql_token_key_pem: String,
     /// The edge's own certificate; without it no TLS is offered.
     pub tls: Option<TlsIdentity>,
+    /// What nodes on other machines are dialed with; without it they are not reached.
+    pub nodes: Option<NodeTls>,
     pub plaintext: Plaintext,
     /// Hand the sockets of clients over to nodes on this machine where that is possible.
     pub hand_over: bool,
@@ -32,6 +34,15 @@ pub struct EdgeConfig {
     pub limits: EdgeLimits,
     /// The wall clock; tokens have a time.
     pub clock: fn() -> OffsetDateTime,
+}
+
+/// How an edge and nodes on other machines know each other ([`lumadb_contract::edge_link`]).
+#[derive(Debug, Clone)]
+pub struct NodeTls {
+    /// The authority of nodes' certificates, PEM.
+    pub authority_pem: String,
+    /// The certificate that nodes know this edge by.
+    pub identity: TlsIdentity,
 }
 
 /// Which clients may do without TLS. Cancel requests always may: older clients send them so.

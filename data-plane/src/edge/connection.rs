@@ -4,6 +4,7 @@ use super::config::{EdgeLimits, Plaintext};
 use super::limits::{FailureLimit, HalfOpen};
 use super::locate::{Label, LocateError, Locator};
 use super::metrics::{Metrics, Outcome};
+use super::node::{Dialer, NodeStream};
 use super::routes::Known;
 use super::sql_token::SqlTokens;
 use crate::protocol::postgres::authenticate::authenticate;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) hand_over: bool,
     pub(super) tls: Option<TlsServer>,
     pub(super) locator: Arc<Locator>,
+    pub(super) dialer: Dialer,
     pub(super) sessions: Arc<SessionTable<Label>>,
     pub(super) failures: FailureLimit,
     pub(super) metrics: Arc<Metrics>,
@@ -373,9 +375,17 @@ impl Shared {
         };
         self.metrics.count(outcome);
         drop(visitor);
-        Relay::new(stream, node, Vec::new(), None, session.control())
-            .run()
-            .await;
+        let control = session.control();
+        match node {
+            NodeStream::Unix(node) => {
+                let relay = Relay::new(stream, node, Vec::new(), None, control);
+                relay.run().await
+            }
+            NodeStream::Tls(node) => {
+                let relay = Relay::new(stream, node, Vec::new(), None, control);
+                relay.run().await
+            }
+        };
         Ok(())
     }
 }

@@ -9,7 +9,8 @@
 use super::connection::{Refused, Shared};
 use super::metrics::Outcome;
 use super::node::{self, NodeError};
-use crate::protocol::postgres::client::{HandshakeError, Next, peek_at_least, peek_packet};
+use crate::protocol::postgres::client::{HandshakeError, Next, peek_packet};
+use crate::protocol::postgres::hello::peek_hello;
 use crate::protocol::postgres::startup::FirstPacket;
 use crate::protocol::postgres::target::{database_of_host, target};
 use lumadb_contract::handoff::{self, Opening, SocketStage, Verdict};
@@ -17,12 +18,9 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::{NodeAddress, RouteState};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-
-/// Bytes of a TLS record's header, and its longest content in the clear.
-const RECORD_HEADER_BYTES: usize = 5;
-const RECORD_BYTES_MAX: usize = 16 * 1024;
 
 impl Shared {
     /// Hands the socket over if it can be; gives it back, untouched, if the edge serves it itself.
@@ -48,16 +46,16 @@ impl Shared {
         };
         let known = id.and_then(|id| self.locator.cached(id));
         match known.as_ref().map(|known| &known.route.state) {
-            Some(RouteState::Awake { node }) => {
-                self.hand_over_to(node, socket, stage, address).await
-            }
+            Some(RouteState::Awake {
+                node: NodeAddress::Unix(path),
+            }) => self.hand_over_to(path, socket, stage, address).await,
             _ => Ok(Some(socket)),
         }
     }
 
     async fn hand_over_to(
         &self,
-        node: &NodeAddress,
+        node: &Path,
         socket: TcpStream,
         stage: SocketStage,
         address: SocketAddr,
@@ -68,7 +66,7 @@ impl Shared {
         });
         // Out of this process's event loop before another one has it.
         let socket = socket.into_std().map_err(HandshakeError::Io)?;
-        let outcome = match node::dial(node, &opening, Some(socket.as_fd())).await {
+        let outcome = match node::dial_unix(node, &opening, Some(socket.as_fd())).await {
             Ok((_, Verdict::NotReady | Verdict::Unsupported)) | Err(NodeError::Unreachable(_)) => {
                 let socket = TcpStream::from_std(socket).map_err(HandshakeError::Io)?;
                 return Ok(Some(socket));
@@ -91,25 +89,8 @@ impl Shared {
 
 /// The database that a ClientHello names by its host name, without reading it.
 async fn database_of_hello(socket: &TcpStream) -> Result<Option<DatabaseId>, HandshakeError> {
-    let mut header = [0; RECORD_HEADER_BYTES];
-    if peek_at_least(socket, &mut header, RECORD_HEADER_BYTES).await? < RECORD_HEADER_BYTES {
-        return Err(HandshakeError::Closed);
-    }
-    let content = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    if content > RECORD_BYTES_MAX {
-        return Ok(None);
-    }
-    let mut record = vec![0; RECORD_HEADER_BYTES + content];
-    let whole = record.len();
-    if peek_at_least(socket, &mut record, whole).await? < whole {
-        return Err(HandshakeError::Closed);
-    }
-    let mut acceptor = rustls::server::Acceptor::default();
-    if acceptor.read_tls(&mut record.as_slice()).is_err() {
-        return Ok(None);
-    }
     // A hello in several records, or one that is wrong, is the edge's own to answer.
-    let Ok(Some(accepted)) = acceptor.accept() else {
+    let Some(accepted) = peek_hello(socket).await? else {
         return Ok(None);
     };
     let hello = accepted.client_hello();

@@ -29,5 +29,5 @@ mod routes;
 pub mod server;
 mod sql_token;
 
-pub use config::{EdgeConfig, EdgeLimits, Plaintext};
+pub use config::{EdgeConfig, EdgeLimits, NodeTls, Plaintext};
 pub use server::{Edge, EdgeError};

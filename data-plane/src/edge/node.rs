@@ -1,39 +1,171 @@
-//! Reaching a node from the edge.
+//! Reaching a node from the edge: by its unix socket on this machine, by TLS on another.
 
-use crate::protocol::postgres::handover::{HandoverError, read_verdict, write_opening};
+use super::config::NodeTls;
+use crate::protocol::postgres::handover::{
+    HandoverError, read_verdict, send_opening, write_opening,
+};
+use crate::protocol::postgres::quiet::QuietStream;
+use crate::protocol::postgres::socket;
+use crate::protocol::postgres::tls::{TlsError, parts};
+use lumadb_contract::edge_link::ALPN;
 use lumadb_contract::handoff::{Opening, Verdict};
+use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::NodeAddress;
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Longest time for a node's verdict on a session: the engine starts a process for it.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Longest time until a node on another machine takes a connection, and again for TLS: it is in the
+/// same cluster, or not to be reached at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NodeError {
     /// Nobody is there: the route is older than the node's end.
     #[error("the node cannot be reached: {0}")]
     Unreachable(io::Error),
+    /// Nothing answers from there. The node's machine may be gone, or no way leads to it.
+    #[error("nothing answers where the node is: {0}")]
+    Silent(io::Error),
+    /// Somebody is there who is not the node, or does not take this edge for one.
+    #[error("the node and this edge do not believe each other: {0}")]
+    Disbelief(io::Error),
+    #[error("this edge has no certificate that nodes on other machines ask for")]
+    NoIdentity,
     #[error(transparent)]
     Handover(#[from] HandoverError),
     #[error("the node gave no verdict in time")]
     Timeout,
 }
 
-/// Opens a connection to the node, says what it is for and hears the verdict.
-pub(super) async fn dial(
-    address: &NodeAddress,
+/// A connection to a node that has taken what it was opened for.
+pub(super) enum NodeStream {
+    Unix(QuietStream),
+    Tls(Box<TlsStream<QuietStream>>),
+}
+
+/// Dials nodes.
+pub(super) struct Dialer(Option<TlsConnector>);
+
+impl Dialer {
+    /// Without `tls` it reaches the nodes of this machine alone.
+    pub(super) fn new(tls: Option<&NodeTls>) -> Result<Self, TlsError> {
+        Ok(Self(tls.map(connector).transpose()?))
+    }
+
+    /// Opens a connection to a database's node, says what it is for and hears the verdict.
+    pub(super) async fn dial(
+        &self,
+        address: &NodeAddress,
+        database: DatabaseId,
+        opening: &Opening,
+    ) -> Result<(NodeStream, Verdict), NodeError> {
+        match address {
+            NodeAddress::Unix(path) => {
+                let (stream, verdict) = dial_unix(path, opening, None).await?;
+                let stream = QuietStream::new(stream).map_err(HandoverError::Io)?;
+                Ok((NodeStream::Unix(stream), verdict))
+            }
+            NodeAddress::Cluster { host, port } => {
+                let mut stream = self.shake_hands(host, *port, database).await?;
+                let exchange = async {
+                    send_opening(&mut stream, opening).await?;
+                    read_verdict(&mut stream).await
+                };
+                let verdict = timeout(VERDICT_TIMEOUT, exchange)
+                    .await
+                    .map_err(|_| NodeError::Timeout)?
+                    .map_err(disbelief)?;
+                Ok((NodeStream::Tls(Box::new(stream)), verdict))
+            }
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        host: &str,
+        port: u16,
+        database: DatabaseId,
+    ) -> Result<TlsStream<QuietStream>, NodeError> {
+        let connector = self.0.as_ref().ok_or(NodeError::NoIdentity)?;
+        let name = ServerName::try_from(database.host_label())
+            .map_err(|error| NodeError::Disbelief(io::Error::other(error)))?;
+        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                    NodeError::Unreachable(error)
+                }
+                _ => NodeError::Silent(error),
+            })?;
+        socket::tune(&socket);
+        let socket = QuietStream::new_tcp(socket).map_err(HandoverError::Io)?;
+        timeout(CONNECT_TIMEOUT, connector.connect(name, socket))
+            .await
+            .map_err(|_| NodeError::Silent(io::ErrorKind::TimedOut.into()))?
+            .map_err(shaken)
+    }
+}
+
+/// A handshake that fails says something of the node; a connection that ends, of the node's end.
+fn shaken(error: io::Error) -> NodeError {
+    if is_of_tls(&error) {
+        NodeError::Disbelief(error)
+    } else {
+        NodeError::Unreachable(error)
+    }
+}
+
+/// In TLS 1.3 a node says what it thinks of our certificate after its own handshake is done.
+fn disbelief(error: HandoverError) -> NodeError {
+    match error {
+        HandoverError::Io(error) if is_of_tls(&error) => NodeError::Disbelief(error),
+        error => NodeError::Handover(error),
+    }
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|cause| cause.is::<rustls::Error>())
+}
+
+fn connector(tls: &NodeTls) -> Result<TlsConnector, TlsError> {
+    let (chain, key) = parts(&tls.identity)?;
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(tls.authority_pem.as_bytes()) {
+        roots.add(authority?)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The same by a node's unix socket, with a client's socket beside the opening.
+pub(super) async fn dial_unix(
+    path: &Path,
     opening: &Opening,
     socket: Option<BorrowedFd<'_>>,
 ) -> Result<(UnixStream, Verdict), NodeError> {
-    let path = match address {
-        NodeAddress::Unix(path) => path,
-        NodeAddress::Cluster { .. } => {
-            return Err(NodeError::Unreachable(io::ErrorKind::Unsupported.into()));
-        }
-    };
     let mut stream = UnixStream::connect(path)
         .await
         .map_err(NodeError::Unreachable)?;
@@ -41,7 +173,7 @@ pub(super) async fn dial(
         write_opening(&mut stream, opening, socket).await?;
         read_verdict(&mut stream).await
     };
-    let verdict = tokio::time::timeout(VERDICT_TIMEOUT, exchange)
+    let verdict = timeout(VERDICT_TIMEOUT, exchange)
         .await
         .map_err(|_| NodeError::Timeout)??;
     Ok((stream, verdict))

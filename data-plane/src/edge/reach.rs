@@ -2,15 +2,14 @@
 
 use super::connection::{Refused, Shared, Visitor};
 use super::metrics::Outcome;
-use super::node::{self, NodeError};
-use crate::protocol::postgres::quiet::QuietStream;
+use super::node::{NodeError, NodeStream};
 use crate::protocol::postgres::startup::CancelRequest;
 use crate::protocol::postgres::wire::sqlstate;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lumadb_contract::handoff::{self, Opening, Verdict};
 use lumadb_contract::id::DatabaseId;
-use lumadb_contract::route::RouteState;
+use lumadb_contract::route::{NodeAddress, RouteState};
 use lumadb_contract::secret::Secret;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -18,9 +17,12 @@ use tokio::time::{Instant, timeout};
 /// Bounds of the pause before a node that was not ready is dialed again.
 const DIAL_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
+/// A node that is not reached for this long at one address is not waited for.
+const LOST_AFTER: Duration = Duration::from_secs(4);
+
 impl Shared {
     /// Opens the session at the node, waking the database as often as it takes within the time.
-    pub(super) async fn reach(&self, visitor: &Visitor) -> Result<QuietStream, Refused> {
+    pub(super) async fn reach(&self, visitor: &Visitor) -> Result<NodeStream, Refused> {
         let id = visitor.label.database_id;
         let opening = Opening::Session(handoff::Session {
             role: visitor.role.clone(),
@@ -31,18 +33,13 @@ impl Shared {
         let deadline = Instant::now() + self.limits.wake_timeout;
         let (mut pause, pause_max) = DIAL_AGAIN;
         let mut known = visitor.known.clone();
+        let mut lost = Lost::default();
         loop {
             match &known.route.state {
                 RouteState::Suspended => return Err(suspended(id)),
-                RouteState::Inside { host, port } => return Err(inside(id, host, *port)),
                 RouteState::Awake { node } | RouteState::Starting { node } => {
-                    match node::dial(node, &opening, None).await {
-                        Ok((stream, Verdict::Accepted)) => match QuietStream::new(stream) {
-                            Ok(stream) => return Ok(stream),
-                            Err(error) => {
-                                tracing::warn!(%error, %id, "a session was not registered");
-                            }
-                        },
+                    match self.dialer.dial(node, id, &opening).await {
+                        Ok((stream, Verdict::Accepted)) => return Ok(stream),
                         Ok((_, Verdict::TooManyConnections)) => {
                             return Err(Refused::new(
                                 Outcome::TooManyConnections,
@@ -53,7 +50,17 @@ impl Shared {
                                 ),
                             ));
                         }
-                        Ok(_) | Err(NodeError::Unreachable(_)) => {}
+                        Ok(_) | Err(NodeError::Unreachable(_)) => lost.found(),
+                        Err(
+                            error @ (NodeError::Silent(_)
+                            | NodeError::Disbelief(_)
+                            | NodeError::NoIdentity),
+                        ) => {
+                            if lost.is_lost(node, Instant::now()) {
+                                tracing::warn!(%error, %id, ?node, "a node is out of reach");
+                                return Err(out_of_reach(id));
+                            }
+                        }
                         Err(error) => tracing::warn!(%error, %id, "a node did not take a session"),
                     }
                 }
@@ -90,7 +97,11 @@ impl Shared {
         let opening = Opening::Cancel(handoff::Cancel {
             key: Secret::new(BASE64.encode(&request.secret)),
         });
-        if let Err(error) = node::dial(node, &opening, None).await {
+        if let Err(error) = self
+            .dialer
+            .dial(node, known.route.database_id, &opening)
+            .await
+        {
             tracing::debug!(%error, "a cancel request did not reach its node");
         }
     }
@@ -104,12 +115,36 @@ fn suspended(id: DatabaseId) -> Refused {
     )
 }
 
-fn inside(id: DatabaseId, host: &str, port: u16) -> Refused {
+fn out_of_reach(id: DatabaseId) -> Refused {
     Refused::new(
         Outcome::Unreachable,
-        sqlstate::FEATURE_NOT_SUPPORTED,
-        format!("database {id} is reached inside of its cluster only, at {host}:{port}"),
+        sqlstate::CANNOT_CONNECT_NOW,
+        format!(
+            "database {id} runs, but this edge does not reach its node: connect where its \
+             connection string says, or ask the operator of this region"
+        ),
     )
+}
+
+/// Since when an address has not been reached. A node that was replaced has another one soon.
+#[derive(Debug, Default)]
+struct Lost(Option<(NodeAddress, Instant)>);
+
+impl Lost {
+    fn found(&mut self) {
+        self.0 = None;
+    }
+
+    /// Whether this address has been out of reach for long enough to say so.
+    fn is_lost(&mut self, address: &NodeAddress, now: Instant) -> bool {
+        match &self.0 {
+            Some((lost, since)) if lost == address => now - *since >= LOST_AFTER,
+            _ => {
+                self.0 = Some((address.clone(), now));
+                false
+            }
+        }
+    }
 }
 
 fn not_now(id: DatabaseId) -> Refused {

@@ -2,7 +2,7 @@
 
 use super::sessions::config;
 use super::tls_client::{Tls, encrypted, plain, told};
-use super::world::{DATABASE, PASSWORD, Wishes, World, app, verifier};
+use super::world::{DATABASE, PASSWORD, WAYS, Wishes, World, app, verifier};
 use futures::future;
 use lumadb_contract::route::RouteState;
 use lumadb_data_plane::agent::Sessions;
@@ -32,8 +32,12 @@ async fn ended(client: &Client) -> bool {
 
 #[tokio::test]
 async fn nothing_is_woken_before_the_password_is_right_and_then_once_for_all() {
-    for hand_over in [false, true] {
-        let world = World::new(asleep(hand_over)).await;
+    for (hand_over, far) in WAYS {
+        let world = World::new(Wishes {
+            far,
+            ..asleep(hand_over)
+        })
+        .await;
         let mut wrong = config();
         wrong.password("wrong");
         let error = plain(world.edge, &wrong).await.expect_err("refused");
@@ -134,9 +138,10 @@ async fn connected_and_new_clients_are_served_while_the_control_plane_is_away() 
 
 #[tokio::test]
 async fn a_changed_password_cuts_the_sessions_of_the_old_one() {
-    for hand_over in [false, true] {
+    for (hand_over, far) in WAYS {
         let world = World::new(Wishes {
             hand_over,
+            far,
             ..Wishes::default()
         })
         .await;
@@ -171,26 +176,17 @@ async fn a_changed_password_cuts_the_sessions_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_database_in_a_cluster_is_refused_with_the_address_at_which_it_is_reached() {
-    let world = World::new(Wishes {
-        hand_over: true,
-        state: Some(RouteState::Inside {
-            host: "db.tenants.svc".into(),
-            port: 5432,
-        }),
-        ..Wishes::default()
-    })
-    .await;
-    let error = plain(world.edge, &config()).await.expect_err("refused");
-    let (code, text) = told(&error);
-    assert_eq!(code, "0A000");
-    assert!(text.ends_with("at db.tenants.svc:5432"), "{text}");
-    assert_eq!(world.control.wakes.load(Relaxed), 0);
+async fn sessions_end_with_their_role_their_database_and_its_suspension() {
+    for far in [false, true] {
+        let wishes = Wishes {
+            far,
+            ..Wishes::default()
+        };
+        suspend(World::new(wishes).await).await;
+    }
 }
 
-#[tokio::test]
-async fn sessions_end_with_their_role_their_database_and_its_suspension() {
-    let world = World::new(Wishes::default()).await;
+async fn suspend(world: World) {
     let client = plain(world.edge, &config()).await.expect("in");
     world
         .control
@@ -244,9 +240,10 @@ async fn the_sql_socket_takes_tokens_and_nothing_else() {
 
 #[tokio::test]
 async fn too_many_failed_log_ins_stop_an_address_on_both_ways() {
-    for hand_over in [false, true] {
+    for (hand_over, far) in WAYS {
         let world = World::new(Wishes {
             hand_over,
+            far,
             ..Wishes::default()
         })
         .await;
@@ -268,7 +265,16 @@ async fn too_many_failed_log_ins_stop_an_address_on_both_ways() {
 
 #[tokio::test]
 async fn draining_waits_for_transactions_and_ends_idle_sessions_at_once() {
-    let mut world = World::new(Wishes::default()).await;
+    for far in [false, true] {
+        let wishes = Wishes {
+            far,
+            ..Wishes::default()
+        };
+        drain(World::new(wishes).await).await;
+    }
+}
+
+async fn drain(mut world: World) {
     let idle = plain(world.edge, &config()).await.expect("in");
     let busy = plain(world.edge, &config()).await.expect("in");
     busy.batch_execute("begin; select 1").await.expect("done");
@@ -296,9 +302,10 @@ async fn draining_ends_what_does_not_end_in_time() {
 
 #[tokio::test]
 async fn a_database_takes_as_many_connections_as_it_may() {
-    for hand_over in [false, true] {
+    for (hand_over, far) in WAYS {
         let world = World::new(Wishes {
             hand_over,
+            far,
             ..Wishes::default()
         })
         .await;

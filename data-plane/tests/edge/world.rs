@@ -1,6 +1,8 @@
 //! A region in one process: a real PostgreSQL, a node's server in front of it, an edge in front of
 //! that, and a control plane that is played.
 
+use super::far_authority::FarAuthority;
+use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::name::PgName;
@@ -235,11 +237,16 @@ impl EdgeControl for Control {
     }
 }
 
+/// Whether sockets are handed over, and whether the node is on another machine.
+pub(super) const WAYS: [(bool, bool); 3] = [(false, false), (true, false), (true, true)];
+
 /// What a test may choose.
 pub(super) struct Wishes {
     pub(super) hand_over: bool,
     pub(super) plaintext: Plaintext,
     pub(super) node_tls: bool,
+    /// The edge reaches the node over the network.
+    pub(super) far: bool,
     pub(super) state: Option<RouteState>,
     pub(super) limits: EdgeLimits,
 }
@@ -250,6 +257,7 @@ impl Default for Wishes {
             hand_over: false,
             plaintext: Plaintext::Allowed,
             node_tls: true,
+            far: false,
             state: None,
             limits: EdgeLimits::default(),
         }
@@ -267,6 +275,7 @@ pub(super) struct World {
     pub(super) node: SocketAddr,
     pub(super) metrics: SocketAddr,
     pub(super) certificate_pem: String,
+    pub(super) authority: FarAuthority,
     pub(super) config: EdgeConfig,
     sql_key_pem: String,
     pub(super) edge_shutdown: CancellationToken,
@@ -281,6 +290,13 @@ pub(super) fn verifier(password: &str) -> ScramVerifier {
 
 pub(super) fn app() -> PgName {
     "app".parse().expect("valid")
+}
+
+pub(super) fn cluster_address(address: SocketAddr) -> NodeAddress {
+    NodeAddress::Cluster {
+        host: address.ip().to_string(),
+        port: address.port(),
+    }
 }
 
 fn identity() -> (TlsIdentity, String) {
@@ -305,7 +321,7 @@ impl Drop for World {
     }
 }
 
-fn serving(tls: Option<TlsIdentity>, accepting: bool) -> Serving {
+fn serving(tls: Option<TlsIdentity>, edges: Option<EdgeTrust>, accepting: bool) -> Serving {
     Serving {
         sessions: if accepting {
             Sessions::Accepted
@@ -317,6 +333,7 @@ fn serving(tls: Option<TlsIdentity>, accepting: bool) -> Serving {
         route_number: ROUTE_NUMBER,
         roles: [(app(), verifier(PASSWORD))].into(),
         tls,
+        edges,
         gated: false,
     }
 }
@@ -330,18 +347,28 @@ impl World {
             .expect("a folder");
         let (identity, certificate_pem) = identity();
         let node_socket = folder.path().join("node.sock");
+        let clients = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let node = clients.local_addr().expect("an address");
         let awake = RouteState::Awake {
-            node: NodeAddress::Unix(node_socket.clone()),
+            node: if wishes.far {
+                cluster_address(node)
+            } else {
+                NodeAddress::Unix(node_socket.clone())
+            },
         };
         let route_state = wishes.state.unwrap_or_else(|| awake.clone());
 
         let state = NodeState::new(engine.socket());
-        let node_tls = wishes.node_tls.then(|| identity.clone());
+        let authority = FarAuthority::new();
+        let node_tls = if wishes.far {
+            Some(authority.node(DATABASE))
+        } else {
+            wishes.node_tls.then(|| identity.clone())
+        };
+        let edges = wishes.far.then(|| authority.trust());
         let accepting = route_state == awake;
-        state.serve(serving(node_tls, accepting));
+        state.serve(serving(node_tls, edges, accepting));
         let roles = state.serving().roles.clone();
-        let clients = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let node = clients.local_addr().expect("an address");
         let listeners = Listeners {
             node: socket::bind(&node_socket).expect("a socket"),
             clients: Some(clients),
@@ -395,6 +422,7 @@ impl World {
             signing_key_pem: Secret::new(edge_key.serialize_pem()),
             sql_token_key_pem: sql_key.public_key_pem(),
             tls: Some(identity),
+            nodes: wishes.far.then(|| authority.for_edge()),
             plaintext: wishes.plaintext,
             hand_over: wishes.hand_over,
             routes_file: Some(folder.path().join("routes.json")),
@@ -413,6 +441,7 @@ impl World {
             node,
             metrics,
             certificate_pem,
+            authority,
             config,
             sql_key_pem: sql_key.serialize_pem(),
             edge_shutdown,

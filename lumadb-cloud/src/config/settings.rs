@@ -166,8 +166,7 @@ pub(crate) struct Region {
     /// cluster.
     pub(crate) runtime: RuntimeKind,
     /// Host and port of the edge that leads into the cluster, for connection strings; both or none.
-    /// Without them strings name the edge of this machine, which refuses and says where a database
-    /// is reached inside of the cluster.
+    /// Without them strings name the edge of this machine, and databases do not fall asleep.
     pub(crate) edge_host: Option<String>,
     pub(crate) edge_port: Option<u16>,
 }

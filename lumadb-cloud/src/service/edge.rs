@@ -8,7 +8,7 @@ use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_data_plane::batch;
-use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, Plaintext};
+use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, NodeTls, Plaintext};
 use lumadb_data_plane::sending;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -36,12 +36,18 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
 fn edge_config(data: &DataFolder, config: &Config) -> Result<EdgeConfig, ServiceError> {
     let keys = KeyFiles::new(data.keys());
     let host = &config.edge.host;
-    // A certificate is issued at each start: it outlives the process, and its key is nowhere else.
+    // Certificates are issued at each start: they outlive the process, and their keys are nowhere
+    // else.
     let mut names = vec![host.clone(), format!("*.{host}"), "localhost".into()];
     names.extend(["127.0.0.1".into(), "::1".into()]);
     names.dedup();
     let now = now();
-    let tls = Authority::open(&data.authority(), now)?.issue(&names, now)?;
+    let authority = Authority::open(&data.authority(), now)?;
+    let tls = authority.issue(&names, now)?;
+    let nodes = NodeTls {
+        authority_pem: authority.certificate_pem().to_owned(),
+        identity: authority.issue_edge(&config.region.name, now)?,
+    };
     Ok(EdgeConfig {
         region: config.region.name.clone(),
         listen: vec![config.edge.listen],
@@ -50,6 +56,7 @@ fn edge_config(data: &DataFolder, config: &Config) -> Result<EdgeConfig, Service
         signing_key_pem: Secret::new(read(keys.edge_private())?),
         sql_token_key_pem: read(keys.api_public())?,
         tls: Some(tls),
+        nodes: Some(nodes),
         plaintext: match config.edge.plaintext {
             PlaintextFrom::Nobody => Plaintext::Refused,
             PlaintextFrom::Loopback => Plaintext::FromLoopback,

@@ -109,6 +109,8 @@ fn cluster(data: &DataFolder, config: &Config) -> KubernetesConfig {
         link_listen,
         link_address: link_address.unwrap_or_default(),
         link_certificate: certificate(data, &config.cluster),
+        authority: data.authority(),
+        has_edge: config.region.edge_host.is_some(),
     }
 }
 

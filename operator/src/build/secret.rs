@@ -60,6 +60,8 @@ pub fn instance_secret(
             owner: OWNER.parse()?,
         }],
         tls: None,
+        tls_issued: None,
+        edges: None,
         archive: None,
         restore: None,
     };

@@ -7,6 +7,7 @@ use super::{authority, spec};
 use crate::api::Compute;
 use crate::build::{self, SQL_PORT};
 use crate::decide::Observed;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstanceStatus;
@@ -51,14 +52,43 @@ pub(crate) struct NodePod {
     database_uid: String,
     /// Where clients reach it inside of the cluster.
     host: String,
-    /// UID of its pod, while there is one.
-    pod_uid: Mutex<Option<String>>,
+    /// Its pod, while there is one.
+    pod: Mutex<Option<FoundPod>>,
     counters: Arc<Counters>,
+}
+
+/// What of a pod is told on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FoundPod {
+    uid: String,
+    /// Its address, once it has one.
+    address: Option<String>,
+}
+
+impl FoundPod {
+    fn of(pod: &Pod) -> Option<Self> {
+        let status = pod.status.as_ref();
+        Some(Self {
+            uid: pod.uid()?,
+            address: status.and_then(|status| status.pod_ip.clone()),
+        })
+    }
 }
 
 impl NodePod {
     pub(super) fn pod_uid(&self) -> Option<String> {
-        lock(&self.pod_uid).clone()
+        lock(&self.pod).as_ref().map(|pod| pod.uid.clone())
+    }
+
+    /// The pod's own address. The name of its service leads there too, but whoever has looked that
+    /// up remembers the address of a pod before for a while.
+    fn address(&self) -> NodeAddress {
+        let known = lock(&self.pod);
+        let own = known.as_ref().and_then(|pod| pod.address.clone());
+        NodeAddress::Cluster {
+            host: own.unwrap_or_else(|| self.host.clone()),
+            port: SQL_PORT,
+        }
     }
 
     fn judge(&self, shown: &Shown, hello: &NodeHello) -> Result<(), (&'static str, &'static str)> {
@@ -182,10 +212,7 @@ impl Nodes {
             is_attached: seen.stream.is_some(),
             has_pod: identity.pod_uid().is_some(),
             status: seen.status.clone(),
-            address: NodeAddress::Cluster {
-                host: identity.host.clone(),
-                port: SQL_PORT,
-            },
+            address: identity.address(),
             namespace: identity.namespace.clone(),
         })
     }
@@ -207,13 +234,13 @@ impl Nodes {
             return;
         };
         let pod = observed.pod.as_deref();
-        let pod_uid = pod
+        let pod = pod
             .filter(|pod| belongs(pod, &expected.identity().database_uid))
-            .and_then(ResourceExt::uid);
+            .and_then(FoundPod::of);
         let changed = {
-            let mut known = lock(&expected.identity().pod_uid);
-            let changed = *known != pod_uid;
-            *known = pod_uid;
+            let mut known = lock(&expected.identity().pod);
+            let changed = *known != pod;
+            *known = pod;
             changed
         };
         if changed {
@@ -253,7 +280,7 @@ impl Nodes {
             namespace,
             database_uid,
             host: build::address(database),
-            pod_uid: Mutex::default(),
+            pod: Mutex::default(),
             counters: self.counters.clone(),
         };
         Some(self.parent.expect(id, identity))
@@ -318,7 +345,7 @@ impl Nodes {
     }
 }
 
-fn belongs(pod: &k8s_openapi::api::core::v1::Pod, database_uid: &str) -> bool {
+fn belongs(pod: &Pod, database_uid: &str) -> bool {
     let owners = pod.owner_references();
     owners
         .iter()

@@ -49,6 +49,7 @@ pub(super) fn compose(
         roles: secret.roles,
         logical_databases: secret.logical_databases,
         tls: secret.tls,
+        edges: secret.edges,
         archive: secret.archive,
         restore: secret.restore,
     })

@@ -38,10 +38,7 @@ pub async fn wake(
         match route.as_ref().map(|route| &route.state) {
             None
             | Some(
-                RouteState::Awake { .. }
-                | RouteState::Starting { .. }
-                | RouteState::Inside { .. }
-                | RouteState::Suspended,
+                RouteState::Awake { .. } | RouteState::Starting { .. } | RouteState::Suspended,
             ) => return Ok(route),
             Some(RouteState::Asleep | RouteState::Pending) if left.is_zero() => return Ok(route),
             Some(RouteState::Asleep) => {

@@ -4,6 +4,7 @@
 //! puts them together for the node. Where a database's first content comes from stands in the
 //! Secret, with the keys that it takes: the object itself says nothing of it.
 
+use super::identity::Identity;
 use super::object::{
     Archive, Autogrow, Class, Compute, DatabaseSpec, DeletionPolicy, Durability, DurabilityMode,
     GROUP, Storage, VERSION,
@@ -93,7 +94,7 @@ pub(super) fn database_spec(
 }
 
 /// What a database's Secret shall say.
-pub(super) fn secret(spec: InstanceSpec) -> InstanceSecret {
+pub(super) fn secret(spec: InstanceSpec, identity: Identity) -> InstanceSecret {
     InstanceSecret {
         generation: spec.generation,
         connections_max: spec.connections_max,
@@ -101,7 +102,9 @@ pub(super) fn secret(spec: InstanceSpec) -> InstanceSecret {
         route_number: spec.route_number,
         roles: spec.roles,
         logical_databases: spec.logical_databases,
-        tls: spec.tls,
+        tls: Some(identity.tls),
+        edges: Some(identity.edges),
+        tls_issued: Some(identity.issued),
         archive: spec.archive,
         restore: spec.restore,
     }

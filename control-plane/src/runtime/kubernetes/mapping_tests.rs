@@ -2,8 +2,10 @@
 
 use super::*;
 use lumadb_contract::archive::{ArchiveAccess, ObjectStoreSpec, RestoreSpec, RestoreTarget};
+use lumadb_contract::cluster::TlsIssued;
+use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::id::{ArchiveId, DatabaseId};
-use lumadb_contract::instance::{Compute as Granted, LogicalDatabaseSpec};
+use lumadb_contract::instance::{Compute as Granted, LogicalDatabaseSpec, TlsIdentity};
 use lumadb_contract::secret::Secret;
 use lumadb_operator::api::LumaDatabaseSpec;
 use uuid::Uuid;
@@ -54,6 +56,7 @@ fn instance(run: RunState) -> InstanceSpec {
             owner: "owner".parse().expect("a name"),
         }],
         tls: None,
+        edges: None,
         archive: Some(ArchiveSpec {
             access: access(),
             wrapped_key: json!({}),
@@ -136,6 +139,23 @@ fn the_operator_reads_all_that_is_written_and_nothing_is_lost() {
     }
 }
 
+fn identity() -> Identity {
+    Identity {
+        tls: TlsIdentity {
+            certificate_chain_pem: "a chain".into(),
+            private_key_pem: Secret::new("a key"),
+        },
+        issued: TlsIssued {
+            names: vec!["db-1".into()],
+            expires_at: time::OffsetDateTime::UNIX_EPOCH,
+        },
+        edges: EdgeTrust {
+            authority_pem: "an authority".into(),
+            certificate_name: "an edge".into(),
+        },
+    }
+}
+
 #[test]
 fn what_does_not_run_is_suspended() {
     for (run, suspend) in [
@@ -191,8 +211,9 @@ fn keys_stand_in_the_secret_alone_and_both_together_are_the_spec() {
     });
     let object = database_object(&site(), "db-1", &spec(), None);
     assert!(!object.to_string().contains(access().key.expose()));
-    let secret = secret(instance.clone());
+    let secret = secret(instance.clone(), identity());
     assert_eq!(secret.generation, 7);
+    assert_eq!(Identity::of(secret.clone()), Some(identity()));
     assert_eq!(secret.archive, instance.archive);
     assert_eq!(secret.restore, instance.restore);
     assert_eq!(secret.logical_databases, instance.logical_databases);

@@ -16,6 +16,7 @@
 
 mod beacon;
 mod cluster;
+mod identity;
 mod link;
 mod mapping;
 mod object;

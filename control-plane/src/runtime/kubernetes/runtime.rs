@@ -1,9 +1,11 @@
 //! The runtime itself.
 
+use super::super::local::authority::AuthorityError;
 use super::super::spans::SpanBook;
 use super::super::{Cleared, IfAbsent, Observation, Reports, Runtime, RuntimeError};
 use super::beacon::Beacon;
 use super::cluster::Cluster;
+use super::identity::Identities;
 use super::link::{Link, LinkCertificate, LinkTls, LinkTlsError};
 use super::mapping::{self, Site};
 use super::seen::{Seen, SeenDatabase};
@@ -42,6 +44,10 @@ pub struct KubernetesConfig {
     /// Where the operator reaches it, such as `https://region.example.com:8444`.
     pub link_address: String,
     pub link_certificate: LinkCertificate,
+    /// Folder of the authority of nodes' certificates, and of those that nodes know edges by.
+    pub authority: PathBuf,
+    /// Whether clients are led to an edge, which wakes what sleeps.
+    pub has_edge: bool,
     /// Where spans of compute are kept until they are stored.
     pub spans_file: PathBuf,
 }
@@ -63,12 +69,16 @@ pub enum OpenError {
     },
     #[error(transparent)]
     Tls(#[from] LinkTlsError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
 }
 
 /// Has the operator of one cluster run the databases of a region.
 #[derive(Debug)]
 pub struct KubernetesRuntime {
     cluster: Cluster,
+    identities: Identities,
+    has_edge: bool,
     seen: Arc<Seen>,
     states: Arc<States>,
     spans: Arc<SpanBook>,
@@ -97,6 +107,12 @@ impl KubernetesRuntime {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let link_listens = listener.local_addr().map_err(failed)?;
         let spans = SpanBook::open(config.spans_file, clock.clone());
+        let identities = Identities::open(
+            &config.authority,
+            &config.site.region,
+            &config.site.namespace,
+            clock.clone(),
+        )?;
         let cluster = Cluster::new(client, config.site);
         let seen = Arc::new(Seen::default());
         let states = States::new(spans.clone());
@@ -141,6 +157,8 @@ impl KubernetesRuntime {
         ];
         Ok(Arc::new(Self {
             cluster,
+            identities,
+            has_edge: config.has_edge,
             seen,
             states,
             spans,
@@ -266,9 +284,11 @@ impl Runtime for KubernetesRuntime {
             }
         };
         // The Secret last, since it says the generation: whoever has read that one finds the rest.
-        let content = serde_json::to_string(&mapping::secret(spec))
-            .map_err(|error| RuntimeError::GiveUp(format!("its Secret is not written: {error}")))?;
         let secret = self.seen.secrets.get(id);
+        let kept = secret.as_ref().and_then(|secret| secret.identity.clone());
+        let identity = self.identities.of(&spec, kept)?;
+        let content = serde_json::to_string(&mapping::secret(spec, identity))
+            .map_err(|error| RuntimeError::GiveUp(format!("its Secret is not written: {error}")))?;
         if secret.is_none_or(|secret| !secret.says(&content, &database.uid)) {
             let applied = self.cluster.apply_secret(&name, &content, &database.uid);
             self.seen.secrets.put(applied.await?);
@@ -304,6 +324,10 @@ impl Runtime for KubernetesRuntime {
     async fn list(&self) -> Result<Vec<DatabaseId>, RuntimeError> {
         self.listed().await?;
         Ok(self.seen.ids())
+    }
+
+    fn wakes_on_connect(&self) -> bool {
+        self.has_edge
     }
 
     fn observe(&self, id: DatabaseId) -> Observation {

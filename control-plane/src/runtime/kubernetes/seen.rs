@@ -2,6 +2,7 @@
 //! already costs the API server nothing.
 
 use super::cluster::chain;
+use super::identity::Identity;
 use super::object::DatabaseSpec;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
@@ -44,6 +45,8 @@ pub(super) struct SeenSecret {
     version: Option<u64>,
     digest: Option<[u8; 32]>,
     owner_uid: Option<String>,
+    /// What its node is known by.
+    pub(super) identity: Option<Identity>,
 }
 
 impl SeenSecret {
@@ -118,6 +121,9 @@ impl Read for SeenSecret {
             id: DatabaseId::parse_label(&object.name_any()).ok()?,
             version: version(object),
             digest: content.map(|content| digest(&content.0)),
+            identity: content
+                .and_then(|content| serde_json::from_slice(&content.0).ok())
+                .and_then(Identity::of),
             owner_uid: owners
                 .and_then(|owners| owners.first())
                 .map(|owner| owner.uid.clone()),

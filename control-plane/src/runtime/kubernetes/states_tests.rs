@@ -91,6 +91,7 @@ fn spec(generation: u64, run: RunState, milli_vcpu: u32) -> InstanceSpec {
         roles: Vec::new(),
         logical_databases: Vec::new(),
         tls: None,
+        edges: None,
         archive: None,
         restore: None,
     }

@@ -1,6 +1,7 @@
 //! The certificate authority of one machine: made once, kept in the data folder.
 
 use super::files::{self, Durability};
+use lumadb_contract::edge_link::certificate_name;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::secret::Secret;
 use rcgen::{
@@ -71,6 +72,26 @@ impl Authority {
         names: &[String],
         now: OffsetDateTime,
     ) -> Result<TlsIdentity, AuthorityError> {
+        self.certify(names, ExtendedKeyUsagePurpose::ServerAuth, now)
+    }
+
+    /// A certificate by which nodes know an edge of this region. No server can use it, nor can an
+    /// edge use a server's.
+    pub fn issue_edge(
+        &self,
+        region: &str,
+        now: OffsetDateTime,
+    ) -> Result<TlsIdentity, AuthorityError> {
+        let names = [certificate_name(region)];
+        self.certify(&names, ExtendedKeyUsagePurpose::ClientAuth, now)
+    }
+
+    fn certify(
+        &self,
+        names: &[String],
+        purpose: ExtendedKeyUsagePurpose,
+        now: OffsetDateTime,
+    ) -> Result<TlsIdentity, AuthorityError> {
         let mut params = CertificateParams::new(names)?;
         if let Some(name) = names.first() {
             params.distinguished_name.push(
@@ -80,9 +101,7 @@ impl Authority {
         }
         params.use_authority_key_identifier_extension = true;
         params.key_usages.push(KeyUsagePurpose::DigitalSignature);
-        params
-            .extended_key_usages
-            .push(ExtendedKeyUsagePurpose::ServerAuth);
+        params.extended_key_usages.push(purpose);
         params.not_before = now - CLOCK_SKEW;
         params.not_after = now + CERTIFICATE_LIFETIME;
         params.serial_number = Some(SerialNumber::from_slice(

@@ -104,6 +104,7 @@ fn spec(generation: u64) -> Arc<InstanceSpec> {
         roles: Vec::new(),
         logical_databases: Vec::new(),
         tls: None,
+        edges: None,
         archive: None,
         restore: None,
     })

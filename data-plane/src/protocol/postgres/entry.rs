@@ -1,12 +1,14 @@
-//! How a connection becomes a session: the three ways in, and the session's start at the engine.
+//! How a connection becomes a session: the ways in, and the session's start at the engine.
 
 use super::authenticate::authenticate;
 use super::client::{
     self, ClientStream, HANDSHAKE_TIMEOUT, HandshakeError, Next, Opened, Request, first_contact,
 };
+use super::edge_door::EdgeDoor;
 use super::engine::{Answer, EngineError, open_session};
 use super::gated::Gated;
 use super::handover::{self, HandoverError};
+use super::hello::peek_hello;
 use super::quiet::QuietStream;
 use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
@@ -20,13 +22,15 @@ use crate::gate::{NotCovered, Pass};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lumadb_contract::handoff::{self, Opening, SocketStage, Verdict};
+use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
 use lumadb_contract::scram::ScramVerifier;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest wait of an authenticated client for an engine that is on its way or restarts, and then
 /// for the archive, where it has to cover what the engine holds.
@@ -40,7 +44,10 @@ impl Server {
             .await
             .map_err(|_| HandoverError::Io(std::io::ErrorKind::TimedOut.into()))??;
         match (opening, socket) {
-            (Opening::Session(session), _) => self.serve_session(stream, session).await,
+            (Opening::Session(session), _) => {
+                let stream = ClientStream::Unix(QuietStream::new(stream)?);
+                self.serve_session(stream, session).await
+            }
             (Opening::Socket(opening), Some(socket)) => {
                 self.serve_socket(stream, opening, socket).await
             }
@@ -48,18 +55,62 @@ impl Server {
                 Err(HandoverError::Io(std::io::ErrorKind::InvalidData.into()))
             }
             (Opening::Cancel(cancel), _) => {
-                if let Ok(secret) = BASE64.decode(cancel.key.expose()) {
-                    self.cancel(&secret).await;
-                }
+                self.cancel_by(&cancel).await;
                 answer(&mut stream, Verdict::Accepted).await
             }
         }
     }
 
+    /// An edge on another machine, at the door that is meant for it.
+    async fn serve_far_edge(
+        &self,
+        door: &EdgeDoor,
+        socket: TcpStream,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(), HandoverError> {
+        let here = self.serves().host_label();
+        let peer = socket.peer_addr()?;
+        let mut stream = match door.open(socket, &here).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%peer, %error, "an edge was refused");
+                return Ok(());
+            }
+        };
+        let reading = handover::receive_opening(&mut stream);
+        let opening = tokio::time::timeout(HANDSHAKE_TIMEOUT, reading)
+            .await
+            .map_err(|_| HandoverError::Io(std::io::ErrorKind::TimedOut.into()))??;
+        drop(place);
+        match opening {
+            Opening::Session(session) => self.serve_session(stream, session).await,
+            Opening::Cancel(cancel) => {
+                self.cancel_by(&cancel).await;
+                answer(&mut stream, Verdict::Accepted).await?;
+                stream.close().await;
+                Ok(())
+            }
+            // No socket travels from one machine to another.
+            Opening::Socket(_) => answer(&mut stream, Verdict::Unsupported).await,
+        }
+    }
+
+    async fn cancel_by(&self, cancel: &handoff::Cancel) {
+        if let Ok(secret) = BASE64.decode(cancel.key.expose()) {
+            self.cancel(&secret).await;
+        }
+    }
+
+    /// The database whose clients come here.
+    fn serves(&self) -> DatabaseId {
+        let serving = self.state.serving();
+        serving.database_id.unwrap_or(self.database_id)
+    }
+
     /// A client that the edge has authenticated.
     async fn serve_session(
         &self,
-        mut stream: UnixStream,
+        mut stream: ClientStream,
         session: handoff::Session,
     ) -> Result<(), HandoverError> {
         let admission = match self.state.admit_awaited(READY_WAIT).await {
@@ -76,11 +127,11 @@ impl Server {
             minor: session.protocol_minor,
             parameters: session.parameters,
         };
-        let client = ClientStream::Unix(QuietStream::new(stream)?);
-        if let Err((mut client, error)) = self.run(client, login, greeting, admission).await {
+        if let Err((mut client, error)) = self.run(stream, login, greeting, admission).await {
             tracing::debug!(%error, "the engine took no session");
             let verdict = handover::verdict_frame(Verdict::NotReady)?;
             client.write_all(&verdict).await?;
+            client.flush().await?;
         }
         Ok(())
     }
@@ -134,11 +185,27 @@ impl Server {
         let Ok(place) = self.unauthenticated.clone().try_acquire_owned() else {
             return Err(HandshakeError::Closed);
         };
-        let tls = self.tls();
-        let contact = first_contact(&mut socket, tls.is_some());
-        let next = tokio::time::timeout(HANDSHAKE_TIMEOUT, contact)
+        let (tls, edges) = (self.tls(), self.edges());
+        let contact = async {
+            let next = first_contact(&mut socket, tls.is_some()).await?;
+            let door = match (next, edges) {
+                (Next::ClientHello { direct: true }, Some(door)) => peek_hello(&socket)
+                    .await?
+                    .filter(|hello| EdgeDoor::is_asked_for(&hello.client_hello()))
+                    .map(|_| door),
+                _ => None,
+            };
+            Ok::<_, HandshakeError>((next, door))
+        };
+        let (next, door) = tokio::time::timeout(HANDSHAKE_TIMEOUT, contact)
             .await
             .map_err(|_| HandshakeError::Closed)??;
+        if let Some(door) = door {
+            if let Err(error) = self.serve_far_edge(&door, socket, place).await {
+                tracing::debug!(%error, "an edge's connection ended early");
+            }
+            return Ok(());
+        }
         if next == Next::Packet && tls.is_some() && !address.ip().is_loopback() {
             let fatal = Fatal::new(sqlstate::INVALID_AUTHORIZATION, "connections must use TLS");
             ClientStream::Tcp(QuietStream::new_tcp(socket)?)
@@ -221,10 +288,8 @@ impl Server {
 
     fn target(&self, startup: &Startup, server_name: Option<&str>) -> Result<Target, Fatal> {
         let target = target(startup, server_name)?;
-        let serving = self.state.serving();
-        let here = serving.database_id.unwrap_or(self.database_id);
         match target.database_id {
-            Some(other) if other != here => Err(Fatal::new(
+            Some(other) if other != self.serves() => Err(Fatal::new(
                 sqlstate::INVALID_CATALOG_NAME,
                 format!("database {other} is not served here"),
             )),
@@ -381,7 +446,11 @@ impl<E: Into<HandshakeError>> From<E> for Failure {
     }
 }
 
-async fn answer(stream: &mut UnixStream, verdict: Verdict) -> Result<(), HandoverError> {
+async fn answer(
+    stream: &mut (impl AsyncWrite + Unpin),
+    verdict: Verdict,
+) -> Result<(), HandoverError> {
     stream.write_all(&handover::verdict_frame(verdict)?).await?;
+    stream.flush().await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The frames of [`lumadb_contract::handoff`] on a unix socket, with the client's socket beside one.
+//! The frames of [`lumadb_contract::handoff`]: on a unix socket, where the client's socket may travel
+//! beside one, or on any other stream.
 
 use lumadb_contract::handoff::{FRAME_BYTES_MAX, Opening, Verdict};
 use rustix::cmsg_space;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 /// Bytes of a frame's length field.
@@ -69,6 +70,25 @@ pub async fn write_opening(
     Ok(())
 }
 
+/// Writes an opening to a node on another machine.
+pub async fn send_opening(
+    stream: &mut (impl AsyncWrite + Unpin),
+    opening: &Opening,
+) -> Result<(), HandoverError> {
+    stream.write_all(&frame(opening)?).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Reads the opening of an edge on another machine.
+pub async fn receive_opening(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Opening, HandoverError> {
+    let mut length = [0; LENGTH_BYTES];
+    stream.read_exact(&mut length).await?;
+    read_body(stream, length).await
+}
+
 /// Reads an opening and the socket that came with it.
 pub async fn read_opening(
     stream: &mut UnixStream,
@@ -106,14 +126,14 @@ fn receive(stream: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Option<O
 }
 
 /// Reads the other side's verdict.
-pub async fn read_verdict(stream: &mut UnixStream) -> Result<Verdict, HandoverError> {
+pub async fn read_verdict(stream: &mut (impl AsyncRead + Unpin)) -> Result<Verdict, HandoverError> {
     let mut length = [0; LENGTH_BYTES];
     stream.read_exact(&mut length).await?;
     read_body(stream, length).await
 }
 
 async fn read_body<T: DeserializeOwned>(
-    stream: &mut UnixStream,
+    stream: &mut (impl AsyncRead + Unpin),
     length: [u8; LENGTH_BYTES],
 ) -> Result<T, HandoverError> {
     let length = u32::from_be_bytes(length) as usize;

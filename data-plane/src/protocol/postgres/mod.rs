@@ -16,11 +16,13 @@
 pub mod authenticate;
 pub mod cancel;
 pub mod client;
+mod edge_door;
 pub mod engine;
 mod entry;
 pub mod frame;
 mod gated;
 pub mod handover;
+pub mod hello;
 pub mod quiet;
 mod quota;
 pub mod relay;

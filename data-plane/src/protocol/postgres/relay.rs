@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::client::TlsStream;
 
 /// Size of the buffer that the connections of a thread share.
 const SHARED_BUFFER_BYTES: usize = 64 * 1024;
@@ -267,6 +268,13 @@ pub trait EngineSide: AsyncRead + AsyncWrite + Unpin {
 impl EngineSide for QuietStream {
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         QuietStream::poll_held(self, cx)
+    }
+}
+
+/// A node on another machine.
+impl EngineSide for Box<TlsStream<QuietStream>> {
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.poll_held(cx)
     }
 }
 

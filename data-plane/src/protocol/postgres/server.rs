@@ -1,6 +1,7 @@
 //! The node's own server: takes connections from the edge, and from clients on a port of its own.
 
 use super::cancel::CancelKeys;
+use super::edge_door::EdgeDoor;
 use super::session::{Order, SessionTable};
 use super::socket;
 use super::tls::TlsServer;
@@ -43,6 +44,7 @@ pub(super) struct Server {
     pub(super) sessions: Arc<SessionTable<Label>>,
     pub(super) cancel_keys: Arc<CancelKeys>,
     tls: RwLock<Option<Arc<TlsServer>>>,
+    edges: RwLock<Option<Arc<EdgeDoor>>>,
     pub(super) unauthenticated: Arc<tokio::sync::Semaphore>,
     /// Salt of roles that do not exist in a database that has none.
     pub(super) fallback_key: [u8; 32],
@@ -62,6 +64,7 @@ pub async fn serve(
         sessions: Arc::default(),
         cancel_keys: Arc::default(),
         tls: RwLock::default(),
+        edges: RwLock::default(),
         unauthenticated: Arc::new(tokio::sync::Semaphore::new(UNAUTHENTICATED_MAX)),
         fallback_key: rand::random(),
     });
@@ -106,11 +109,25 @@ impl Server {
                 .ok()
         });
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
+        let edges = serving.tls.as_ref().zip(serving.edges.as_ref());
+        let edges = edges.and_then(|(identity, trust)| {
+            EdgeDoor::new(identity, trust)
+                .inspect_err(|error| tracing::error!(%error, "no edge can come over the network"))
+                .ok()
+        });
+        *self.edges.write().unwrap_or_else(PoisonError::into_inner) = edges.map(Arc::new);
         self.sessions.end_each(|label| objection(label, serving));
     }
 
     pub(super) fn tls(&self) -> Option<Arc<TlsServer>> {
         self.tls
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn edges(&self) -> Option<Arc<EdgeDoor>> {
+        self.edges
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()

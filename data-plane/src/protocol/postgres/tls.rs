@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +22,8 @@ pub enum TlsError {
     NoCertificate,
     #[error("the certificate and its private key are not usable: {0}")]
     Unusable(#[from] rustls::Error),
+    #[error("the authority of edges is not usable: {0}")]
+    Authority(#[from] VerifierBuilderError),
 }
 
 /// A server's certificate, ready to take connections.
@@ -39,11 +41,8 @@ impl std::fmt::Debug for TlsServer {
 
 impl TlsServer {
     pub fn new(identity: &TlsIdentity) -> Result<Self, TlsError> {
-        let chain = CertificateDer::pem_slice_iter(identity.certificate_chain_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()?;
-        let leaf = chain.first().ok_or(TlsError::NoCertificate)?;
-        let binding = end_point_hash(leaf).map_or(Binding::None, Binding::ServerEndPoint);
-        let key = PrivateKeyDer::from_pem_slice(identity.private_key_pem.expose().as_bytes())?;
+        let (chain, key) = parts(identity)?;
+        let binding = end_point_hash(&chain[0]).map_or(Binding::None, Binding::ServerEndPoint);
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()?
@@ -66,6 +65,19 @@ impl TlsServer {
     pub fn binding(&self) -> &Binding {
         &self.binding
     }
+}
+
+/// A chain that has a leaf, and its key.
+pub(crate) fn parts(
+    identity: &TlsIdentity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = CertificateDer::pem_slice_iter(identity.certificate_chain_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(identity.private_key_pem.expose().as_bytes())?;
+    Ok((chain, key))
 }
 
 /// 1.2.840.113549.1.1, RSA's PKCS #1.

@@ -17,7 +17,8 @@ impl Player {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
-            addresses: AtomicU32::new(1),
+            // Two machines of one host are not to share addresses.
+            addresses: AtomicU32::new(uuid::Uuid::new_v4().as_fields().0),
         }
     }
 
@@ -103,9 +104,10 @@ impl Player {
         })
     }
 
+    /// One of this host alone, at which a test may run what the pod asks for.
     fn next_address(&self) -> String {
         let [_, high, middle, low] = self.addresses.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        format!("10.{}.{middle}.{low}", 128 + high)
+        format!("127.{}.{middle}.{low}", high.clamp(1, 254))
     }
 }
 

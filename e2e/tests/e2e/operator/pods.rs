@@ -41,6 +41,10 @@ impl Volume {
         Ok(Self { folder, port })
     }
 
+    fn listen(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn instance(&self) -> PathBuf {
         self.folder.path().join("i")
     }
@@ -76,7 +80,21 @@ impl<'a> Running<'a> {
     /// Starts the containers of a pod, which show its own token.
     pub(crate) async fn start(client: &Client, pod: &Pod, volume: &'a Volume) -> Outcome<Self> {
         let token = token_of(client, pod, AUDIENCE).await?;
-        Self::start_some(client, pod, volume, &token, |_| true).await
+        let listen = volume.listen();
+        Self::start_some(client, pod, volume, (&token, &listen), |_| true).await
+    }
+
+    /// The same, and clients reach it at the pod's own address, as in a cluster.
+    pub(crate) async fn start_at_its_address(
+        client: &Client,
+        pod: &Pod,
+        volume: &'a Volume,
+    ) -> Outcome<Self> {
+        let token = token_of(client, pod, AUDIENCE).await?;
+        let status = pod.status.as_ref();
+        let address = status.and_then(|status| status.pod_ip.as_ref());
+        let listen = format!("{}:5432", address.ok_or("a pod without an address")?);
+        Self::start_some(client, pod, volume, (&token, &listen), |_| true).await
     }
 
     /// Starts the node alone, with a token that is given.
@@ -86,14 +104,16 @@ impl<'a> Running<'a> {
         volume: &'a Volume,
         token: &str,
     ) -> Outcome<Self> {
-        Self::start_some(client, pod, volume, token, |name| name == "node").await
+        let listen = volume.listen();
+        let is_node = |name: &str| name == "node";
+        Self::start_some(client, pod, volume, (token, &listen), is_node).await
     }
 
     async fn start_some(
         client: &Client,
         pod: &Pod,
         volume: &'a Volume,
-        token: &str,
+        (token, listen): (&str, &str),
         is_asked: impl Fn(&str) -> bool,
     ) -> Outcome<Self> {
         let namespace = pod.namespace().unwrap_or_default();
@@ -114,12 +134,12 @@ impl<'a> Running<'a> {
         };
         let spec = pod.spec.clone().ok_or("a pod without a specification")?;
         for container in spec.containers.iter().filter(|one| is_asked(&one.name)) {
-            running.spawn(container)?;
+            running.spawn(container, listen)?;
         }
         Ok(running)
     }
 
-    fn spawn(&mut self, container: &Container) -> Outcome<()> {
+    fn spawn(&mut self, container: &Container, listen: &str) -> Outcome<()> {
         let [program, subcommand] = container.command.as_deref().unwrap_or_default() else {
             return Err("a container without a command".into());
         };
@@ -131,7 +151,7 @@ impl<'a> Running<'a> {
                 .replace("=/instance", &format!("={}", instance.display()))
                 .replace("=/opt/lumadb/engine", &format!("={}", engine.display()))
                 .replace("=/var/run/lumadb/identity", &format!("={identity}"))
-                .replace("=[::]:5432", &format!("=127.0.0.1:{}", self.volume.port))
+                .replace("=[::]:5432", &format!("={listen}"))
                 .replace("=[::]:9187", "=127.0.0.1:0")
         });
         let output = File::create(self.log_of(&container.name))?;

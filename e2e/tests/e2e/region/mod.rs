@@ -1,9 +1,10 @@
 //! A region that is a cluster: what the control plane writes there, what it hears from there, and
 //! what is left when either side breaks. The API server is a real one; the operator is played, but in
-//! `together`.
+//! `together` and `edges`.
 
 mod away;
 mod deaths;
+mod edges;
 mod life;
 mod operator;
 mod together;

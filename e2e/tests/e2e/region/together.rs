@@ -30,9 +30,9 @@ const EDGE: (&str, u16) = ("eu.example.com", 6543);
 
 /// A cloud, the cluster that is its region, the operator there, and a machine that says that pods
 /// run.
-struct Whole {
-    world: World,
-    pods: Api<Pod>,
+pub(super) struct Whole {
+    pub(super) world: World,
+    pub(super) pods: Api<Pod>,
     kubeconfig: PathBuf,
     /// Where nodes find the operator, whichever process that is.
     port: u16,
@@ -88,10 +88,10 @@ impl Drop for Store {
 }
 
 /// A database that was asked for.
-struct Asked {
-    id: DatabaseId,
-    operation: String,
-    password: String,
+pub(super) struct Asked {
+    pub(super) id: DatabaseId,
+    pub(super) operation: String,
+    pub(super) password: String,
 }
 
 impl Asked {
@@ -106,11 +106,15 @@ impl Asked {
 
 impl Whole {
     async fn new() -> Outcome<Self> {
-        let edge = [
+        Self::with(&[
             ("LUMADB_REGION_EDGE_HOST", EDGE.0),
             ("LUMADB_REGION_EDGE_PORT", "6543"),
-        ];
-        Self::of(World::with(&edge).await?).await
+        ])
+        .await
+    }
+
+    pub(super) async fn with(settings: &[(&str, &str)]) -> Outcome<Self> {
+        Self::of(World::with(settings).await?).await
     }
 
     async fn of(world: World) -> Outcome<Self> {
@@ -124,11 +128,11 @@ impl Whole {
         })
     }
 
-    fn operator(&self) -> Outcome<Operator> {
+    pub(super) fn operator(&self) -> Outcome<Operator> {
         operator_at(&self.kubeconfig, self.port)
     }
 
-    async fn ask(&self, name: &str) -> Outcome<Asked> {
+    pub(super) async fn ask(&self, name: &str) -> Outcome<Asked> {
         Asked::read(&self.world.ada.request_database(name).await?.expect(201)?)
     }
 
@@ -154,7 +158,7 @@ impl Whole {
     }
 
     /// Waits until the API has this count of requests; one that is higher was counted twice.
-    async fn counts(&self, id: DatabaseId, requests: u64) -> Outcome<()> {
+    pub(super) async fn counts(&self, id: DatabaseId, requests: u64) -> Outcome<()> {
         let id = id.to_string();
         let counted = until("the requests to be counted", LIMIT, || async {
             let counted = self.world.ada.requests_counted(&id).await?;

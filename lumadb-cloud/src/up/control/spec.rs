@@ -83,6 +83,7 @@ fn new(data: &DataFolder, clock: &Clock) -> Result<InstanceSpec, UpError> {
             owner: "owner".parse().map_err(|error| other(&error))?,
         }],
         tls: None,
+        edges: None,
         archive: None,
         restore: None,
     })
