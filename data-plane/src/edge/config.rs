@@ -2,8 +2,10 @@
 
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::secret::Secret;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -23,7 +25,7 @@ pub struct EdgeConfig {
     /// The edge's own certificate; without it no TLS is offered.
     pub tls: Option<TlsIdentity>,
     /// What nodes on other machines are dialed with; without it they are not reached.
-    pub nodes: Option<NodeTls>,
+    pub nodes: Option<NodeTlsSource>,
     pub plaintext: Plaintext,
     /// Hand the sockets of clients over to nodes on this machine where that is possible.
     pub hand_over: bool,
@@ -43,6 +45,27 @@ pub struct NodeTls {
     pub authority_pem: String,
     /// The certificate that nodes know this edge by.
     pub identity: TlsIdentity,
+}
+
+/// Where [`NodeTls`] comes from. It is asked at the start, and again each day: certificates end.
+#[derive(Clone)]
+pub struct NodeTlsSource(Arc<dyn Fn() -> io::Result<NodeTls> + Send + Sync>);
+
+impl NodeTlsSource {
+    pub fn new(source: impl Fn() -> io::Result<NodeTls> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// Reads or makes it anew.
+    pub(super) fn read(&self) -> io::Result<NodeTls> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for NodeTlsSource {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("NodeTlsSource(…)")
+    }
 }
 
 /// Which clients may do without TLS. Cancel requests always may: older clients send them so.

@@ -29,5 +29,5 @@ mod routes;
 pub mod server;
 mod sql_token;
 
-pub use config::{EdgeConfig, EdgeLimits, NodeTls, Plaintext};
+pub use config::{EdgeConfig, EdgeLimits, NodeTls, NodeTlsSource, Plaintext};
 pub use server::{Edge, EdgeError};

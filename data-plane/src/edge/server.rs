@@ -8,7 +8,7 @@ use super::health::{self, Health};
 use super::limits::{FailureLimit, HalfOpenLimit};
 use super::locate::{Label, Locator};
 use super::metrics::{Metrics, Outcome};
-use super::node::Dialer;
+use super::node::{Dialer, DialerError};
 use super::routes::RouteTable;
 use super::sql_token::SqlTokens;
 use crate::protocol::postgres::session::{Order, SessionTable};
@@ -41,7 +41,9 @@ pub enum EdgeError {
     },
     #[error("the socket {path} cannot be made: {source}")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("the edge's certificates: {0}")]
+    #[error("the certificates for dialing nodes: {0}")]
+    Nodes(#[from] DialerError),
+    #[error("the edge's certificate: {0}")]
     Tls(#[from] TlsError),
     #[error("the edge's key, or the key of SQL sessions, is not Ed25519 in PEM: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),

@@ -5,7 +5,7 @@ use lumadb_contract::edge_link::{EdgeTrust, certificate_name};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::secret::Secret;
-use lumadb_data_plane::edge::NodeTls;
+use lumadb_data_plane::edge::{NodeTls, NodeTlsSource};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -72,10 +72,11 @@ impl FarAuthority {
     }
 
     /// What an edge is told.
-    pub(super) fn for_edge(&self) -> NodeTls {
-        NodeTls {
+    pub(super) fn for_edge(&self) -> NodeTlsSource {
+        let tls = NodeTls {
             authority_pem: self.certificate_pem.clone(),
             identity: self.edge(REGION),
-        }
+        };
+        NodeTlsSource::new(move || Ok(tls.clone()))
     }
 }

@@ -8,8 +8,9 @@ use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_data_plane::batch;
-use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, NodeTls, Plaintext};
+use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, NodeTls, NodeTlsSource, Plaintext};
 use lumadb_data_plane::sending;
+use std::io;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -36,18 +37,12 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
 fn edge_config(data: &DataFolder, config: &Config) -> Result<EdgeConfig, ServiceError> {
     let keys = KeyFiles::new(data.keys());
     let host = &config.edge.host;
-    // Certificates are issued at each start: they outlive the process, and their keys are nowhere
-    // else.
+    // A certificate is issued at each start: it outlives the process, and its key is nowhere else.
     let mut names = vec![host.clone(), format!("*.{host}"), "localhost".into()];
     names.extend(["127.0.0.1".into(), "::1".into()]);
     names.dedup();
     let now = now();
-    let authority = Authority::open(&data.authority(), now)?;
-    let tls = authority.issue(&names, now)?;
-    let nodes = NodeTls {
-        authority_pem: authority.certificate_pem().to_owned(),
-        identity: authority.issue_edge(&config.region.name, now)?,
-    };
+    let tls = Authority::open(&data.authority(), now)?.issue(&names, now)?;
     Ok(EdgeConfig {
         region: config.region.name.clone(),
         listen: vec![config.edge.listen],
@@ -56,7 +51,7 @@ fn edge_config(data: &DataFolder, config: &Config) -> Result<EdgeConfig, Service
         signing_key_pem: Secret::new(read(keys.edge_private())?),
         sql_token_key_pem: read(keys.api_public())?,
         tls: Some(tls),
-        nodes: Some(nodes),
+        nodes: Some(nodes(data, config)),
         plaintext: match config.edge.plaintext {
             PlaintextFrom::Nobody => Plaintext::Refused,
             PlaintextFrom::Loopback => Plaintext::FromLoopback,
@@ -70,6 +65,21 @@ fn edge_config(data: &DataFolder, config: &Config) -> Result<EdgeConfig, Service
             ..EdgeLimits::default()
         },
         clock: crate::service::edge::now,
+    })
+}
+
+/// What nodes of a cluster are dialed with, issued anew whenever the edge asks.
+fn nodes(data: &DataFolder, config: &Config) -> NodeTlsSource {
+    let (folder, region) = (data.authority(), config.region.name.clone());
+    NodeTlsSource::new(move || {
+        let now = now();
+        let authority = Authority::open(&folder, now).map_err(io::Error::other)?;
+        Ok(NodeTls {
+            authority_pem: authority.certificate_pem().to_owned(),
+            identity: authority
+                .issue_edge(&region, now)
+                .map_err(io::Error::other)?,
+        })
     })
 }
 

@@ -261,8 +261,12 @@ enum Found {
 }
 
 impl Runtime for KubernetesRuntime {
-    async fn apply(&self, spec: InstanceSpec, if_absent: IfAbsent) -> Result<(), RuntimeError> {
+    async fn apply(&self, mut spec: InstanceSpec, if_absent: IfAbsent) -> Result<(), RuntimeError> {
         let id = spec.database_id;
+        // The cluster knows no sleep, only an end that cuts clients off.
+        if spec.run == RunState::Asleep && self.states.has_clients(id) {
+            spec.run = RunState::Running;
+        }
         self.states.wish(&spec);
         self.listed().await?;
         let found = match self.found(id, spec.run, if_absent).await? {

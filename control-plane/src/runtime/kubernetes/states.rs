@@ -104,6 +104,19 @@ impl States {
         }
     }
 
+    /// Whether a client is connected, as far as is known.
+    pub(super) fn has_clients(&self, database: DatabaseId) -> bool {
+        let inner = self.inner();
+        let known = inner.known.get(&database);
+        known.is_some_and(|known| {
+            let said = known.said.as_ref();
+            known.standing == Standing::Says
+                && said.is_some_and(|(status, _)| {
+                    status.phase == InstancePhase::Ready && status.connections > 0
+                })
+        })
+    }
+
     /// What a database is asked to be.
     pub(super) fn wish(&self, spec: &InstanceSpec) {
         let wish = Wish {

@@ -5,7 +5,7 @@ use super::together::{Asked, Whole};
 use super::{LIMIT, World};
 use crate::operator::pods::{Running, Volume, free_port};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::DeleteParams;
 use lumadb_contract::edge_link::ALPN;
 use lumadb_e2e::account::Database;
