@@ -125,6 +125,7 @@ async fn a_database_in_a_cluster_is_served_by_an_edge_whatever_becomes_of_its_po
         ("LUMADB_REGION_EDGE_HOST", "localhost"),
         ("LUMADB_REGION_EDGE_PORT", &port),
         ("LUMADB_EDGE_LISTEN", &format!("127.0.0.1:{port}")),
+        ("LUMADB_EDGE_PLAINTEXT", "loopback"),
     ])
     .await?;
     let operator = whole.operator()?;
