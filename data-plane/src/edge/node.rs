@@ -44,7 +44,7 @@ pub(super) enum NodeError {
     /// Nothing answers from there. The node's machine may be gone, or no way leads to it.
     #[error("nothing answers where the node is: {0}")]
     Silent(io::Error),
-    /// Somebody is there who is not the node, or does not take this edge for one.
+    /// Somebody is there who is not the node, does not take this edge for one, or knows no edges.
     #[error("the node and this edge do not believe each other: {0}")]
     Disbelief(io::Error),
     #[error("this edge has no certificate that nodes on other machines ask for")]
@@ -161,31 +161,17 @@ impl Dialer {
         timeout(CONNECT_TIMEOUT, connector.connect(name, socket))
             .await
             .map_err(|_| NodeError::Silent(io::ErrorKind::TimedOut.into()))?
-            .map_err(shaken)
+            .map_err(NodeError::Disbelief)
     }
 }
 
-/// A handshake that fails says something of the node; a connection that ends, of the node's end.
-fn shaken(error: io::Error) -> NodeError {
-    if is_of_tls(&error) {
-        NodeError::Disbelief(error)
-    } else {
-        NodeError::Unreachable(error)
-    }
-}
-
-/// In TLS 1.3 a node says what it thinks of our certificate after its own handshake is done.
+/// In TLS 1.3 a node says what it thinks of our certificate after its own handshake is done: a
+/// connection that ends without a verdict may mean that.
 fn disbelief(error: HandoverError) -> NodeError {
     match error {
-        HandoverError::Io(error) if is_of_tls(&error) => NodeError::Disbelief(error),
+        HandoverError::Io(error) => NodeError::Disbelief(error),
         error => NodeError::Handover(error),
     }
-}
-
-fn is_of_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|cause| cause.is::<rustls::Error>())
 }
 
 fn connector(tls: &NodeTls) -> Result<TlsConnector, TlsError> {

@@ -178,9 +178,12 @@ async fn a_client_is_told_within_seconds_that_an_edge_does_not_reach_its_databas
     world.state.serve(serving.clone());
     is_out_of_reach(&world, world.node).await;
 
-    // A node that knows no edges.
+    // A node that knows no edges, and one that takes no TLS either.
     serving.tls = Some(world.authority.node(DATABASE));
     serving.edges = None;
+    world.state.serve(serving.clone());
+    is_out_of_reach(&world, world.node).await;
+    serving.tls = None;
     world.state.serve(serving);
     is_out_of_reach(&world, world.node).await;
 }

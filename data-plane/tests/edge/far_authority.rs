@@ -5,12 +5,13 @@ use lumadb_contract::edge_link::{EdgeTrust, certificate_name};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::secret::Secret;
+use lumadb_data_plane::clock;
 use lumadb_data_plane::edge::{NodeTls, NodeTlsSource};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 pub(super) struct FarAuthority {
     pub(super) certificate_pem: String,
@@ -40,7 +41,7 @@ impl FarAuthority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.extended_key_usages.push(purpose);
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         (params.not_before, params.not_after) = (now - Duration::days(2), now + left);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");

@@ -338,6 +338,46 @@ fn serving(tls: Option<TlsIdentity>, edges: Option<EdgeTrust>, accepting: bool) 
     }
 }
 
+impl Control {
+    /// Has one route in this state, and answers each wish to wake with `awake`.
+    fn new(
+        state: &Arc<NodeState>,
+        route_state: RouteState,
+        awake: RouteState,
+        public_key_pem: &[u8],
+    ) -> Self {
+        let roles = state.serving().roles.clone();
+        let waking = state.clone();
+        Self {
+            routes: watch::Sender::new(RouteUpdate {
+                cursor: 1,
+                routes: vec![Route {
+                    database_id: DATABASE.parse().expect("valid"),
+                    route_number: ROUTE_NUMBER,
+                    revision: 1,
+                    state: route_state,
+                    connections_max: 250,
+                    roles: roles
+                        .into_iter()
+                        .map(|(name, verifier)| RouteRole { name, verifier })
+                        .collect(),
+                }],
+                removed: Vec::new(),
+                complete: true,
+            }),
+            wakes: Arc::default(),
+            resolves: Arc::default(),
+            on_wake: Arc::new(Mutex::new(Box::new(move || {
+                let mut serving = (*waking.serving()).clone();
+                serving.sessions = Sessions::Accepted;
+                waking.serve(serving);
+                awake.clone()
+            }))),
+            key: Arc::new(jsonwebtoken::DecodingKey::from_ed_pem(public_key_pem).expect("a key")),
+        }
+    }
+}
+
 impl World {
     pub(super) async fn new(wishes: Wishes) -> Self {
         let engine = Engine::start();
@@ -368,7 +408,6 @@ impl World {
         let edges = wishes.far.then(|| authority.trust());
         let accepting = route_state == awake;
         state.serve(serving(node_tls, edges, accepting));
-        let roles = state.serving().roles.clone();
         let listeners = Listeners {
             node: socket::bind(&node_socket).expect("a socket"),
             clients: Some(clients),
@@ -384,36 +423,7 @@ impl World {
         let edge_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
         let sql_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
         let public = edge_key.public_key_pem();
-        let waking = state.clone();
-        let control = Control {
-            routes: watch::Sender::new(RouteUpdate {
-                cursor: 1,
-                routes: vec![Route {
-                    database_id: id,
-                    route_number: ROUTE_NUMBER,
-                    revision: 1,
-                    state: route_state,
-                    connections_max: 250,
-                    roles: roles
-                        .into_iter()
-                        .map(|(name, verifier)| RouteRole { name, verifier })
-                        .collect(),
-                }],
-                removed: Vec::new(),
-                complete: true,
-            }),
-            wakes: Arc::default(),
-            resolves: Arc::default(),
-            on_wake: Arc::new(Mutex::new(Box::new(move || {
-                let mut serving = (*waking.serving()).clone();
-                serving.sessions = Sessions::Accepted;
-                waking.serve(serving);
-                awake.clone()
-            }))),
-            key: Arc::new(
-                jsonwebtoken::DecodingKey::from_ed_pem(public.as_bytes()).expect("a key"),
-            ),
-        };
+        let control = Control::new(&state, route_state, awake, public.as_bytes());
         let config = EdgeConfig {
             region: REGION.into(),
             listen: vec!["127.0.0.1:0".parse().expect("valid")],
