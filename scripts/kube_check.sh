@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks that databases serve in a Kubernetes where the operator runs, as a client in a pod sees it, and
-# says how long each took:
-#   created → first answer;  pod deleted → serving, with all rows;  engine killed → serving
+# Checks that databases serve in a Kubernetes where the operator runs, and says how long each step
+# took. Where kube_up.sh made the cluster, a database is asked of the control plane's API and reached
+# through its edge; elsewhere it is asked of the operator and reached from a pod.
 # kube_up.sh ends with it; alone it checks what that has made.
 # KUBE_KUBECTL, KUBE_CONFIG and KUBE_IMAGE: kubectl, the cluster, the image of databases' pods.
 set -euo pipefail
@@ -9,89 +9,44 @@ set -euo pipefail
 
 kubeconfig="${KUBE_CONFIG:-$kube_dir/keys/admin.kubeconfig}"
 kubectl_program="${KUBE_KUBECTL:-$cache/kubernetes/$kubernetes_version/kubectl}"
-image="${KUBE_IMAGE:-$(kubectl -n "$system_namespace" get deployment lumadb-operator -o jsonpath='{.spec.template.spec.containers[0].env[?(@.name=="LUMADB_OPERATOR_IMAGE")].value}')}"
-# A UUID of version 7 in Crockford's base32, as IDs of databases are.
-database="db-$(python3 - <<'PYTHON'
-import os, time
-value = int(time.time() * 1000) << 80 | 7 << 76 | int.from_bytes(os.urandom(10)) & ((1 << 76) - 1)
-value = value & ~(3 << 62) | 2 << 62
-print("".join("0123456789abcdefghjkmnpqrstvwxyz"[value >> 5 * place & 31] for place in reversed(range(26))))
-PYTHON
-)"
-client="client-${database##db-}"
+said="$(mktemp)"
+is_ours() { [ "$kubeconfig" = "$kube_dir/keys/admin.kubeconfig" ]; }
 
 tenants() { kubectl -n "$namespace" "$@"; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
+report() { printf '%-46s %6d ms\n' "$1" "$2"; }
 # A statement, asked again until it is answered:  ask STATEMENT
 ask() {
-    timeout 120 "$kubectl_program" --kubeconfig "$kubeconfig" -n "$namespace" exec "$client" -- \
-        sh -c 'export PGPASSWORD="$2"; until psql -XAtq "$1" -c "$0" 2>/dev/null; do :; done' \
-        "$1" "host=$(owner host) port=$(owner port) user=$(owner username) dbname=$(owner dbname)" \
-        "$(owner password)" || {
-        tenants get lumadatabases,pods -o wide >&2
-        die "no answer from $database within 120 seconds"
-    }
+    local deadline=$((SECONDS + 180))
+    until ask_once "$1"; do
+        [ $SECONDS -lt $deadline ] || {
+            tenants get lumadatabases,pods -o wide >&2
+            die "no answer from $database within 180 seconds: $(cat "$said")"
+        }
+    done
 }
-# What its owner logs in with:  owner KEY
-owner() { jq -r ".data.$1 | @base64d" <<<"$secret"; }
-report() { printf '%-46s %6d ms\n' "$1" "$2"; }
+volume_uid() { tenants get pvc "$1" -o jsonpath='{.metadata.uid}' 2>/dev/null; }
+
+if is_ours; then
+    . "$(dirname "$0")/kube/by_cloud.sh"
+else
+    . "$(dirname "$0")/kube/by_operator.sh"
+fi
 
 cleanup() {
-    tenants delete "lumadatabase/$database" "pod/$client" --ignore-not-found --wait=false >/dev/null
-    # What was given to the database goes with it; the volume is emptied before it is used again.
-    tenants wait "pod/$database-1" "pod/$client" --for delete --timeout 120s >/dev/null 2>&1 || true
-    [ "$kubeconfig" != "$kube_dir/keys/admin.kubeconfig" ] ||
-        "$root/scripts/kube/volumes.sh" "$kubectl_program"
+    database_remove
+    tenants wait "pod/$database-1" --for delete --timeout 120s >/dev/null 2>&1 || true
+    # A volume that was used is emptied before it is used again.
+    ! is_ours || "$root/scripts/kube/volumes.sh" "$kubectl_program"
+    rm -f "$said"
 }
 trap cleanup EXIT
 
-# The client is there before the database.
-kubectl apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $client
-  namespace: $namespace
-  labels: { "lumadb.cloud/client": "$database" }
-spec:
-  automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 0
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    seccompProfile: { type: RuntimeDefault }
-  containers:
-  - name: psql
-    image: $image
-    command: [sh]
-    stdin: true
-    env:
-    - { name: PGCONNECT_TIMEOUT, value: "2" }
-    - { name: PGSSLMODE, value: disable }
-    securityContext:
-      allowPrivilegeEscalation: false
-      readOnlyRootFilesystem: true
-      capabilities: { drop: [ALL] }
-YAML
-tenants wait "pod/$client" --for condition=Ready --timeout 60s >/dev/null || die "no pod starts here"
-
+prepare
 begun="$(now_ms)"
-tenants apply -f - >/dev/null <<YAML
-apiVersion: lumadb.cloud/v1alpha1
-kind: LumaDatabase
-metadata: { name: $database }
-spec:
-  class: Shared
-  compute: { cpu: "1", memory: 512Mi }
-  storage: { size: 1Gi }
-  deletionPolicy: Delete
-YAML
-wait_for 60 "the owner's password" tenants get secret "$database-owner"
-secret="$(tenants get secret "$database-owner" -o json)"
+database_make
 [ "$(ask 'select 1')" = 1 ] || die "$database did not answer as PostgreSQL does"
 report 'created, first answer after' $(($(now_ms) - begun))
-tenants wait "lumadatabase/$database" --for condition=Ready --timeout 60s >/dev/null
-report 'created, said to be ready after' $(($(now_ms) - begun))
 say "$(ask 'select version()')"
 
 ask 'create extension vector; create table kept (id bigint primary key, spot vector(3));
@@ -113,3 +68,22 @@ tenants exec "$database-1" -c engine -- \
     sh -c 'read -r pid </instance/data/postmaster.pid; kill -KILL "$pid"'
 rows 'PostgreSQL was killed'
 report 'PostgreSQL killed, serving again after' $(($(now_ms) - begun))
+
+database_sleep
+begun="$(now_ms)"
+database_wake
+rows 'it slept'
+report 'no pod, serving after it was asked to wake' $(($(now_ms) - begun))
+
+# Its archive is the control plane's affair.
+if is_ours; then
+    database_back_up
+    claim="$(tenants get pvc -l "lumadb.cloud/database=$database" -o name)"
+    lost="$(tenants get "$claim" -o jsonpath='{.spec.volumeName}')"
+    begun="$(now_ms)"
+    tenants delete "$claim" "pod/$database-1" --wait=false >/dev/null
+    tenants wait "$claim" --for delete --timeout 60s >/dev/null
+    rm -rf "$kube_dir/volumes/${lost##*-}"
+    rows 'its volume was lost'
+    report 'pod and volume lost, back from its archive after' $(($(now_ms) - begun))
+fi

@@ -7,7 +7,7 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || die "only root may end it"
 [ -e "$kube_dir" ] || exit 0
 # What starts things ends first.
-for name in kubelet kube-scheduler kube-controller-manager kube-proxy coredns; do
+for name in lumadb-cloud kubelet kube-scheduler kube-controller-manager kube-proxy coredns; do
     stop "$name"
 done
 if running containerd; then
@@ -38,4 +38,4 @@ done
 # What programs write elsewhere, whatever they are told.
 rm -f /var/lib/cni/results/lumadb-* /var/lib/kubelet/device-plugins/{kubelet.sock,DEPRECATION}
 rmdir /var/lib/cni/{results,} /var/lib/kubelet/{device-plugins,} 2>/dev/null || true
-rm -rf --one-file-system "$kube_dir"
+rm -rf --one-file-system "$kube_dir" "$cloud_dir"

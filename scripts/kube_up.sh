@@ -59,6 +59,10 @@ trap 'rm -f "$log"' EXIT
 kubectl -n "$system_namespace" rollout status deployment/lumadb-operator --timeout 180s >/dev/null ||
     die "the operator did not start: $(kubectl -n "$system_namespace" get pods -o wide 2>&1)"
 
+if [ -z "${KUBECONFIG:-}" ]; then
+    "$root/scripts/kube/cloud.sh" "$programs" "$kubectl_program"
+    say "The control plane's console: $api, its data: $cloud_dir"
+fi
 say "Kubernetes runs databases. KUBECONFIG=$kubeconfig, kubectl is $kubectl_program"
 KUBE_KUBECTL="$kubectl_program" KUBE_CONFIG="$kubeconfig" KUBE_IMAGE="$instance_image" \
     "$root/scripts/kube_check.sh"

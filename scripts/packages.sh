@@ -33,7 +33,7 @@ packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
 test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
-kube) packages+=(openssl nftables iproute2 libseccomp2 procps jq) ;;
+kube) packages+=(openssl nftables iproute2 libseccomp2 procps jq curl postgresql-client) ;;
 bench) packages+=(postgresql-client postgresql pgbackrest zstd pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac

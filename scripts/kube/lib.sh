@@ -5,6 +5,8 @@
 # All that the cluster writes lies here, but for its network and its control groups.
 kube_dir="${LUMADB_KUBE_DIR:-$cache/cluster}"
 programs_dir="$kube_dir/programs"
+# But for the control plane's, whose databases have users that do not enter everywhere.
+cloud_dir=/var/lib/lumadb-kube
 kubernetes_version="$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$root/e2e/kubernetes/go.mod")"
 
 # Of this machine alone: pods reach it here, and nobody else does.
@@ -13,6 +15,8 @@ node_name=luma-kube
 node_ip=10.198.0.1
 pod_network=10.197.0.0/16
 service_network=10.199.0.0/16
+# Of the control plane on this machine.
+api="http://$node_ip:8400"
 # What no pod needs to reach.
 loopback_ip=127.198.0.1
 cgroup=lumadb-kube
