@@ -7,6 +7,7 @@
 mod pods;
 mod volumes;
 
+use self::pods::Addresses;
 use super::Cluster;
 use crate::Outcome;
 use futures::StreamExt as _;
@@ -43,6 +44,16 @@ pub struct Machine {
 impl Machine {
     /// Adds the machine and its storage class to a cluster.
     pub async fn join(cluster: &Cluster) -> Outcome<Self> {
+        Self::join_with(cluster, Addresses::OfCluster).await
+    }
+
+    /// The same, and its pods have addresses of this host, at which a test may run what they ask
+    /// for. No endpoint slice takes them.
+    pub async fn join_on_loopback(cluster: &Cluster) -> Outcome<Self> {
+        Self::join_with(cluster, Addresses::Loopback).await
+    }
+
+    async fn join_with(cluster: &Cluster, addresses: Addresses) -> Outcome<Self> {
         let client = cluster.client().await?;
         let nodes: Api<Node> = Api::all(client.clone());
         let node = json!({
@@ -65,7 +76,7 @@ impl Machine {
         classes.create(&PostParams::default(), &class).await?;
 
         let mut tasks = JoinSet::new();
-        let player = Arc::new(pods::Player::new(client.clone()));
+        let player = Arc::new(pods::Player::new(client.clone(), addresses));
         tasks.spawn(follow(client.clone(), move |pod| {
             let player = Arc::clone(&player);
             async move { player.play(&pod).await }

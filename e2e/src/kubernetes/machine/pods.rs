@@ -8,18 +8,27 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Which addresses pods get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// Such as a cluster gives, at which nobody is.
+    OfCluster,
+    /// Of this host alone, at which a test may run what a pod asks for. Endpoint slices take none
+    /// of them.
+    Loopback,
+}
+
+/// Number of the next address: machines of one host are not to share any.
+static NEXT_ADDRESS: AtomicU32 = AtomicU32::new(1);
+
 pub(super) struct Player {
     client: Client,
-    addresses: AtomicU32,
+    addresses: Addresses,
 }
 
 impl Player {
-    pub(super) fn new(client: Client) -> Self {
-        Self {
-            client,
-            // Two machines of one host are not to share addresses.
-            addresses: AtomicU32::new(uuid::Uuid::new_v4().as_fields().0),
-        }
+    pub(super) fn new(client: Client, addresses: Addresses) -> Self {
+        Self { client, addresses }
     }
 
     pub(super) async fn play(&self, pod: &Pod) -> kube::Result<()> {
@@ -104,10 +113,16 @@ impl Player {
         })
     }
 
-    /// One of this host alone, at which a test may run what the pod asks for.
     fn next_address(&self) -> String {
-        let [_, high, middle, low] = self.addresses.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        format!("127.{}.{middle}.{low}", high.clamp(1, 254))
+        let number = NEXT_ADDRESS.fetch_add(1, Ordering::SeqCst);
+        let [_, high, middle, low] = number.to_be_bytes();
+        match self.addresses {
+            Addresses::OfCluster => format!("10.{}.{middle}.{low}", 128 | high),
+            Addresses::Loopback => {
+                let process = std::process::id() % 254 + 1;
+                format!("127.{process}.{middle}.{low}")
+            }
+        }
     }
 }
 

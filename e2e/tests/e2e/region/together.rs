@@ -118,7 +118,7 @@ impl Whole {
     }
 
     async fn of(world: World) -> Outcome<Self> {
-        let machine = Machine::join(&world.cluster).await?;
+        let machine = Machine::join_on_loopback(&world.cluster).await?;
         Ok(Self {
             kubeconfig: operator::rights(&world.cluster, &world.client).await?,
             pods: Api::namespaced(world.client.clone(), NAMESPACE),
