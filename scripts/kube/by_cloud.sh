@@ -43,7 +43,7 @@ database_make() {
 
 ask_once() { PGCONNECT_TIMEOUT=5 psql -XAtq "$uri" -c "$1" 2>"$said"; }
 
-# Ends the pod, keeping the volume; the next client wakes the database.
+# Ends the pod, keeping the volume.
 database_sleep() { call POST "/v1/databases/$id/suspend" '{}' >/dev/null; }
 database_wake() { call POST "/v1/databases/$id/resume" '{}' >/dev/null; }
 
