@@ -6,16 +6,15 @@ use crate::protocol::postgres::handover::{
 };
 use crate::protocol::postgres::quiet::QuietStream;
 use crate::protocol::postgres::socket;
-use crate::protocol::postgres::tls::{TlsError, parts};
+use crate::protocol::postgres::tls::{TlsError, authorities, parts};
 use lumadb_contract::edge_link::ALPN;
 use lumadb_contract::handoff::{Opening, Verdict};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::NodeAddress;
+use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -176,10 +175,7 @@ fn disbelief(error: HandoverError) -> NodeError {
 
 fn connector(tls: &NodeTls) -> Result<TlsConnector, TlsError> {
     let (chain, key) = parts(&tls.identity)?;
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(tls.authority_pem.as_bytes()) {
-        roots.add(authority?)?;
-    }
+    let roots = authorities(&tls.authority_pem)?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)

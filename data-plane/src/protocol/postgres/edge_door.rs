@@ -5,14 +5,13 @@
 
 use super::client::{ClientStream, HANDSHAKE_TIMEOUT};
 use super::quiet::QuietStream;
-use super::tls::{TlsError, parts};
+use super::tls::{TlsError, authorities, parts};
 use lumadb_contract::edge_link::{ALPN, EdgeTrust};
 use lumadb_contract::instance::TlsIdentity;
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -47,10 +46,7 @@ impl EdgeDoor {
     /// `identity` is the node's own, `trust` says whom it believes.
     pub(super) fn new(identity: &TlsIdentity, trust: &EdgeTrust) -> Result<Self, TlsError> {
         let (chain, key) = parts(identity)?;
-        let mut roots = RootCertStore::empty();
-        for authority in CertificateDer::pem_slice_iter(trust.authority_pem.as_bytes()) {
-            roots.add(authority?)?;
-        }
+        let roots = authorities(&trust.authority_pem)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())

@@ -2,11 +2,11 @@
 
 use super::scram::Binding;
 use lumadb_contract::instance::TlsIdentity;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError};
+use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -65,6 +65,15 @@ impl TlsServer {
     pub fn binding(&self) -> &Binding {
         &self.binding
     }
+}
+
+/// Authorities to believe, from their certificates one after the other.
+pub(crate) fn authorities(pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut authorities = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        authorities.add(authority?)?;
+    }
+    Ok(authorities)
 }
 
 /// A chain that has a leaf, and its key.
