@@ -137,8 +137,9 @@ impl<'wal> Path<'wal> {
                 let is_end = step.until.is_none() && !later;
                 return Reach { until: at, is_end };
             };
+            let segment_bytes = entry.wal_segment_bytes;
             match step.until {
-                Some(left) if left <= *until => at = left,
+                Some(left) if left <= *until || is_padded(*until, left, segment_bytes) => at = left,
                 Some(_) => {
                     let (until, is_end) = (*until, false);
                     return Reach { until, is_end };
@@ -155,6 +156,15 @@ impl<'wal> Path<'wal> {
             is_end: true,
         }
     }
+}
+
+/// Whether what lacks of a timeline up to where it was left is nothing but the zeros that fill the
+/// rest of a segment. Timelines are left by restores alone, which replay nothing that is not in the
+/// archive: one that was left at the end of a segment whose last bytes are not there was left behind
+/// a switch of segments.
+fn is_padded(until: Lsn, left: Lsn, segment_bytes: u64) -> bool {
+    let lacks = left.0.saturating_sub(until.0);
+    left.0.checked_rem(segment_bytes) == Some(0) && lacks < segment_bytes
 }
 
 /// The last timeline that anything is known of.

@@ -103,6 +103,26 @@ fn what_lies_outside_is_refused_with_its_limit() {
 }
 
 #[test]
+fn the_zeros_behind_a_switch_of_segments_are_no_hole() {
+    let segment: u32 = 16 << 20;
+    let windows = |end: u32, left: u32| {
+        let entries = vec![backup(1, 1, 100), backup(2, 2, left + 500)];
+        let (end, left) = (u64::from(end), u64::from(left));
+        let wal = wal(&[(1, 90, end), (2, left, left + 900)], &[(2, 1, left)]);
+        let catalogue = Catalogue {
+            entries,
+            damaged: Vec::new(),
+        };
+        restore_windows(&catalogue, &wal).len()
+    };
+    assert_eq!(windows(segment, segment), 1);
+    assert_eq!(windows(400, segment), 1);
+    // There were records behind it.
+    assert_eq!(windows(400, 500), 2);
+    assert_eq!(windows(400, 2 * segment), 2);
+}
+
+#[test]
 fn a_hole_is_never_replayed_over() {
     let entries = three();
     // Between 250 and 290 nothing was archived.
