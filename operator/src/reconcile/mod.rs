@@ -19,13 +19,14 @@ use crate::decide::{self, Decision, Note, Observed};
 use crate::parent::{Endpoint, EndpointError, Nodes};
 use crate::settings::Settings;
 use backoff::Backoff;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use hands::{Hands, Trouble};
 use k8s_openapi::jiff::Timestamp;
 use kube::core::ObjectMeta;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action as Next};
 use kube::runtime::events::EventType;
+use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use metrics::Metrics;
@@ -188,8 +189,10 @@ impl Leading {
 
     /// Reconciles until it is told to stop, and ends what is under way.
     async fn reconcile(self, nodes: Arc<Nodes>, shutdown: CancellationToken) {
+        let stopped = shutdown.clone();
         let (databases, seen) = stores::databases(&self.scope, nodes.clone());
         let (stores, looks) = Stores::open(&self.scope, databases.clone(), nodes.beyond());
+        let known = databases.clone();
         self.metrics.count(databases.clone());
         let context = Arc::new(Context {
             settings: self.settings,
@@ -201,13 +204,25 @@ impl Leading {
             ending: shutdown.clone(),
             not_understood: Mutex::default(),
         });
-        Controller::for_stream(seen, databases)
+        let reconciling = Controller::for_stream(seen, databases)
             .with_config(controller::Config::default().concurrency(self.concurrency))
             .reconcile_on(looks)
             .graceful_shutdown_on(shutdown.cancelled_owned())
             .run(reconcile, after_failure, context)
-            .for_each(|result| async move { say_failure(result) })
-            .await;
+            .for_each(|result| async move { say_failure(result) });
+        tokio::select! {
+            () = reconciling => {}
+            () = stopped_before_it_knew(stopped, &known) => {}
+        }
+    }
+}
+
+/// Waits for an end that comes before the databases are known. A controller waits for them before
+/// anything else, and its watch ends with the first word of the end: it would wait for ever.
+async fn stopped_before_it_knew(stopped: CancellationToken, known: &Store<Guarded>) {
+    stopped.cancelled().await;
+    if known.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -373,5 +388,41 @@ fn next(decision: &Decision, refused: bool, now: Timestamp) -> Next {
             Next::requeue(wait.clamp(LOOK_AGAIN_MIN, LOOK_AGAIN_MAX))
         }
         None => Next::await_change(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::client::Body;
+    use std::convert::Infallible;
+
+    /// Longest time that an operator with nothing under way may take to end.
+    const END_LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn it_ends_though_the_api_server_never_told_of_databases() {
+        let silent = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, Infallible>>()
+        });
+        let leading = Leading {
+            scope: Scope {
+                client: Client::new(silent, "default"),
+                namespace: None,
+            },
+            settings: Settings::default(),
+            identity: "test".into(),
+            concurrency: 1,
+            parent_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            metrics: Arc::default(),
+        };
+        let shutdown = CancellationToken::new();
+        let working = leading.reconcile(Arc::new(Nodes::new()), shutdown.clone());
+        tokio::pin!(working);
+        let started = tokio::time::timeout(Duration::from_millis(100), &mut working).await;
+        assert!(started.is_err());
+        shutdown.cancel();
+        let ended = tokio::time::timeout(END_LIMIT, working).await;
+        assert!(ended.is_ok());
     }
 }

@@ -248,15 +248,15 @@ impl Operator {
     pub(crate) async fn stop(mut self) -> Outcome<()> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id())?);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
-        let status = until("the operator to end", LIMIT, || {
+        let ended = until("the operator to end", LIMIT, || {
             let ended = self.child.try_wait();
             async move { Ok(ended?) }
         })
-        .await?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("the operator ended with {status}: {}", self.log()).into())
+        .await;
+        match ended {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("the operator ended with {status}: {}", self.log()).into()),
+            Err(error) => Err(format!("{error}: {}", self.log()).into()),
         }
     }
 }
