@@ -1,8 +1,8 @@
 // A new user in headless Chromium: sign up, open the mail in the outbox, verify, create a database,
-// copy the connection string, run a query, look at every page in both color schemes, and change to
-// a plan with a fee by a test card.
+// copy the connection string, run a query, look at every page in both color schemes, change to a
+// plan with a fee by a test card, and open what the month's invoice is made of.
 //
-//   CONSOLE_URL      where the console is
+//   CONSOLE_URL      where the console is; billing's clock can be moved there
 //   BROWSER_PROFILE  a new folder for the browser's profile
 //   SCREENSHOTS      a folder for pictures of each page; none are made without it
 import assert from "node:assert/strict";
@@ -149,12 +149,15 @@ async function other_pages(copied) {
   for (const [name, path] of [
     ["overview", `/databases/${database}`],
     ["roles", `/databases/${database}/roles`],
+    ["backups", `/databases/${database}/backups`],
+    ["imports", `/databases/${database}/imports`],
     ["settings", `/databases/${database}/settings`],
     ["databases", "/databases"],
     ["activity", "/activity"],
     ["usage", "/usage"],
     ["billing", "/billing"],
     ["plans", "/billing/plan"],
+    ["draft", "/billing/draft"],
     ["account", "/account"],
     ["tokens", "/account/tokens"],
   ]) {
@@ -191,6 +194,61 @@ async function upgrade() {
   await look("billing-card");
 }
 
+/** What the API answers to the console's own pages. */
+function api(path, body) {
+  return page.evaluate(
+    async ([path, body]) => {
+      const init = {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      };
+      const response = await fetch(path, body === undefined ? {} : init);
+      if (!response.ok) throw new Error(`${response.status} from ${path}`);
+      return response.json();
+    },
+    [path, body],
+  );
+}
+
+/** Asks again until the answer is yes; whoever counts does so once a minute. */
+async function until(what, ask) {
+  const deadline = Date.now() + 240_000;
+  while (!(await ask())) {
+    assert(Date.now() < deadline, `in vain: ${what}`);
+    await page.waitForTimeout(500);
+  }
+}
+
+/** The month ends; its invoice's line opens into hours, and an hour into what the node said. */
+async function invoice_opens(copied) {
+  const usage = `/v1/databases/${copied.match(/db_[0-9a-z]{26}/)[0]}/usage?granularity=hour`;
+  await until("usage to be counted", async () => (await api(usage)).totals.requests > 0);
+  const { now } = await api("/v1/billing-clock");
+  // Usage of an ended month is not waited for longer than half a day.
+  const after = Date.UTC(new Date(now).getUTCFullYear(), new Date(now).getUTCMonth() + 1, 1, 13);
+  await api("/v1/billing-clock", { seconds: Math.ceil((after - Date.parse(now)) / 1000) });
+  const row = page.getByRole("row").filter({ hasText: "Month of" });
+  await until("the month's invoice to be paid", async () => {
+    await page.goto(`${console_url}/billing`);
+    await page.getByRole("row").filter({ hasText: /INV-/ }).first().waitFor();
+    return (await row.count()) > 0 && (await row.first().textContent()).includes("Paid");
+  });
+  await row.getByRole("link").click();
+  await page.waitForURL("**/billing/invoices/**");
+  // Of the plan that the query ran in; the one that came after it has a line of its own.
+  await page.getByRole("button", { name: "Requests", exact: true }).first().click();
+  await page.getByRole("button", { name: "shop", exact: true }).click();
+  const hours = page.getByRole("region", { name: "Hours" });
+  await hours.getByRole("button").first().click();
+  const samples = hours.getByRole("table", { name: "What the database’s node said" });
+  await samples.locator("tbody tr").first().waitFor();
+  await look("invoice");
+  const pdf = page.waitForEvent("download");
+  await page.getByRole("link", { name: "Download PDF" }).click();
+  assert.match(readFileSync(await (await pdf).path(), "latin1"), /^%PDF-/);
+}
+
 async function log_out_and_in() {
   await page.context().clearCookies();
   await page.goto(`${console_url}/databases`);
@@ -210,6 +268,7 @@ try {
   await query();
   await other_pages(copied);
   await upgrade();
+  await invoice_opens(copied);
   await log_out_and_in();
   assert.deepEqual([...new Set(complaints)], []);
   process.stdout.write(`copied: ${copied}\n`);

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 #[tokio::test]
 async fn a_new_user_gets_from_sign_up_to_a_working_connection_string() -> Outcome<()> {
-    let cloud = Cloud::start().await?;
+    let cloud = Cloud::start_with(&[("LUMADB_BILLING_CLOCK_MOVES", "true")]).await?;
     let folder = cloud.data_dir();
     let mut command = Command::new("node");
     command
