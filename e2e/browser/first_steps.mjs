@@ -51,6 +51,11 @@ page.on("response", (response) => {
 async function look(name) {
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    // The console follows a moment later; a page that is not the console's follows by itself.
+    await page.waitForFunction((wanted) => {
+      const shown = document.documentElement.dataset.mantineColorScheme;
+      return shown === undefined || shown === wanted;
+    }, scheme);
     for (const width of [1280, 390]) {
       await page.setViewportSize({ width, height: 860 });
       const overflow = await page.evaluate(
@@ -104,7 +109,7 @@ async function verify() {
   await look("outbox");
   await page.goto(await link.getAttribute("href"));
   await page.waitForURL((url) => url.pathname.startsWith("/databases"));
-  await page.getByRole("heading").first().waitFor();
+  await page.getByRole("heading", { name: "Databases" }).waitFor();
   await look("databases-empty");
 }
 
@@ -236,8 +241,8 @@ async function invoice_opens(copied) {
   });
   await row.getByRole("link").click();
   await page.waitForURL("**/billing/invoices/**");
-  // Of the plan that the query ran in; the one that came after it has a line of its own.
-  await page.getByRole("button", { name: "Requests", exact: true }).first().click();
+  // Of the plan that what was counted fell into; the plan before it has a line of its own.
+  await page.getByRole("button", { name: "Requests", exact: true }).last().click();
   await page.getByRole("button", { name: "shop", exact: true }).click();
   const hours = page.getByRole("region", { name: "Hours" });
   await hours.getByRole("button").first().click();

@@ -14,6 +14,7 @@ import type {
   Invoice,
   InvoiceDraft,
   InvoiceSummary,
+  LineHours,
   LogicalDatabase,
   Me,
   Metrics,
@@ -627,6 +628,20 @@ export function auditEvents(after: string | null): {
   return {
     items: [event({ id: "evt_2", action: "database.create", resource: DATABASE, actor })],
     next_cursor: "evt_2",
+  };
+}
+
+/** Two hours of the invoice's line for storage. */
+export function lineHours(): LineHours {
+  const hourOf = (gb: bigint) => String(BigInt(GB) * gb * 3_600n * 1_000_000n);
+  return {
+    meter: "storage",
+    counted_in: "byte-microseconds",
+    used: hourOf(300n),
+    items: [
+      { start: "2026-11-26T09:00:00Z", used: hourOf(180n) },
+      { start: "2026-11-26T10:00:00Z", used: hourOf(120n) },
+    ],
   };
 }
 

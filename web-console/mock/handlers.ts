@@ -388,6 +388,7 @@ function billingHandlers(state: Cloud): RequestHandler[] {
       return HttpResponse.json(found);
     }),
     http.get("*/v1/organizations/:id/invoices", () => page(state.invoices)),
+    http.get("*/v1/invoices/:id/lines/:position/hours", () => HttpResponse.json(data.lineHours())),
     http.get("*/v1/invoices/:id", ({ params }) =>
       params.id === state.invoice.id
         ? HttpResponse.json(state.invoice)

@@ -120,6 +120,14 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
       params: { path: { database_id: databaseId }, query: { from, to, granularity: "hour" } },
     }),
+  /** What one database's part of an invoice's line has of each hour. */
+  lineHours: (invoiceId: string, position: number, databaseId: string) =>
+    $api.queryOptions("get", "/v1/invoices/{invoice_id}/lines/{position}/hours", {
+      params: {
+        path: { invoice_id: invoiceId, position },
+        query: { database_id: databaseId },
+      },
+    }),
   usageSamples: (databaseId: string, hour: string) => ({
     queryKey: ["get", "/v1/databases/{database_id}/usage/samples", databaseId, hour],
     queryFn: async ({ pageParam, signal }: Asked) => {

@@ -22,6 +22,7 @@ export type Invoice = Schemas["Invoice"];
 export type InvoiceDraft = Schemas["InvoiceDraft"];
 export type InvoiceLine = Schemas["InvoiceLine"];
 export type InvoiceSummary = Schemas["InvoiceSummary"];
+export type LineHours = Schemas["LineHours"];
 export type LimitNotice = Schemas["LimitNotice"];
 export type LogicalDatabase = Schemas["LogicalDatabase"];
 export type Me = Schemas["Me"];

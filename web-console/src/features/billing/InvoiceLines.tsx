@@ -4,7 +4,7 @@ import type { Invoice, InvoiceLine } from "#/api/types";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import css from "./billing.module.css";
-import { InvoiceHours } from "./InvoiceHours";
+import { InvoiceHours, type LineUsage } from "./InvoiceHours";
 import { formatCents, formatPrice, formatSold, formatSpan } from "./money";
 import { useDatabaseNames, usePlanName } from "./names";
 
@@ -12,7 +12,7 @@ import { useDatabaseNames, usePlanName } from "./names";
 export type Billed = Pick<Invoice, "lines" | "tax"> &
   Pick<Invoice, "lines_cents" | "credits_cents" | "net_cents" | "tax_cents" | "total_cents">;
 
-export function InvoiceLines({ invoice }: { invoice: Billed }) {
+export function InvoiceLines({ invoice, id }: { invoice: Billed; id?: string }) {
   const { t } = useTranslation();
   return (
     <Panel title={t("invoice.lines")} lead={t("invoice.linesLead")} flush>
@@ -39,7 +39,7 @@ export function InvoiceLines({ invoice }: { invoice: Billed }) {
             </thead>
             <tbody>
               {invoice.lines.map((line) => (
-                <Line key={line.position} line={line} />
+                <Line key={line.position} line={line} invoiceId={id} />
               ))}
             </tbody>
           </table>
@@ -50,7 +50,7 @@ export function InvoiceLines({ invoice }: { invoice: Billed }) {
   );
 }
 
-function Line({ line }: { line: InvoiceLine }) {
+function Line({ line, invoiceId }: { line: InvoiceLine; invoiceId: string | undefined }) {
   const { t } = useTranslation();
   const planName = usePlanName();
   const [open, setOpen] = useState(false);
@@ -100,14 +100,20 @@ function Line({ line }: { line: InvoiceLine }) {
         </td>
         <td className={css.number}>{formatCents(line.amount_cents)}</td>
       </tr>
-      {open && usage ? <Shares line={line} usage={usage} /> : null}
+      {open && usage ? <Shares line={line} usage={usage} invoiceId={invoiceId} /> : null}
     </>
   );
 }
 
-export type LineUsage = NonNullable<InvoiceLine["usage"]>;
-
-function Shares({ line, usage }: { line: InvoiceLine; usage: LineUsage }) {
+function Shares({
+  line,
+  usage,
+  invoiceId,
+}: {
+  line: InvoiceLine;
+  usage: LineUsage;
+  invoiceId: string | undefined;
+}) {
   const { t } = useTranslation();
   const nameOf = useDatabaseNames();
   const [hoursOf, setHoursOf] = useState<string>();
@@ -140,7 +146,12 @@ function Shares({ line, usage }: { line: InvoiceLine; usage: LineUsage }) {
           {hoursOf === share.database_id ? (
             <tr className={css.inner}>
               <td colSpan={4}>
-                <InvoiceHours databaseId={share.database_id} line={line} meter={usage.meter} />
+                <InvoiceHours
+                  databaseId={share.database_id}
+                  line={line}
+                  usage={usage}
+                  invoiceId={invoiceId}
+                />
               </td>
             </tr>
           ) : null}

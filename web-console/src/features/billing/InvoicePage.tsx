@@ -55,7 +55,7 @@ export function InvoicePage({ invoiceId }: { invoiceId: string }) {
         {(invoice) => (
           <div className="stack">
             <Head invoice={invoice} />
-            <InvoiceLines invoice={invoice} />
+            <InvoiceLines invoice={invoice} id={invoiceId} />
           </div>
         )}
       </Loaded>

@@ -34,7 +34,9 @@ it("shows what is owed, and opens an invoice into databases and hours", async ()
   await user.click(screen.getByRole("button", { name: "Storage" }));
   await user.click(await screen.findByRole("button", { name: "shop" }));
   const hours = await screen.findByRole("region", { name: "Hours" });
-  const [hour] = within(hours).getAllByRole("button");
+  const [hour, ...others] = within(hours).getAllByRole("button");
+  expect(others).toHaveLength(1);
+  expect(within(hours).getByText("0.25")).toBeVisible();
   await user.click(hour as HTMLElement);
   const samples = await screen.findByRole("table", { name: "What the database’s node said" });
   expect(within(samples).getAllByRole("row")).toHaveLength(2);

@@ -73,8 +73,9 @@ export function amountOf({ meter, amount, per }: Amount, month: Month): number {
   }
 }
 
-/** As short as it can be said: `0.004`, `12.5`, `1,204`. */
+/** As short as it can be said: `< 0.001`, `0.004`, `12.5`, `1,204`. */
 export function formatSoldNumber(value: number): string {
+  if (value > 0 && value < 0.0005) return "< 0.001";
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
   return new Intl.NumberFormat("en-US", { maximumFractionDigits: digits }).format(value);
 }
