@@ -63,7 +63,7 @@ impl Settings {
             backup_rounds: if quick { 1 } else { 3 },
             puts_span: Duration::from_secs(if quick { 20 } else { 120 }),
             billing_rounds: if quick { 1 } else { 3 },
-            batches_each: if quick { 1 } else { 5 },
+            batches_each: if quick { 1 } else { 10 },
             organizations: if quick { 200 } else { 10_000 },
             beside_node: true,
             beside_edge: true,
