@@ -216,12 +216,13 @@ impl Hands {
         }
     }
 
-    /// Writes a database's status, provided that nobody has written to it since it was read.
+    /// Writes a database's status, provided that nobody has written to it since it was read. The
+    /// answer is the version that the database has since.
     pub(super) async fn database_status(
         &self,
         database: &LumaDatabase,
         status: &LumaDatabaseStatus,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<String>, Trouble> {
         let what = "database_status";
         self.metrics.action(what);
         let api: Api<LumaDatabase> = self.api(&database.namespace().unwrap_or_default());
@@ -234,8 +235,8 @@ impl Hands {
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(body);
-        answer(what, api.patch_status(&name, &parameters, &patch)).await?;
-        Ok(())
+        let written = answer(what, api.patch_status(&name, &parameters, &patch)).await?;
+        Ok(written.metadata.resource_version)
     }
 
     /// Writes those fields of an instance's status that are the operator's.

@@ -5,12 +5,16 @@
 //! - Whatever fails is tried again after a growing while; what the cluster refuses is said in the
 //!   status and tried again seldom.
 //! - The status is written after the actions: a generation that was observed was acted upon.
+//! - A database whose watch has not returned the operator's own last write is left alone until then.
 
 mod backoff;
+mod behind;
 mod hands;
 mod health;
 mod lease;
 mod metrics;
+#[cfg(test)]
+mod played;
 mod stores;
 
 use crate::build::instance_name;
@@ -19,6 +23,7 @@ use crate::decide::{self, Decision, Note, Observed};
 use crate::parent::{Endpoint, EndpointError, Nodes};
 use crate::settings::Settings;
 use backoff::Backoff;
+use behind::Behind;
 use futures::{FutureExt, StreamExt};
 use hands::{Hands, Trouble};
 use k8s_openapi::jiff::Timestamp;
@@ -79,6 +84,7 @@ struct Context {
     hands: Hands,
     metrics: Arc<Metrics>,
     backoff: Backoff,
+    behind: Arc<Behind>,
     ending: CancellationToken,
     /// Generations of objects that were reported as not understood, by UID.
     not_understood: Mutex<HashMap<String, Option<i64>>>,
@@ -190,7 +196,8 @@ impl Leading {
     /// Reconciles until it is told to stop, and ends what is under way.
     async fn reconcile(self, nodes: Arc<Nodes>, shutdown: CancellationToken) {
         let stopped = shutdown.clone();
-        let (databases, seen) = stores::databases(&self.scope, nodes.clone());
+        let behind = Arc::new(Behind::default());
+        let (databases, seen) = stores::databases(&self.scope, nodes.clone(), behind.clone());
         let (stores, looks) = Stores::open(&self.scope, databases.clone(), nodes.beyond());
         let known = databases.clone();
         self.metrics.count(databases.clone());
@@ -201,6 +208,7 @@ impl Leading {
             hands: Hands::new(self.scope.client, self.identity, self.metrics.clone()),
             metrics: self.metrics,
             backoff: Backoff::default(),
+            behind,
             ending: shutdown.clone(),
             not_understood: Mutex::default(),
         });
@@ -263,6 +271,10 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Next, 
         () = context.ending.cancelled() => return Err(Interrupted::Ending),
     }
     context.metrics.reconciles.fetch_add(1, Relaxed);
+    if context.behind.has(&object) {
+        // The return of that write asks for the next look.
+        return Ok(Next::await_change());
+    }
     let next = match &object.0 {
         Ok(database) => {
             let observed = context.stores.observe(Arc::new(database.clone()));
@@ -349,7 +361,8 @@ impl Context {
         if let Some(view) = &decision.view {
             let status = view.status(database, refused, now);
             if database.status.as_ref() != Some(&status) {
-                self.hands.database_status(database, &status).await?;
+                let version = self.hands.database_status(database, &status).await?;
+                self.behind.wrote(database, version.as_deref());
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What the cluster holds, kept up to date by watches: a reconcile reads nothing from elsewhere.
 
+use super::behind::Behind;
 use crate::api::{LumaDatabase, LumaInstance};
 use crate::build::{AUTHORITY_NAME, DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
 use crate::decide::Observed;
@@ -217,6 +218,7 @@ where
 pub(super) fn databases(
     scope: &Scope,
     nodes: Arc<Nodes>,
+    behind: Arc<Behind>,
 ) -> (
     Store<Guarded>,
     BoxStream<'static, Result<Guarded, watcher::Error>>,
@@ -229,12 +231,16 @@ pub(super) fn databases(
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(watcher::Event::Delete(gone)) => {
-                nodes.forget(&gone.name_any(), gone.meta().uid.as_deref());
+                let uid = gone.meta().uid.as_deref();
+                nodes.forget(&gone.name_any(), uid);
+                behind.forget(uid);
             }
             // What went while the watch was broken is missed in a new list alone.
             Ok(watcher::Event::InitDone) => {
                 let there = filled.state().into_iter().filter_map(|found| found.uid());
-                nodes.retain(&there.collect());
+                let there = there.collect();
+                nodes.retain(&there);
+                behind.retain(&there);
             }
             _ => {}
         })
