@@ -4,6 +4,7 @@
 use super::cluster::chain;
 use super::identity::Identity;
 use super::object::DatabaseSpec;
+use super::watching::backoff;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
@@ -208,7 +209,7 @@ impl<T: Read> Table<T> {
 
     pub(super) async fn follow(&self, api: Api<T::Object>, selector: &str) {
         let config = watcher::Config::default().labels(selector);
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, config).backoff(backoff()).boxed();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.take(&event),
