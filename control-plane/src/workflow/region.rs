@@ -8,6 +8,7 @@ use crate::store::{SignalReceiver, StoreError};
 use lumadb_contract::archive::{BackupState, RestorePhase};
 use lumadb_contract::id::{BackupId, DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstancePhase, InstanceStatus};
+use lumadb_contract::route::NodeAddress;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct Workflow<R> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Digest {
     incarnation: Option<IncarnationId>,
+    /// May be known only after its node has said all the rest.
+    address: Option<NodeAddress>,
     phase: Option<InstancePhase>,
     generation: u64,
     is_known: bool,
@@ -135,13 +138,17 @@ fn progress(status: &InstanceStatus) -> u64 {
 
 impl Digest {
     fn of(observation: &Observation) -> Self {
-        let status = match observation {
-            Observation::Attached { status, .. } => Some(status),
-            Observation::Unknown | Observation::Absent => None,
+        let (status, address) = match observation {
+            Observation::Attached {
+                status,
+                node_address,
+            } => (Some(status), Some(node_address.clone())),
+            Observation::Unknown | Observation::Absent => (None, None),
         };
         let archive = status.map(ArchiveDigest::of).unwrap_or_default();
         Self {
             incarnation: status.map(|status| status.incarnation_id),
+            address,
             phase: status.map(|status| status.phase),
             generation: status.map_or(0, |status| status.observed_generation),
             is_known: *observation != Observation::Unknown,
@@ -434,3 +441,7 @@ impl<R: Runtime> Workflow<R> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "region_tests.rs"]
+mod tests;
