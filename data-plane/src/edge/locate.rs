@@ -8,13 +8,13 @@ use crate::protocol::postgres::wire::{Fatal, sqlstate};
 use futures::future::{BoxFuture, FutureExt, Shared};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
-use lumadb_contract::route::{Route, RouteState, RouteUpdate};
+use lumadb_contract::route::{NodeAddress, Route, RouteState, RouteUpdate};
 use lumadb_contract::scram::ScramVerifier;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 /// How long the answer "no such database" is believed.
@@ -55,6 +55,8 @@ pub(super) struct Locator {
     metrics: Arc<Metrics>,
     /// Rung at each change of the table, for whoever keeps the file.
     pub(super) changed: Notify,
+    /// The same for all who wait for a route to change.
+    turns: watch::Sender<()>,
     wake_timeout: Duration,
 }
 
@@ -79,6 +81,7 @@ impl Locator {
             sessions,
             metrics,
             changed: Notify::new(),
+            turns: watch::Sender::new(()),
             wake_timeout,
         })
     }
@@ -93,6 +96,22 @@ impl Locator {
 
     pub(super) fn cached(&self, id: DatabaseId) -> Option<Arc<Known>> {
         self.table().get(id)
+    }
+
+    /// Ends once the route of a database leads elsewhere than to this node on another machine, where
+    /// nobody may be left to say so. Never for one of this machine: its socket tells.
+    pub(super) async fn led_elsewhere(&self, id: DatabaseId, node: &NodeAddress) {
+        if matches!(node, NodeAddress::Unix(_)) {
+            return std::future::pending().await;
+        }
+        let mut turns = self.turns.subscribe();
+        while self
+            .cached(id)
+            .is_some_and(|known| known.route.state.node() == Some(node))
+        {
+            // The sender lives as long as this.
+            let _ = turns.changed().await;
+        }
     }
 
     /// The route of a database, from the cache or from the control plane.
@@ -206,6 +225,7 @@ impl Locator {
     /// Ends the sessions that the changed routes do not admit any more.
     fn follow(&self, changed: &HashSet<DatabaseId>) {
         self.changed.notify_one();
+        self.turns.send_replace(());
         if changed.is_empty() || self.sessions.is_empty() {
             return;
         }

@@ -38,7 +38,15 @@ impl Shared {
             match &known.route.state {
                 RouteState::Suspended => return Err(suspended(id)),
                 RouteState::Awake { node } | RouteState::Starting { node } => {
-                    match self.dialer.dial(node, id, &opening).await {
+                    let dialed = tokio::select! {
+                        dialed = self.dialer.dial(node, id, &opening) => dialed,
+                        // The address of a pod that is gone swallows whatever is sent there.
+                        () = self.locator.led_elsewhere(id, node) => {
+                            known = self.locator.cached(id).ok_or_else(|| self.unknown(id))?;
+                            continue;
+                        }
+                    };
+                    match dialed {
                         Ok((stream, Verdict::Accepted)) => return Ok(stream),
                         Ok((_, Verdict::TooManyConnections)) => {
                             return Err(Refused::new(

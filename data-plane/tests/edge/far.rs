@@ -12,8 +12,10 @@ use lumadb_contract::route::RouteState;
 use lumadb_contract::secret::Secret;
 use lumadb_data_plane::protocol::postgres::handover::{read_verdict, send_opening};
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::config::ChannelBinding;
@@ -197,6 +199,48 @@ async fn a_node_that_serves_another_database_by_now_refuses_the_name_of_before()
     let right = world.authority.edge(REGION);
     let refused = knock(&world, Some(&right), &label(DATABASE)).await;
     assert!(refused.is_err(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_dial_ends_when_the_route_leads_elsewhere() {
+    let world = far().await;
+    let moved = cluster_address(world.node);
+    // Takes connections and says nothing, as the address of a pod that is gone.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let before = cluster_address(silent.local_addr().expect("an address"));
+    *world.control.on_wake.lock().expect("not poisoned") = Box::new({
+        let before = before.clone();
+        move || RouteState::Awake {
+            node: before.clone(),
+        }
+    });
+    let config = config();
+    let lead = |node| {
+        world
+            .control
+            .change(|route| route.state = RouteState::Awake { node });
+    };
+    lead(before);
+    let is_dialed = Cell::new(false);
+    let follow = async {
+        let dialed = silent.accept().await.expect("a dial");
+        is_dialed.set(true);
+        lead(moved);
+        dialed
+    };
+    let coming = async {
+        loop {
+            let client = plain(world.edge, &config).await.expect("in");
+            // Before that the edge has not heard of the first change yet.
+            if is_dialed.get() {
+                return client;
+            }
+        }
+    };
+    let (client, _dialed) = tokio::join!(coming, follow);
+    client.batch_execute("select 1").await.expect("answered");
+    let wakes = world.control.wakes.load(Ordering::Relaxed);
+    assert_eq!(wakes, 0, "the dial was waited for");
 }
 
 #[tokio::test]
