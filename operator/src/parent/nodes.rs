@@ -63,6 +63,8 @@ struct FoundPod {
     uid: String,
     /// Its address, once it has one.
     address: Option<String>,
+    /// It was told to end.
+    is_leaving: bool,
 }
 
 impl FoundPod {
@@ -71,6 +73,7 @@ impl FoundPod {
         Some(Self {
             uid: pod.uid()?,
             address: status.and_then(|status| status.pod_ip.clone()),
+            is_leaving: pod.metadata.deletion_timestamp.is_some(),
         })
     }
 }
@@ -78,6 +81,10 @@ impl FoundPod {
 impl NodePod {
     pub(super) fn pod_uid(&self) -> Option<String> {
         lock(&self.pod).as_ref().map(|pod| pod.uid.clone())
+    }
+
+    fn is_leaving(&self) -> bool {
+        lock(&self.pod).as_ref().is_some_and(|pod| pod.is_leaving)
     }
 
     /// The pod's own address. The name of its service leads there too, but whoever has looked that
@@ -140,6 +147,8 @@ impl Identity for NodePod {
 pub(super) struct Sight {
     pub(super) is_attached: bool,
     pub(super) has_pod: bool,
+    /// Its pod was told to end, and is not gone yet.
+    pub(super) is_leaving: bool,
     /// The last that it said.
     pub(super) status: Option<InstanceStatus>,
     pub(super) address: NodeAddress,
@@ -211,6 +220,7 @@ impl Nodes {
         Some(Sight {
             is_attached: seen.stream.is_some(),
             has_pod: identity.pod_uid().is_some(),
+            is_leaving: identity.is_leaving(),
             status: seen.status.clone(),
             address: identity.address(),
             namespace: identity.namespace.clone(),

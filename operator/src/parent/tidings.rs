@@ -1,7 +1,8 @@
 //! What is said to the control plane of each database's node, on one stream.
 //!
 //! A node is said to be absent when its database has no pod, or when its pod has been silent for a
-//! while: nodes dial anew now and then, and all of them after the operator has begun.
+//! while: nodes dial anew now and then, and all of them after the operator has begun. One whose pod
+//! was told to end is said to stop, whatever it says itself: nobody is to be sent there any more.
 
 use super::nodes::{Nodes, Sight};
 use lumadb_contract::cluster::RegionMessage;
@@ -63,10 +64,15 @@ impl Tidings {
             return vec![absent];
         };
         let is_silent = self.silent.contains_key(&database_id);
-        let status = sight.status.map(|status| RegionMessage::Status {
-            database_id,
-            status: Box::new(status),
-            address: sight.address,
+        let status = sight.status.map(|mut status| {
+            if sight.is_leaving && takes_clients(status.phase) {
+                status.phase = InstancePhase::Stopping;
+            }
+            RegionMessage::Status {
+                database_id,
+                status: Box::new(status),
+                address: sight.address,
+            }
         });
         if sight.is_attached {
             // A node says its state right after its hello.
@@ -83,7 +89,7 @@ impl Tidings {
         });
         let last = last.filter(|_| !is_silent);
         let since = *self.silent.entry(database_id).or_insert(now);
-        if sight.has_pod && now.duration_since(since) < SILENCE_MAX {
+        if sight.has_pod && !sight.is_leaving && now.duration_since(since) < SILENCE_MAX {
             return last.into_iter().collect();
         }
         // Said once: until it is seen again nothing changes.
@@ -91,6 +97,10 @@ impl Tidings {
         self.said.insert(database_id);
         last.into_iter().chain([absent]).collect()
     }
+}
+
+const fn takes_clients(phase: InstancePhase) -> bool {
+    matches!(phase, InstancePhase::Starting | InstancePhase::Ready)
 }
 
 #[cfg(test)]
@@ -107,6 +117,7 @@ mod tests {
         Sight {
             is_attached,
             has_pod,
+            is_leaving: false,
             status: Some(InstanceStatus {
                 incarnation_id: "inc_00000000000000000000000001".parse().expect("an ID"),
                 observed_generation: 1,
@@ -160,6 +171,32 @@ mod tests {
         assert_eq!(judge(ready(true, true), 50), ["status"]);
         assert_eq!(judge(ready(false, false), 51), ["absent"]);
         assert_eq!(judge(None, 52), ["absent"]);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_node_whose_pod_was_told_to_end() {
+        let mut tidings = Tidings::default();
+        let now = Instant::now();
+        let mut said = |is_attached, phase| {
+            let sight = Sight {
+                is_leaving: true,
+                ..sight(is_attached, true, phase)
+            };
+            let said = tidings.judge(database(), Some(sight), now);
+            let phases = said.iter().map(|message| match message {
+                RegionMessage::Status { status, .. } => Some(status.phase),
+                RegionMessage::Absent { .. } => None,
+                other => panic!("{other:?}"),
+            });
+            phases.collect::<Vec<_>>()
+        };
+        let stopping = Some(InstancePhase::Stopping);
+        assert_eq!(said(true, InstancePhase::Ready), [stopping]);
+        assert_eq!(said(true, InstancePhase::Starting), [stopping]);
+        let stopped = Some(InstancePhase::Stopped);
+        assert_eq!(said(true, InstancePhase::Stopped), [stopped]);
+        // It does not come back: its pod's end is not waited for.
+        assert_eq!(said(false, InstancePhase::Ready), [None]);
     }
 
     #[test]
