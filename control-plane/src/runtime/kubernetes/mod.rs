@@ -23,7 +23,6 @@ mod object;
 mod runtime;
 mod seen;
 mod states;
-mod watching;
 
 pub use link::{LinkCertificate, LinkTlsError};
 pub use mapping::Site;

@@ -4,11 +4,12 @@
 use super::cluster::chain;
 use super::identity::Identity;
 use super::object::DatabaseSpec;
-use super::watching::backoff;
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
-use kube::runtime::watcher::Event;
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
+use kube::runtime::watcher::{Event, ExponentialBackoff};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use lumadb_contract::cluster::INSTANCE_SECRET_KEY;
@@ -304,6 +305,26 @@ impl Seen {
     }
 }
 
+/// Pause before a watch that broke off begins again; each is twice as long as the one before.
+const WATCH_FIRST: Duration = Duration::from_millis(800);
+
+/// As long as the operator waits, which has its watches on the same API server: what a customer asks
+/// for is not written before the cluster was seen again.
+const WATCH_MAX: Duration = Duration::from_secs(5);
+
+/// A watch that held for so long begins anew with the first wait.
+const WATCH_RESET_AFTER: Duration = Duration::from_secs(30);
+
+/// The waits of one watch, without end.
+fn backoff() -> impl Backoff {
+    let doubling = ExponentialBuilder::default()
+        .with_min_delay(WATCH_FIRST)
+        .with_max_delay(WATCH_MAX)
+        .with_factor(2.0)
+        .without_max_times();
+    ResetTimerBackoff::new(ExponentialBackoff::from(doubling), WATCH_RESET_AFTER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,5 +347,19 @@ mod tests {
         assert!(!lost("False", "Stalled", "VolumeLost"));
         assert!(!lost("True", "Stalled", "VolumeReplaced"));
         assert!(!lost("True", "Reconciling", "VolumeLost"));
+    }
+
+    #[test]
+    fn a_cluster_that_was_away_for_hours_is_asked_as_often_as_one_that_was_for_seconds() {
+        let waits: Vec<_> = backoff().take(1000).collect();
+        assert_eq!(waits.len(), 1000);
+        // They are calculated in floating point.
+        let doubled = (waits[0].as_millis(), waits[1].as_millis());
+        assert_eq!(
+            doubled,
+            (WATCH_FIRST.as_millis(), 2 * WATCH_FIRST.as_millis())
+        );
+        assert!(waits.iter().all(|wait| *wait <= WATCH_MAX), "{waits:?}");
+        assert_eq!(waits[999], WATCH_MAX);
     }
 }
