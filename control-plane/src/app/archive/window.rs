@@ -96,7 +96,7 @@ impl Reach {
             // What a complete backup needs is archived, whatever was heard of the archive since.
             let until = window
                 .until
-                .or(latest.map(|latest| latest.max(window.from)))?;
+                .unwrap_or_else(|| latest.map_or(window.from, |latest| latest.max(window.from)));
             (from <= until).then_some(Stretch { from, until })
         });
         Self {
@@ -370,6 +370,11 @@ mod tests {
         late.flushed_lsn = Some("0/6000".into());
         let reach = Reach::of(&late, Some(NOW - Duration::hours(4)), NOW);
         assert_eq!(reach.latest(), Some(NOW - Duration::hours(5)));
+        // So is the first of one of which nothing else was heard before.
+        late.archived_until = None;
+        let reach = Reach::of(&late, Some(NOW - Duration::hours(4)), NOW);
+        assert_eq!(reach.latest(), Some(NOW - Duration::hours(5)));
+        assert!(reach.admit(RestoreTarget::Latest).is_ok());
         // One that was deleted is not any more.
         let deleted_at = NOW - Duration::hours(2);
         let reach = Reach::of(&row, Some(deleted_at), NOW);
