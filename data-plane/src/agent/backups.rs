@@ -107,10 +107,7 @@ impl Backups {
             points: told.restore_points,
             ..Known::default()
         };
-        while let Err(error) = self.look(&mut known, true).await {
-            complain(&chain(&error));
-            sleep(Duration::from_secs(PAUSE_SECONDS)).await;
-        }
+        self.look_until_known(&mut known, true).await;
         loop {
             let Some(spec) = self.spec() else {
                 return;
@@ -136,6 +133,15 @@ impl Backups {
     fn spec(&mut self) -> Option<ArchiveSpec> {
         let known = self.specs.borrow_and_update();
         known.as_ref()?.spec.archive.clone()
+    }
+
+    /// Reads what the archive holds, however many tries that takes: a backup is told of together with
+    /// what it can restore.
+    async fn look_until_known(&self, known: &mut Known, clean: bool) {
+        while let Err(error) = self.look(known, clean).await {
+            complain(&chain(&error));
+            sleep(Duration::from_secs(PAUSE_SECONDS)).await;
+        }
     }
 
     /// Reads what the archive holds.
@@ -239,7 +245,7 @@ impl Backups {
             () = telling => return true,
         };
         match made {
-            Ok(entry) => self.made(known, entry).await,
+            Ok(entry) => self.made(known, &entry).await,
             Err(error) => {
                 let error = chain(&error);
                 tracing::error!(error, backup_id = %request.backup_id, "a backup failed");
@@ -255,13 +261,10 @@ impl Backups {
         true
     }
 
-    async fn made(&self, known: &mut Known, entry: BackupEntry) {
+    async fn made(&self, known: &mut Known, entry: &BackupEntry) {
         tracing::info!(backup_id = %entry.backup_id, bytes = entry.bytes_stored, "a backup is complete");
         known.failed.remove(&entry.backup_id);
-        if let Err(error) = self.look(known, false).await {
-            complain(&chain(&error));
-            known.catalogue.entries.push(entry);
-        }
+        self.look_until_known(known, false).await;
     }
 
     /// Deletes what is needed no more. Nothing is being made meanwhile.
