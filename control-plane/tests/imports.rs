@@ -117,3 +117,46 @@ async fn what_cannot_be_imported_from_or_into_is_refused_by_field() {
     .await;
     assert_eq!(shop.sealed().await, 0);
 }
+
+#[tokio::test]
+async fn one_that_follows_switches_over_when_asked_and_cannot_be_cancelled_after() {
+    let shop = Shop::new().await;
+    let (cloud, cookie) = (&shop.cloud, &shop.ada.cookie);
+    let body = json!({ "source": SOURCE, "logical_database": "main", "continuous": true });
+    let made = cloud.post(&shop.path()).cookie(cookie).json(&body);
+    let made = made.send().await;
+    made.expect(201);
+    assert_eq!(made.body["continuous"], true, "{}", made.raw);
+    assert!(made.body["lag_bytes"].is_null(), "{}", made.raw);
+    let import = format!("/v1/imports/{}", made.text("/id"));
+    let ask = async |verb: &str| {
+        let path = format!("{import}/{verb}");
+        cloud.post(&path).cookie(cookie).send().await
+    };
+    let is_now = async |state: &str| {
+        let sql = "update imports set state = $1, attempt = 1, lag_bytes = 7,
+                          last_change_at = '2026-11-23 12:00+00'";
+        let done = sqlx::query(sql).bind(state).execute(&cloud.admin).await;
+        done.expect("the state is set");
+    };
+    for early in ["pending", "copying"] {
+        is_now(early).await;
+        ask("complete").await.expect_problem(409, "conflict");
+    }
+    is_now("following").await;
+    let asked = ask("complete").await;
+    asked.expect(200);
+    assert_eq!(asked.body["is_completing"], true, "{}", asked.raw);
+    assert_eq!(asked.body["lag_bytes"], 7, "{}", asked.raw);
+    assert_eq!(asked.text("/last_change_at"), "2026-11-23T12:00:00Z");
+    ask("complete").await.expect(200);
+
+    is_now("validating").await;
+    ask("cancel").await.expect_problem(409, "conflict");
+    ask("complete").await.expect_problem(409, "conflict");
+    let cancelled: bool = sqlx::query_scalar("select cancel_requested_at is not null from imports")
+        .fetch_one(&cloud.admin)
+        .await
+        .expect("read");
+    assert!(!cancelled);
+}

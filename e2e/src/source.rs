@@ -39,6 +39,11 @@ pub struct Source {
 
 impl Source {
     pub async fn start() -> Outcome<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With settings of the server's, each as `name=value`.
+    pub async fn start_with(settings: &[&str]) -> Outcome<Self> {
         let folder = crate::cloud::new_folder()?;
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
@@ -66,6 +71,7 @@ impl Source {
             .arg(&data)
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .args(["-c", "fsync=off", "-p"])
             .arg(port.to_string())
             .stdin(Stdio::null())

@@ -287,14 +287,21 @@ function backupHandlers(state: Cloud): RequestHandler[] {
     http.get("*/v1/databases/:id/drills", () => page(state.drills)),
     http.get("*/v1/databases/:id/imports", () => page(state.imports)),
     http.post("*/v1/databases/:id/imports", async ({ request }) => {
-      const { logical_database } = (await request.json()) as { logical_database: string };
+      const asked = (await request.json()) as Pick<Import, "logical_database" | "continuous">;
       const made = data.importOf({
         id: `imp_${state.imports.length}`,
         state: "pending",
-        logical_database,
+        logical_database: asked.logical_database,
+        continuous: asked.continuous,
       });
       state.imports.unshift(made);
       return HttpResponse.json(made, { status: 201 });
+    }),
+    http.post("*/v1/imports/:id/complete", ({ params }) => {
+      const found = state.imports.find(({ id }) => id === params.id);
+      if (found === undefined) return problem(404, "not_found", "There is no such import.");
+      found.is_completing = true;
+      return HttpResponse.json(found);
     }),
     http.post("*/v1/imports/:id/cancel", ({ params }) => {
       const found = state.imports.find(({ id }) => id === params.id);

@@ -49,7 +49,20 @@ pub struct Import {
     pub bytes_copied: u64,
     /// Size of the source's tables and large objects without indexes; 0: not known yet.
     pub source_bytes: u64,
-    /// Why it failed or was cancelled, and what is left in the target, if anything is.
+    /// It follows its source until it is completed.
+    pub continuous: bool,
+    /// It was asked to switch over, and has not ended.
+    pub is_completing: bool,
+    /// Of one that follows: WAL of the source that is not applied yet, bytes.
+    #[schema(required = true)]
+    pub lag_bytes: Option<u64>,
+    /// Of one that follows: when the newest transaction that is applied committed, by the source's
+    /// clock.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required = true)]
+    pub last_change_at: Option<OffsetDateTime>,
+    /// Why it failed or was cancelled, and what is left in the target or at the source, if anything
+    /// is. Of one that succeeded: what is not as it was at the source.
     #[schema(required = true)]
     pub error: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -86,6 +99,10 @@ pub struct ImportCreate {
     /// Name of the logical database to copy into. It must be empty.
     #[schema(min_length = 1, max_length = 63)]
     pub logical_database: String,
+    /// Goes on following the source by logical replication, until `import_complete` switches over.
+    /// The source has `wal_level = logical`, and its user owns the tables and may replicate.
+    #[serde(default)]
+    pub continuous: bool,
 }
 
 impl From<ImportRow> for Import {
@@ -103,6 +120,10 @@ impl From<ImportRow> for Import {
             },
             is_cancelling: row.cancel_requested_at.is_some() && row.ended_at.is_none(),
             state: row.state,
+            continuous: row.continuous,
+            is_completing: row.complete_requested_at.is_some() && row.ended_at.is_none(),
+            lag_bytes: row.lag_bytes.map(count),
+            last_change_at: row.last_change_at,
             tables_done: count(row.tables_done),
             tables_total: count(row.tables_total),
             bytes_copied: count(row.bytes_copied),
@@ -157,6 +178,7 @@ pub async fn import_create(
         source_database: &source.database,
         source_user: &source.user,
         source_sealed: &sealed,
+        continuous: input.continuous,
         now: platform.clock.now(),
     };
     import::insert(&mut change, &new)
@@ -167,6 +189,7 @@ pub async fn import_create(
         "logical_database": target.name,
         "source_host": source.host,
         "source_database": source.database,
+        "continuous": input.continuous,
     });
     change.audit("import.create", import, details).await?;
     let row = found(&mut change, import).await?;
@@ -259,9 +282,41 @@ pub async fn import_cancel(
             "The import has ended.",
         ));
     }
+    if before.state == ImportState::Validating {
+        return Err(AppError::rejected(
+            ProblemType::Conflict,
+            "The import has switched over; the database is yours.",
+        ));
+    }
     import::cancel(&mut change, id, CANCELLED, platform.clock.now()).await?;
     let details = json!({ "database": before.database_id });
     change.audit("import.cancel", id, details).await?;
+    let row = found(&mut change, id).await?;
+    change.commit(row.into()).await
+}
+
+/// Has an import that follows its source switch over. Asking again changes nothing.
+pub async fn import_complete(
+    platform: &Platform,
+    caller: &Caller,
+    id: ImportId,
+    request: Option<&IdempotentRequest>,
+) -> Result<Import, AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseWrite).await?;
+    let mut change = match Change::begin(platform, caller, member, request).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::Fresh(change) => change,
+    };
+    let before = found(&mut change, id).await?;
+    if !import::complete(&mut change, id, platform.clock.now()).await? {
+        return Err(AppError::rejected(
+            ProblemType::Conflict,
+            "The import does not follow its source now: only one whose state is following switches \
+             over.",
+        ));
+    }
+    let details = json!({ "database": before.database_id });
+    change.audit("import.complete", id, details).await?;
     let row = found(&mut change, id).await?;
     change.commit(row.into()).await
 }

@@ -210,8 +210,8 @@ text_enum! {
 }
 
 text_enum! {
-    /// How far an import is. Moves forward, and back to checking where a worker died over it; the
-    /// three last are final.
+    /// How far an import is. Moves forward, and back where a worker died over it; the three last are
+    /// final.
     ImportState {
         /// Asked for; no worker has begun.
         Pending = "pending",
@@ -221,6 +221,11 @@ text_enum! {
         Copying = "copying",
         /// Indexes, constraints and statistics.
         Finishing = "finishing",
+        /// Everything is copied, and what changes at the source is applied; it waits for `complete`.
+        Following = "following",
+        /// It has switched over: the database is yours. Foreign keys are checked and materialized
+        /// views refreshed.
+        Validating = "validating",
         /// It ends without success: what was copied is being removed.
         Cleaning = "cleaning",
         Succeeded = "succeeded",

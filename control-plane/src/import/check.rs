@@ -2,16 +2,21 @@
 
 use super::Failure;
 use super::relay::{SOURCE_PORT, TARGET_PORT};
+use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::pin;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// Versions of PostgreSQL that can be copied from, as `server_version_num` counts them.
 const SOURCE_VERSIONS: std::ops::Range<i32> = 100_000..190_000;
 
 /// Most names in one message.
 const NAMES_MAX: usize = 10;
+
+/// Largest answer that is held, bytes: a source says what it likes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A session over one of the import's sockets; it ends with this.
 #[derive(Debug)]
@@ -42,7 +47,10 @@ impl Session {
             .port(port)
             .user("import")
             .dbname("import");
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| told(&error))?;
+        let (client, connection) = config
+            .connect(NoTls)
+            .await
+            .map_err(|error| Unanswered::from(error).told())?;
         let serving = tokio::spawn(async move {
             // Whoever waits for an answer gets the error.
             let _ = connection.await;
@@ -52,23 +60,51 @@ impl Session {
 
     /// Rows as texts; what is null is empty.
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
-        let answers = self.client.simple_query(sql).await;
-        let answers = answers.map_err(|error| told(&error))?;
-        Ok(answers
-            .into_iter()
-            .filter_map(|answer| match answer {
-                tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
-                _ => None,
-            })
-            .map(|row| {
-                (0..row.len())
-                    .map(|column| row.get(column).unwrap_or_default().to_owned())
-                    .collect()
-            })
-            .collect())
+        self.ask(sql).await.map_err(|error| error.told())
     }
 
-    async fn names(&self, sql: &str) -> Result<Vec<String>, Failure> {
+    /// The same, with the error as it came.
+    pub(super) async fn ask(&self, sql: &str) -> Result<Vec<Vec<String>>, Unanswered> {
+        let mut answers = pin!(self.client.simple_query_raw(sql).await?);
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        while let Some(answer) = answers.try_next().await? {
+            let SimpleQueryMessage::Row(row) = answer else {
+                continue;
+            };
+            let row: Vec<_> = (0..row.len())
+                .map(|column| row.get(column).unwrap_or_default().to_owned())
+                .collect();
+            bytes += row
+                .iter()
+                .map(|text| size_of::<String>() + text.len())
+                .sum::<usize>();
+            if bytes > ANSWER_BYTES_MAX {
+                return Err(Unanswered::TooMuch);
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Runs statements in one message; says how many rows each changed, up to the one that broke.
+    pub(super) async fn counts(&self, sql: &str) -> (Vec<u64>, Option<tokio_postgres::Error>) {
+        let mut counts = Vec::new();
+        let mut answers = match self.client.simple_query_raw(sql).await {
+            Ok(answers) => pin!(answers),
+            Err(error) => return (counts, Some(error)),
+        };
+        loop {
+            match answers.try_next().await {
+                Ok(Some(SimpleQueryMessage::CommandComplete(rows))) => counts.push(rows),
+                Ok(Some(_)) => {}
+                Ok(None) => return (counts, None),
+                Err(error) => return (counts, Some(error)),
+            }
+        }
+    }
+
+    pub(super) async fn names(&self, sql: &str) -> Result<Vec<String>, Failure> {
         let rows = self.rows(sql).await?;
         Ok(rows
             .into_iter()
@@ -77,11 +113,32 @@ impl Session {
     }
 }
 
-/// What PostgreSQL, the edge or a relay said.
-fn told(error: &tokio_postgres::Error) -> Failure {
-    match error.as_db_error() {
-        Some(error) => Failure::new(error.message()),
-        None => Failure::new(format!("A session broke: {error}.")),
+/// Why a session has no answer to give.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// What PostgreSQL, the edge or a relay said, or how the session broke.
+    Said(tokio_postgres::Error),
+    TooMuch,
+}
+
+impl From<tokio_postgres::Error> for Unanswered {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl Unanswered {
+    pub(super) fn told(&self) -> Failure {
+        match self {
+            Self::Said(error) => match error.as_db_error() {
+                Some(error) => Failure::new(error.message()),
+                None => Failure::new(format!("A session broke: {error}.")),
+            },
+            Self::TooMuch => Failure::new(format!(
+                "An answer is larger than {} MiB.",
+                ANSWER_BYTES_MAX / 1024 / 1024
+            )),
+        }
     }
 }
 
@@ -199,7 +256,7 @@ pub(super) async fn source_fits(source: &Session, target: &Session) -> Result<Am
     })
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let shown = names.len().min(NAMES_MAX);
     let mut text = names[..shown].join(", ");
     if shown < names.len() {

@@ -23,12 +23,16 @@ pub(super) async fn empty(folder: &Path) -> Result<(), Failure> {
 
 async fn drop_owned(folder: &Path) -> Result<(), Failure> {
     let target = Session::target(folder).await?;
-    let end = format!(
+    target.rows(&end_others()).await?;
+    target.rows("drop owned by current_user").await?;
+    Ok(())
+}
+
+/// Ends every other session of an import in this logical database.
+pub(super) fn end_others() -> String {
+    format!(
         "select pg_catalog.pg_terminate_backend(pid, {END_WAIT_MS}) from pg_catalog.pg_stat_activity
          where datname = pg_catalog.current_database() and usename = current_user
            and application_name = '{APPLICATION_NAME}' and pid <> pg_catalog.pg_backend_pid()"
-    );
-    target.rows(&end).await?;
-    target.rows("drop owned by current_user").await?;
-    Ok(())
+    )
 }

@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - An import has one worker at a time: the one that holds the claim, renewed every second. One that
-//!   dies takes the connections with it; the next worker empties the target and begins again.
+//!   dies takes the connections with it; the next worker empties the target and begins again, or goes
+//!   on where a [`follow`]ing one was.
 //! - The target is empty before anything is copied, so that emptying it removes nothing else.
 //! - A source's address is resolved here, checked, and connected to as it was checked.
 //! - The source's password is wiped from the table in the transaction that ends the import.
@@ -16,6 +17,8 @@
 
 mod check;
 mod clean;
+mod ending;
+mod follow;
 mod login;
 mod network;
 mod programs;

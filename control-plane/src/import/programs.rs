@@ -75,9 +75,12 @@ impl Room {
     }
 
     /// Reads everything of the source as one moment of it, but for what is the server's own or
-    /// nobody's here.
-    pub(super) fn dump(&self) -> Command {
+    /// nobody's here. The moment is that of `snapshot`, or the one at which it begins.
+    pub(super) fn dump(&self, snapshot: Option<&str>) -> Command {
         let mut command = self.command("pg_dump", SOURCE_PORT);
+        if let Some(snapshot) = snapshot {
+            command.arg(format!("--snapshot={snapshot}"));
+        }
         command
             .args([
                 "--format=custom",

@@ -1,8 +1,10 @@
 //! How far an import is: written by whoever does the work, read by whoever tells of it.
 
 use crate::app::state::ImportState;
-use crate::store::import::ImportProgress;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use crate::store::import::{ClaimedImport, ImportProgress};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use time::{Duration, OffsetDateTime};
+use tokio::sync::Notify;
 
 /// Numbers that only grow while an import is under way.
 #[derive(Debug, Default)]
@@ -12,10 +14,18 @@ pub(super) struct Progress {
     tables_total: AtomicI64,
     bytes_copied: AtomicI64,
     source_bytes: AtomicI64,
+    /// Of one that follows; below 0: not known yet.
+    lag_bytes: AtomicI64,
+    /// Microseconds since the Unix epoch; 0: no change yet.
+    last_change_at_us: AtomicI64,
+    is_completing: AtomicBool,
+    completing: Notify,
 }
 
 const COPYING: u8 = 1;
 const FINISHING: u8 = 2;
+const FOLLOWING: u8 = 3;
+const VALIDATING: u8 = 4;
 
 /// Starts the line of `pg_restore` that names the table whose rows come next.
 const TABLE_LINE: &str = "pg_restore: processing data for table ";
@@ -28,6 +38,25 @@ const FINISHING_LINES: [&str; 3] = [
 ];
 
 impl Progress {
+    /// Of an import that an earlier worker may have begun.
+    pub(super) fn of(claimed: &ClaimedImport) -> Self {
+        let progress = Self::default();
+        let stage = match claimed.state {
+            ImportState::Copying | ImportState::Finishing => COPYING,
+            ImportState::Following => FOLLOWING,
+            ImportState::Validating => VALIDATING,
+            _ => 0,
+        };
+        progress.stage.store(stage, Ordering::Relaxed);
+        if stage >= FOLLOWING {
+            progress.source(claimed.tables_total, claimed.source_bytes);
+            let copied = &progress.bytes_copied;
+            copied.store(claimed.bytes_copied, Ordering::Relaxed);
+        }
+        progress.lag_bytes.store(-1, Ordering::Relaxed);
+        progress
+    }
+
     pub(super) fn source(&self, tables: i64, bytes: i64) {
         self.tables_total.store(tables, Ordering::Relaxed);
         self.source_bytes.store(bytes, Ordering::Relaxed);
@@ -39,6 +68,44 @@ impl Progress {
 
     pub(super) fn finishing(&self) {
         self.stage.fetch_max(FINISHING, Ordering::Relaxed);
+    }
+
+    pub(super) fn following(&self) {
+        self.stage.fetch_max(FOLLOWING, Ordering::Relaxed);
+    }
+
+    /// It has switched over; what is left changes no row.
+    pub(super) fn validating(&self) {
+        self.stage.fetch_max(VALIDATING, Ordering::Relaxed);
+    }
+
+    /// WAL of the source's that is not applied yet.
+    pub(super) fn lag(&self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.lag_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// A transaction is applied that committed at the source then.
+    pub(super) fn applied(&self, committed_at: OffsetDateTime) {
+        let since = committed_at - OffsetDateTime::UNIX_EPOCH;
+        let since = i64::try_from(since.whole_microseconds()).unwrap_or_default();
+        self.last_change_at_us.store(since, Ordering::Relaxed);
+    }
+
+    /// The customer asks for the switch-over.
+    pub(super) fn complete(&self) {
+        if !self.is_completing.swap(true, Ordering::Relaxed) {
+            self.completing.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_completing(&self) -> bool {
+        self.is_completing.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is asked for; may miss one that is asked for just before.
+    pub(super) async fn completing(&self) {
+        self.completing.notified().await;
     }
 
     pub(super) fn copied(&self, bytes: usize) {
@@ -59,6 +126,8 @@ impl Progress {
         let read = |number: &AtomicI64| number.load(Ordering::Relaxed);
         let (begun, total) = (read(&self.tables_begun), read(&self.tables_total));
         let (state, done) = match self.stage.load(Ordering::Relaxed) {
+            VALIDATING => (ImportState::Validating, total),
+            FOLLOWING => (ImportState::Following, total),
             FINISHING => (ImportState::Finishing, begun),
             // The last one that began is being copied.
             COPYING => (ImportState::Copying, (begun - 1).max(0)),
@@ -70,6 +139,11 @@ impl Progress {
             tables_total: total,
             bytes_copied: read(&self.bytes_copied),
             source_bytes: read(&self.source_bytes),
+            lag_bytes: Some(read(&self.lag_bytes)).filter(|bytes| *bytes >= 0),
+            last_change_at: match read(&self.last_change_at_us) {
+                0 => None,
+                since => Some(OffsetDateTime::UNIX_EPOCH + Duration::microseconds(since)),
+            },
         }
     }
 }

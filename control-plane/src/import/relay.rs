@@ -61,11 +61,14 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) struct Relay {
     accepting: JoinHandle<()>,
+    path: PathBuf,
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
         self.accepting.abort();
+        // The next one binds the same name.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -103,7 +106,7 @@ impl Relay {
                 }
             }
         });
-        Ok(Self { accepting })
+        Ok(Self { accepting, path })
     }
 }
 

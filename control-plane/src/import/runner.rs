@@ -1,6 +1,8 @@
 //! Takes imports on, one after the other, and brings each to its end.
 
 use super::check::{self, Session};
+use super::follow::aside::Standing;
+use super::follow::{self, Follower, Snapshot};
 use super::login::Door;
 use super::network::Networks;
 use super::programs::{ImportPrograms, Room};
@@ -15,17 +17,19 @@ use crate::store::StoreError;
 use crate::store::import::{self, Claim, ClaimedImport};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Imports that one worker does at once.
-const PARALLEL_MAX: usize = 2;
+/// Imports that one worker copies at once, and that it has on hand with those that only follow.
+const COPYING_MAX: usize = 2;
+const PARALLEL_MAX: usize = 32;
 
 /// How long a claim lives without being renewed.
-const LEASE: time::Duration = time::Duration::seconds(15);
+pub(super) const LEASE: time::Duration = time::Duration::seconds(15);
 
-const RENEW_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest time between two looks for something to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -36,17 +40,19 @@ const ATTEMPTS_MAX: i32 = 3;
 /// Does the imports into the databases of one region.
 #[derive(Debug, Clone)]
 pub struct Importer {
-    platform: Platform,
+    pub(super) platform: Platform,
     region: String,
     programs: ImportPrograms,
     networks: Networks,
-    worker: Uuid,
+    pub(super) worker: Uuid,
 }
 
 /// Why the work on an import was broken off or ended.
 enum Broken {
     Failed(Failure),
     Cancelled,
+    /// Its database is being deleted: what is in it goes without us.
+    Orphaned,
     /// Another worker has it; nothing more may be written.
     Lost,
     /// This worker ends.
@@ -79,13 +85,17 @@ impl Importer {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut signals = self.platform.store.signals().subscribe();
         let mut imports = JoinSet::new();
+        let places = Arc::new(Semaphore::new(COPYING_MAX));
         loop {
-            while imports.len() < PARALLEL_MAX {
+            while imports.len() < PARALLEL_MAX
+                && let Ok(place) = Arc::clone(&places).try_acquire_owned()
+            {
                 match self.claim().await {
                     Ok(Some(claimed)) => {
                         let (importer, shutdown) = (self.clone(), shutdown.clone());
-                        imports
-                            .spawn(async move { importer.bring_to_end(&claimed, &shutdown).await });
+                        imports.spawn(async move {
+                            importer.bring_to_end(&claimed, place, &shutdown).await;
+                        });
                     }
                     Ok(None) => break,
                     Err(error) => {
@@ -112,10 +122,15 @@ impl Importer {
         Ok(claimed)
     }
 
-    async fn bring_to_end(&self, claimed: &ClaimedImport, shutdown: &CancellationToken) {
+    async fn bring_to_end(
+        &self,
+        claimed: &ClaimedImport,
+        place: OwnedSemaphorePermit,
+        shutdown: &CancellationToken,
+    ) {
         let id = claimed.id;
         tracing::info!(import = %id, attempt = claimed.attempt, "an import begins");
-        match self.try_to_end(claimed, shutdown).await {
+        match self.try_to_end(claimed, place, shutdown).await {
             Ok(true) => tracing::info!(import = %id, "an import ended"),
             Ok(false) => tracing::info!(import = %id, "an import was left to another worker"),
             Err(error) => tracing::warn!(import = %id, %error, "an import was left as it is"),
@@ -126,12 +141,9 @@ impl Importer {
     async fn try_to_end(
         &self,
         claimed: &ClaimedImport,
+        place: OwnedSemaphorePermit,
         shutdown: &CancellationToken,
     ) -> Result<bool, StoreError> {
-        if claimed.database_is_deleted {
-            let why = "The database was deleted.";
-            return self.end(claimed, ImportState::Failed, Some(why)).await;
-        }
         let (room, _target) = match self.prepare(claimed) {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -142,10 +154,16 @@ impl Importer {
         // Whether anything of it may be in the target already.
         let begun_before = matches!(
             claimed.state,
-            ImportState::Copying | ImportState::Finishing | ImportState::Cleaning
+            ImportState::Copying
+                | ImportState::Finishing
+                | ImportState::Following
+                | ImportState::Validating
+                | ImportState::Cleaning
         );
-        let progress = Arc::new(Progress::default());
-        let outcome = if claimed.state == ImportState::Cleaning {
+        let progress = Arc::new(Progress::of(claimed));
+        let outcome = if claimed.database_is_deleted {
+            Err(Broken::Orphaned)
+        } else if claimed.state == ImportState::Cleaning {
             // An earlier worker died while it cleaned: why is known.
             match claimed.cancel_requested_at {
                 Some(_) => Err(Broken::Cancelled),
@@ -158,7 +176,7 @@ impl Importer {
                 "The platform was interrupted again and again while it worked on it.",
             )))
         } else {
-            let work = self.work(claimed, &room, begun_before, &progress);
+            let work = self.work(claimed, &room, begun_before, &progress, place);
             tokio::select! {
                 done = work => done.map_err(Broken::from),
                 broken = self.watch(claimed, &progress) => Err(broken),
@@ -167,10 +185,12 @@ impl Importer {
         };
         let is_dirty = begun_before || progress.now().state != ImportState::Checking;
         match outcome {
-            Ok(()) => {
+            Ok(note) => {
                 self.renew(claimed, &progress).await?;
-                self.end(claimed, ImportState::Succeeded, None).await
+                self.end(claimed, ImportState::Succeeded, note.as_deref())
+                    .await
             }
+            Err(Broken::Orphaned) => self.end_orphaned(claimed, &room, is_dirty).await,
             Err(Broken::Lost) => Ok(false),
             Err(Broken::Left) => {
                 let mut tx = self.platform.store.region().await?;
@@ -219,26 +239,48 @@ impl Importer {
         Ok((room, relay))
     }
 
-    /// All of it, from the first look to the last statistics.
+    /// All of it, from the first look to the last statistics. Gives what did not arrive as it was.
     async fn work(
         &self,
         claimed: &ClaimedImport,
         room: &Room,
         begun_before: bool,
         progress: &Arc<Progress>,
-    ) -> Result<(), Failure> {
+        place: OwnedSemaphorePermit,
+    ) -> Result<Option<String>, Failure> {
+        let (door, _source) = self.source(claimed, room).await?;
+        let follower = claimed.continuous.then_some(Follower {
+            id: claimed.id,
+            room,
+            door: &door,
+            progress,
+        });
+        if let Some(follower) = follower.filter(|_| begun_before) {
+            match (follow::standing(room.folder()).await?, claimed.state) {
+                (Standing::Following(_) | Standing::SwitchedOver, _) => {
+                    drop(place);
+                    return self.follow(claimed, follower).await;
+                }
+                // It was killed after the last of it.
+                (Standing::None, ImportState::Validating) => return Ok(None),
+                (Standing::None, ImportState::Following) => {
+                    return Err(Failure::new(follow::FORGOTTEN));
+                }
+                (Standing::None, _) => {}
+            }
+        }
         if begun_before {
             clean::empty(room.folder()).await?;
         }
-        let door = self.door(claimed).await?;
-        let _source = Relay::listen(room.folder(), SOURCE_PORT, Way::Source(door), room.user)
-            .map_err(|error| Failure::new(format!("A socket could not be made: {error}.")))?;
         {
             let target = Session::target(room.folder()).await?;
             check::target_is_empty(&target).await?;
             let source = Session::source(room.folder()).await?;
             let amount = check::source_fits(&source, &target).await?;
             progress.source(amount.tables, amount.bytes);
+        }
+        if let Some(follower) = follower {
+            follower.check().await?;
         }
         // Written down before the first byte: only then does another worker know to clean.
         progress.copying();
@@ -250,14 +292,52 @@ impl Importer {
             // Whoever watches the claim sees the same.
             return std::future::pending().await;
         }
-        transfer::copy(room, progress).await?;
+        let snapshot = match follower {
+            Some(follower) => Some(follower.begin().await?),
+            None => None,
+        };
+        transfer::copy(room, snapshot.as_ref().map(Snapshot::name), progress).await?;
         progress.finishing();
         let target = Session::target(room.folder()).await?;
         if let Err(error) = target.rows("analyze").await {
             // The engine makes its statistics by itself, a little later.
             tracing::warn!(import = %claimed.id, %error, "an import was not analyzed");
         }
-        Ok(())
+        if let (Some(follower), Some(snapshot)) = (follower, snapshot) {
+            follower.copied(snapshot).await?;
+            drop(place);
+            return self.follow(claimed, follower).await;
+        }
+        Ok(None)
+    }
+
+    /// Follows, switches over when that is asked for, and does what is left to do.
+    async fn follow(
+        &self,
+        claimed: &ClaimedImport,
+        follower: Follower<'_>,
+    ) -> Result<Option<String>, Failure> {
+        follower.follow().await?;
+        follower.progress.validating();
+        // Written down first: once all is settled nothing else tells that it had switched over.
+        while let Err(error) = self.renew(claimed, follower.progress).await {
+            tracing::warn!(import = %claimed.id, %error, "a switch-over could not be told of yet");
+            tokio::time::sleep(RENEW_INTERVAL).await;
+        }
+        Ok(follower.settle().await)
+    }
+
+    /// The way to the source, open in the import's folder for as long as the relay lives.
+    pub(super) async fn source(
+        &self,
+        claimed: &ClaimedImport,
+        room: &Room,
+    ) -> Result<(Door, Relay), Failure> {
+        let door = self.door(claimed).await?;
+        let way = Way::Source(door.clone());
+        let relay = Relay::listen(room.folder(), SOURCE_PORT, way, room.user)
+            .map_err(|error| Failure::new(format!("A socket could not be made: {error}.")))?;
+        Ok((door, relay))
     }
 
     async fn door(&self, claimed: &ClaimedImport) -> Result<Door, Failure> {
@@ -298,6 +378,11 @@ impl Importer {
         loop {
             match self.renew(claimed, progress).await {
                 Ok(Claim::Held) => failures = 0,
+                Ok(Claim::Completing) => {
+                    failures = 0;
+                    progress.complete();
+                }
+                Ok(Claim::Orphaned) => return Broken::Orphaned,
                 Ok(Claim::Cancelled) => return Broken::Cancelled,
                 Ok(Claim::Lost) => return Broken::Lost,
                 Err(error) => {
@@ -313,7 +398,7 @@ impl Importer {
         }
     }
 
-    async fn renew(
+    pub(super) async fn renew(
         &self,
         claimed: &ClaimedImport,
         progress: &Progress,
@@ -324,64 +409,5 @@ impl Importer {
             import::progress(&mut tx, claimed.id, self.worker, &progress.now(), until).await?;
         tx.commit().await?;
         Ok(claim)
-    }
-
-    async fn clean_and_end(
-        &self,
-        claimed: &ClaimedImport,
-        room: &Room,
-        is_dirty: bool,
-        state: ImportState,
-        why: &str,
-    ) -> Result<bool, StoreError> {
-        if !is_dirty {
-            return self.end(claimed, state, Some(why)).await;
-        }
-        if !self.keep_cleaning(claimed, why).await? {
-            return Ok(false);
-        }
-        let keeping = async {
-            loop {
-                tokio::time::sleep(RENEW_INTERVAL).await;
-                if let Ok(false) = self.keep_cleaning(claimed, why).await {
-                    return;
-                }
-            }
-        };
-        let cleaned = tokio::select! {
-            cleaned = clean::empty(room.folder()) => cleaned,
-            () = keeping => return Ok(false),
-        };
-        match cleaned {
-            Ok(()) => self.end(claimed, state, Some(why)).await,
-            Err(left) => {
-                let why = format!(
-                    "{why} What had been copied is still in the logical database {}: {left}",
-                    claimed.logical_database
-                );
-                self.end(claimed, state, Some(&why)).await
-            }
-        }
-    }
-
-    async fn keep_cleaning(&self, claimed: &ClaimedImport, why: &str) -> Result<bool, StoreError> {
-        let until = self.platform.clock.now() + LEASE;
-        let mut tx = self.platform.store.region().await?;
-        let held = import::give_up(&mut tx, claimed.id, self.worker, why, until).await?;
-        tx.commit().await?;
-        Ok(held)
-    }
-
-    async fn end(
-        &self,
-        claimed: &ClaimedImport,
-        state: ImportState,
-        error: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        let now = self.platform.clock.now();
-        let mut tx = self.platform.store.region().await?;
-        let ended = import::end(&mut tx, claimed.id, self.worker, state, error, now).await?;
-        tx.commit().await?;
-        Ok(ended)
     }
 }

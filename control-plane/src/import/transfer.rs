@@ -20,14 +20,18 @@ const LINE_BYTES_MAX: u64 = 16 * 1024;
 /// Lines of a program's complaints that are kept.
 const COMPLAINTS_MAX: usize = 20;
 
-/// Copies everything. Dropping it ends both programs.
-pub(super) async fn copy(room: &Room, progress: &Arc<Progress>) -> Result<(), Failure> {
+/// Copies everything, as it is in `snapshot` if one is given. Dropping it ends both programs.
+pub(super) async fn copy(
+    room: &Room,
+    snapshot: Option<&str>,
+    progress: &Arc<Progress>,
+) -> Result<(), Failure> {
     let started = |program: &str, error: io::Error| {
         tracing::error!(program, %error, "a program of an import did not start");
         Failure::new("The import could not be started here. Try again later.")
     };
     let mut dump = room
-        .dump()
+        .dump(snapshot)
         .spawn()
         .map_err(|error| started("pg_dump", error))?;
     let mut restore = room

@@ -23,6 +23,10 @@ pub struct ImportRow {
     pub tables_total: i64,
     pub bytes_copied: i64,
     pub source_bytes: i64,
+    pub continuous: bool,
+    pub lag_bytes: Option<i64>,
+    pub last_change_at: Option<OffsetDateTime>,
+    pub complete_requested_at: Option<OffsetDateTime>,
     pub error: Option<String>,
     pub cancel_requested_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
@@ -41,6 +45,7 @@ pub struct NewImport<'a> {
     pub source_database: &'a str,
     pub source_user: &'a str,
     pub source_sealed: &'a [u8],
+    pub continuous: bool,
     pub now: OffsetDateTime,
 }
 
@@ -56,6 +61,10 @@ pub struct ClaimedImport {
     pub state: ImportState,
     /// This one counted.
     pub attempt: i32,
+    pub continuous: bool,
+    pub tables_total: i64,
+    pub bytes_copied: i64,
+    pub source_bytes: i64,
     pub error: Option<String>,
     pub cancel_requested_at: Option<OffsetDateTime>,
     pub database_is_deleted: bool,
@@ -69,6 +78,9 @@ pub struct ImportProgress {
     pub tables_total: i64,
     pub bytes_copied: i64,
     pub source_bytes: i64,
+    /// Of one that follows.
+    pub lag_bytes: Option<i64>,
+    pub last_change_at: Option<OffsetDateTime>,
 }
 
 /// Name of the constraint by which a database has one open import at a time.
@@ -93,8 +105,9 @@ pub async fn insert(tx: &mut TenantTx, new: &NewImport<'_>) -> Result<(), StoreE
     let organization = tx.organization();
     sqlx::query!(
         "insert into imports (id, organization_id, database_id, logical_database, role,
-             source_host, source_port, source_database, source_user, source_sealed, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             source_host, source_port, source_database, source_user, source_sealed, created_at,
+             continuous)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         new.id.uuid(),
         organization.uuid(),
         new.database.uuid(),
@@ -105,7 +118,8 @@ pub async fn insert(tx: &mut TenantTx, new: &NewImport<'_>) -> Result<(), StoreE
         new.source_database,
         new.source_user,
         new.source_sealed,
-        new.now
+        new.now,
+        new.continuous
     )
     .execute(tx.connection())
     .await?;
@@ -139,7 +153,8 @@ async fn select(
         r#"select id as "id: ImportId", database_id as "database_id: DatabaseId",
                   logical_database, role as "role: PgName", source_host, source_port,
                   source_database, source_user, state as "state: ImportState", attempt,
-                  tables_done, tables_total, bytes_copied, source_bytes, error,
+                  tables_done, tables_total, bytes_copied, source_bytes, continuous, lag_bytes,
+                  last_change_at, complete_requested_at, error,
                   cancel_requested_at, created_at, started_at, ended_at
            from imports
            where organization_id = $1 and ($2::uuid is null or id = $2)
@@ -156,7 +171,8 @@ async fn select(
     Ok(rows)
 }
 
-/// Has an import end; one that no worker has begun ends at once. One that has ended stays as it is.
+/// Has an import end; one that no worker has begun ends at once. One that has ended, or switched over,
+/// stays as it is.
 pub async fn cancel(
     tx: &mut TenantTx,
     id: ImportId,
@@ -170,7 +186,7 @@ pub async fn cancel(
              error = case when attempt = 0 then $4 else error end,
              ended_at = case when attempt = 0 then $3 end,
              source_sealed = case when attempt = 0 then null else source_sealed end
-         where organization_id = $1 and id = $2 and ended_at is null",
+         where organization_id = $1 and id = $2 and ended_at is null and state <> 'validating'",
         organization.uuid(),
         id.uuid(),
         now,
@@ -179,6 +195,26 @@ pub async fn cancel(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Has an import that follows its source switch over; `false` if it does not follow now.
+pub async fn complete(
+    tx: &mut TenantTx,
+    id: ImportId,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "update imports set complete_requested_at = coalesce(complete_requested_at, $3)
+         where organization_id = $1 and id = $2 and state = 'following'
+           and cancel_requested_at is null",
+        organization.uuid(),
+        id.uuid(),
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Takes on the oldest import of a region that nobody works on.
@@ -205,7 +241,8 @@ pub async fn claim(
            returning i.id as "id: ImportId", i.database_id as "database_id: DatabaseId",
                      i.logical_database, i.role as "role: PgName",
                      i.source_sealed as "source_sealed!", due.state as "state!: ImportState",
-                     i.attempt, i.error, i.cancel_requested_at,
+                     i.attempt, i.continuous, i.tables_total, i.bytes_copied, i.source_bytes,
+                     i.error, i.cancel_requested_at,
                      due.database_is_deleted as "database_is_deleted!""#,
         region,
         worker,
@@ -221,13 +258,18 @@ pub async fn claim(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     Held,
+    /// It is held, and whoever asked for the import wants it to switch over.
+    Completing,
     /// It is held, and whoever asked for the import wants it to end.
     Cancelled,
+    /// It is held, and its database is being deleted.
+    Orphaned,
     /// Another worker has it, or it has ended.
     Lost,
 }
 
-/// Writes how far an import is and keeps the claim.
+/// Writes how far an import is and keeps the claim. One that follows was copied: what breaks after
+/// that counts anew.
 pub async fn progress(
     tx: &mut RegionTx,
     id: ImportId,
@@ -237,9 +279,14 @@ pub async fn progress(
 ) -> Result<Claim, StoreError> {
     let row = sqlx::query!(
         r#"update imports set state = $3, tables_done = $4, tables_total = $5, bytes_copied = $6,
-               source_bytes = $7, lease_until = $8
+               source_bytes = $7, lease_until = $8, lag_bytes = $9,
+               last_change_at = coalesce($10, last_change_at),
+               attempt = case when $3 in ('following', 'validating') then 1 else attempt end
            where id = $1 and lease_owner = $2 and ended_at is null
-           returning cancel_requested_at is not null as "cancelled!""#,
+           returning cancel_requested_at is not null as "cancelled!",
+                     complete_requested_at is not null as "completing!",
+                     exists(select from databases d where d.id = imports.database_id
+                            and d.desired = 'deleted') as "orphaned!""#,
         id.uuid(),
         worker,
         at.state.as_str(),
@@ -247,14 +294,18 @@ pub async fn progress(
         at.tables_total,
         at.bytes_copied,
         at.source_bytes,
-        lease_until
+        lease_until,
+        at.lag_bytes,
+        at.last_change_at
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(match row.map(|row| row.cancelled) {
+    Ok(match row {
         None => Claim::Lost,
-        Some(true) => Claim::Cancelled,
-        Some(false) => Claim::Held,
+        Some(row) if row.orphaned => Claim::Orphaned,
+        Some(row) if row.cancelled => Claim::Cancelled,
+        Some(row) if row.completing => Claim::Completing,
+        Some(_) => Claim::Held,
     })
 }
 
@@ -290,7 +341,7 @@ pub async fn end(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update imports set state = $3, error = $4, ended_at = $5, source_sealed = null,
-             lease_owner = null, lease_until = null,
+             lease_owner = null, lease_until = null, lag_bytes = null,
              tables_done = case when $3 = 'succeeded' then tables_total else tables_done end
          where id = $1 and lease_owner = $2 and ended_at is null",
         id.uuid(),

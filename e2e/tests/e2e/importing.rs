@@ -83,7 +83,7 @@ const PICTURE: &str = "
     union all select 'comment', obj_description('orders'::regclass), ''
     order by 1, 2, 3";
 
-async fn cloud_with_shop() -> Outcome<(Cloud, Account, Database)> {
+pub(crate) async fn cloud_with_shop() -> Outcome<(Cloud, Account, Database)> {
     let cloud = Cloud::start_with(&SETTINGS).await?;
     let ada = Account::sign_up(&cloud, "ada").await?;
     let shop = ada.create_database("shop").await?;
@@ -102,7 +102,7 @@ async fn ask(ada: &Account, into: &Database, source: &str, pem: Option<&str>) ->
     asked.text_at("/id")
 }
 
-async fn import_that(
+pub(crate) async fn import_that(
     ada: &Account,
     id: &str,
     what: &str,
@@ -119,7 +119,7 @@ async fn import_that(
     .await
 }
 
-async fn ends(ada: &Account, id: &str, state: &str) -> Outcome<Value> {
+pub(crate) async fn ends(ada: &Account, id: &str, state: &str) -> Outcome<Value> {
     let ended = |import: &Value| !import["ended_at"].is_null();
     let import = import_that(ada, id, "the import to end", ended).await?;
     assert_eq!(import["state"], state, "{import}");
@@ -127,7 +127,7 @@ async fn ends(ada: &Account, id: &str, state: &str) -> Outcome<Value> {
 }
 
 /// Until rows of a source that holds back are on their way.
-async fn is_in_the_middle(ada: &Account, id: &str) -> Outcome<()> {
+pub(crate) async fn is_in_the_middle(ada: &Account, id: &str) -> Outcome<()> {
     let copying = |import: &Value| {
         import["state"] == "copying" && import["bytes_copied"].as_u64() > Some(100_000)
     };
@@ -136,7 +136,7 @@ async fn is_in_the_middle(ada: &Account, id: &str) -> Outcome<()> {
 }
 
 /// Nothing of an import is left: no object in the target, no password in the control plane.
-async fn nothing_is_left(cloud: &Cloud, shop: &Database) -> Outcome<()> {
+pub(crate) async fn nothing_is_left(cloud: &Cloud, shop: &Database) -> Outcome<()> {
     let tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
     assert_eq!(tools::psql(&shop.uri, tables).await?, "0");
     let sealed = "select count(*) from imports where source_sealed is not null";

@@ -11,6 +11,7 @@ mod dependencies;
 mod drills;
 mod edge_abuse;
 mod first_steps;
+mod following;
 mod importing;
 mod in_place;
 mod invoicing;

@@ -320,7 +320,8 @@ export interface paths {
         /**
          * Import from another PostgreSQL
          * @description Copies everything of one logical database of a running server into an empty one of this
-         *     database. Follow it with `import_get`. If it fails, what was copied is removed again.
+         *     database. Follow it with `import_get`. If it fails, what was copied is removed again. A continuous
+         *     one goes on applying what changes at the source, until `import_complete` switches over.
          */
         post: operations["import_create"];
         delete?: never;
@@ -691,6 +692,28 @@ export interface paths {
          * @description What was copied is removed; the import is `cancelled` once that is done.
          */
         post: operations["import_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/imports/{import_id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Switch over to this database
+         * @description Of an import that is `following`. Stop writing at the source first: everything that has committed
+         *     there by now is applied, sequences get their values, and the source is followed no longer. Once the
+         *     state is `validating` or `succeeded` the database may be written to.
+         */
+        post: operations["import_complete"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2018,16 +2041,34 @@ export interface components {
              * @description Rows as text, so it may end below or above the size of the source.
              */
             bytes_copied: number;
+            /** @description It follows its source until it is completed. */
+            continuous: boolean;
             /** Format: date-time */
             created_at: string;
             database_id: components["schemas"]["DatabaseId"];
             /** Format: date-time */
             ended_at: string | null;
-            /** @description Why it failed or was cancelled, and what is left in the target, if anything is. */
+            /**
+             * @description Why it failed or was cancelled, and what is left in the target or at the source, if anything
+             *     is. Of one that succeeded: what is not as it was at the source.
+             */
             error: string | null;
             id: components["schemas"]["ImportId"];
             /** @description It was asked to end before its end. */
             is_cancelling: boolean;
+            /** @description It was asked to switch over, and has not ended. */
+            is_completing: boolean;
+            /**
+             * Format: int64
+             * @description Of one that follows: WAL of the source that is not applied yet, bytes.
+             */
+            lag_bytes: number | null;
+            /**
+             * Format: date-time
+             * @description Of one that follows: when the newest transaction that is applied committed, by the source's
+             *     clock.
+             */
+            last_change_at: string | null;
             /** @description Where it is copied to. */
             logical_database: string;
             source: components["schemas"]["ImportSource"];
@@ -2053,6 +2094,11 @@ export interface components {
              *     Only `verify-ca` and `verify-full` look at it.
              */
             ca_certificate_pem?: string | null;
+            /**
+             * @description Goes on following the source by logical replication, until `import_complete` switches over.
+             *     The source has `wal_level = logical`, and its user owns the tables and may replicate.
+             */
+            continuous?: boolean;
             /** @description Name of the logical database to copy into. It must be empty. */
             logical_database: string;
             /**
@@ -2074,11 +2120,11 @@ export interface components {
             user: string;
         };
         /**
-         * @description How far an import is. Moves forward, and back to checking where a worker died over it; the
-         *     three last are final.
+         * @description How far an import is. Moves forward, and back where a worker died over it; the three last are
+         *     final.
          * @enum {string}
          */
-        ImportState: "pending" | "checking" | "copying" | "finishing" | "cleaning" | "succeeded" | "failed" | "cancelled";
+        ImportState: "pending" | "checking" | "copying" | "finishing" | "following" | "validating" | "cleaning" | "succeeded" | "failed" | "cancelled";
         /**
          * @description How far a restore in place is. Moves forward only; the two last are final.
          * @enum {string}
@@ -2704,16 +2750,34 @@ export interface components {
                  * @description Rows as text, so it may end below or above the size of the source.
                  */
                 bytes_copied: number;
+                /** @description It follows its source until it is completed. */
+                continuous: boolean;
                 /** Format: date-time */
                 created_at: string;
                 database_id: components["schemas"]["DatabaseId"];
                 /** Format: date-time */
                 ended_at: string | null;
-                /** @description Why it failed or was cancelled, and what is left in the target, if anything is. */
+                /**
+                 * @description Why it failed or was cancelled, and what is left in the target or at the source, if anything
+                 *     is. Of one that succeeded: what is not as it was at the source.
+                 */
                 error: string | null;
                 id: components["schemas"]["ImportId"];
                 /** @description It was asked to end before its end. */
                 is_cancelling: boolean;
+                /** @description It was asked to switch over, and has not ended. */
+                is_completing: boolean;
+                /**
+                 * Format: int64
+                 * @description Of one that follows: WAL of the source that is not applied yet, bytes.
+                 */
+                lag_bytes: number | null;
+                /**
+                 * Format: date-time
+                 * @description Of one that follows: when the newest transaction that is applied committed, by the source's
+                 *     clock.
+                 */
+                last_change_at: string | null;
                 /** @description Where it is copied to. */
                 logical_database: string;
                 source: components["schemas"]["ImportSource"];
@@ -4956,6 +5020,40 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description It will end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description What went wrong, as a problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_complete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it may be sent again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                import_id: components["schemas"]["ImportId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It will switch over. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -9,7 +9,8 @@ use lumadb_contract::id::DatabaseId;
 /// Import from another PostgreSQL
 ///
 /// Copies everything of one logical database of a running server into an empty one of this
-/// database. Follow it with `import_get`. If it fails, what was copied is removed again.
+/// database. Follow it with `import_get`. If it fails, what was copied is removed again. A continuous
+/// one goes on applying what changes at the source, until `import_complete` switches over.
 #[utoipa::path(
     post,
     path = "/v1/databases/{database_id}/imports",

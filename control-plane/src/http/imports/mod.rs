@@ -1,6 +1,7 @@
 //! Imports into databases: one endpoint a file.
 
 mod cancel;
+mod complete;
 mod create;
 mod get;
 mod list;
@@ -14,4 +15,5 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(list::import_list, create::import_create))
         .routes(routes!(get::import_get))
         .routes(routes!(cancel::import_cancel))
+        .routes(routes!(complete::import_complete))
 }

@@ -1,4 +1,4 @@
-import { Button, Modal, NativeSelect, Textarea, TextInput } from "@mantine/core";
+import { Button, Checkbox, Modal, NativeSelect, Textarea, TextInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useForm } from "react-hook-form";
@@ -11,7 +11,12 @@ import { useSubmissionKey } from "#/lib/submission-key";
 import { Failure } from "#/ui/Failure";
 import { notifyDone } from "#/ui/notify";
 
-type Values = { source: string; logical_database: string; ca_certificate_pem: string };
+type Values = {
+  source: string;
+  logical_database: string;
+  continuous: boolean;
+  ca_certificate_pem: string;
+};
 
 /** Asks where to copy from, and into what. */
 export default function ImportDialog({
@@ -26,7 +31,12 @@ export default function ImportDialog({
   const [failure, setFailure] = useState<Error>();
   const targets = useQuery(queries.logicalDatabases(database.id));
   const form = useForm<Values>({
-    defaultValues: { source: "", logical_database: "main", ca_certificate_pem: "" },
+    defaultValues: {
+      source: "",
+      logical_database: "main",
+      continuous: false,
+      ca_certificate_pem: "",
+    },
   });
   const { errors } = form.formState;
   const keyFor = useSubmissionKey();
@@ -45,12 +55,13 @@ export default function ImportDialog({
         ),
       ),
   });
-  const submit = form.handleSubmit(({ source, logical_database, ca_certificate_pem }) => {
+  const submit = form.handleSubmit((values) => {
     setFailure(undefined);
-    const pem = ca_certificate_pem.trim();
+    const pem = values.ca_certificate_pem.trim();
     const body = {
-      source: source.trim(),
-      logical_database,
+      source: values.source.trim(),
+      logical_database: values.logical_database,
+      continuous: values.continuous,
       ...(pem === "" ? {} : { ca_certificate_pem: pem }),
     };
     create.mutate({
@@ -82,6 +93,11 @@ export default function ImportDialog({
           data={(targets.data?.items ?? []).map(({ name }) => name)}
           {...form.register("logical_database")}
           error={errors.logical_database?.message}
+        />
+        <Checkbox
+          label={t("imports.continuous")}
+          description={t("imports.continuousHint")}
+          {...form.register("continuous")}
         />
         <Textarea
           label={t("imports.certificates")}

@@ -9,6 +9,8 @@ const TONES: Record<Import["state"], string> = {
   checking: "warm",
   copying: "warm",
   finishing: "warm",
+  following: "good",
+  validating: "good",
   cleaning: "warm",
   succeeded: "good",
   failed: "bad",

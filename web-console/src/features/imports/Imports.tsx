@@ -38,15 +38,22 @@ export function Imports({ databaseId }: { databaseId: string }) {
       void databasesChanged(client);
     },
   });
+  const complete = $api.useMutation("post", "/v1/imports/{import_id}/complete", {
+    onSuccess: () => {
+      notifyDone(t("imports.switchOverAsked"));
+      void databasesChanged(client);
+    },
+  });
   const open = imports.data?.items.find(isOpen);
   return (
     <div className="stack">
       {open === undefined ? null : (
         <ImportProgress
           of={open}
-          busy={cancel.isPending}
-          error={cancel.error}
+          busy={cancel.isPending || complete.isPending}
+          error={cancel.error ?? complete.error}
           onCancel={() => cancel.mutate({ params: { path: { import_id: open.id } } })}
+          onComplete={() => complete.mutate({ params: { path: { import_id: open.id } } })}
         />
       )}
       <Panel

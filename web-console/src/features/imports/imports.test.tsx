@@ -61,8 +61,34 @@ it("begins an import, and shows the server's refusal at the field that is at fau
   expect(await within(dialog).findByText("needs the name of the user")).toBeVisible();
   await user.clear(field);
   await user.type(field, "postgres://ada:secret@db.example.com/shop");
+  await user.click(within(dialog).getByRole("checkbox", { name: "Follow the source" }));
   await user.click(submit);
   await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
   expect(await screen.findByText("The import begins.")).toBeVisible();
-  expect(cloud.current.imports[0]).toMatchObject({ state: "pending", logical_database: "main" });
+  expect(cloud.current.imports[0]).toMatchObject({
+    state: "pending",
+    logical_database: "main",
+    continuous: true,
+  });
+});
+
+it("shows how far behind a followed source is, and switches over", async () => {
+  cloud.current.imports = [
+    importOf({
+      state: "following",
+      continuous: true,
+      lag_bytes: 2_048,
+      last_change_at: new Date().toISOString(),
+    }),
+  ];
+  const { user } = open(here);
+  expect(
+    await screen.findByRole("heading", { name: "Following shop at db.example.com" }),
+  ).toBeVisible();
+  expect(screen.getByText("Not applied yet").nextSibling).toHaveTextContent("2");
+  expect(screen.getByText(/Stop writing at the source first/)).toBeVisible();
+  await user.click(screen.getByRole("button", { name: "Switch over" }));
+  expect(await screen.findByText("It switches over.")).toBeVisible();
+  expect(await screen.findByText(/Applying the last of the source/)).toBeVisible();
+  expect(screen.getByRole("button", { name: "Switch over" })).toBeDisabled();
 });
