@@ -41,6 +41,8 @@ enum Section {
     Backup,
     /// Samples taken in, months closed
     Billing,
+    /// The operator of a cluster with thousands of databases, on nodes that are played
+    Kwok,
 }
 
 impl Section {
@@ -53,6 +55,7 @@ impl Section {
             Self::Up => "up",
             Self::Backup => "backup",
             Self::Billing => "billing",
+            Self::Kwok => "kwok",
         }
     }
 
@@ -65,6 +68,7 @@ impl Section {
             Self::Up => section::up::measure(settings).await,
             Self::Backup => section::backup::measure(settings).await,
             Self::Billing => section::billing::measure(settings).await,
+            Self::Kwok => section::kwok::measure(settings).await,
         }
     }
 }
@@ -120,6 +124,15 @@ struct Arguments {
     /// Time in which requests to the archive are counted, seconds
     #[arg(long)]
     puts_seconds: Option<u64>,
+    /// Databases in a cluster, and as many nodes that are played; several counts are measured in turn
+    #[arg(long, value_delimiter = ',')]
+    in_cluster: Vec<usize>,
+    /// Changes of databases in a cluster, one after the other
+    #[arg(long)]
+    changes: Option<usize>,
+    /// Time in which an operator's requests at rest are counted, seconds
+    #[arg(long)]
+    rest_seconds: Option<u64>,
     /// Folder for the table as Markdown and JSON
     #[arg(long, default_value_os_t = tools::workspace().join("target/bench"))]
     out: PathBuf,
@@ -141,6 +154,11 @@ impl Arguments {
         settings.puts_span = self
             .puts_seconds
             .map_or(settings.puts_span, Duration::from_secs);
+        if !self.in_cluster.is_empty() {
+            settings.in_cluster.clone_from(&self.in_cluster);
+        }
+        settings.changes = self.changes.unwrap_or(settings.changes);
+        settings.rest = self.rest_seconds.map_or(settings.rest, Duration::from_secs);
         settings.beside_node = self.only != Some(Only::Edge);
         settings.beside_edge = self.only != Some(Only::Node);
         settings.workload.clone_from(&self.workload);

@@ -43,3 +43,14 @@ pub(crate) fn proportional_kib_of(pids: &[i32]) -> Outcome<u64> {
     }
     Ok(total)
 }
+
+/// Most memory that a process has had at once, KiB; pages of files that it has read count too.
+pub(crate) fn peak_kib(pid: i32) -> Outcome<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse().ok());
+    Ok(kib.ok_or_else(|| format!("process {pid} tells no VmHWM"))?)
+}

@@ -72,7 +72,7 @@ pub(crate) fn maker() -> Outcome<Option<Owner>> {
 }
 
 /// A port that nobody listens on now.
-pub(super) fn free_port() -> Outcome<u16> {
+pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

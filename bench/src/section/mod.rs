@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod backup;
 pub(crate) mod billing;
 pub(crate) mod connect;
+pub(crate) mod kwok;
 pub(crate) mod memory;
 pub(crate) mod relay;
 pub(crate) mod up;
@@ -39,6 +40,12 @@ pub(crate) struct Settings {
     pub(crate) batches_each: usize,
     /// Organizations whose month is closed.
     pub(crate) organizations: usize,
+    /// Databases in a cluster of played nodes, and as many nodes; each count in turn.
+    pub(crate) in_cluster: Vec<usize>,
+    /// Changes of databases there, one after the other.
+    pub(crate) changes: usize,
+    /// Time in which an operator's requests at rest are counted.
+    pub(crate) rest: Duration,
     /// Whether the node alone is measured.
     pub(crate) beside_node: bool,
     /// Whether the edge is measured.
@@ -65,6 +72,9 @@ impl Settings {
             billing_rounds: if quick { 1 } else { 3 },
             batches_each: if quick { 1 } else { 10 },
             organizations: if quick { 200 } else { 10_000 },
+            in_cluster: if quick { vec![50] } else { vec![1000, 5000] },
+            changes: if quick { 20 } else { 200 },
+            rest: Duration::from_secs(if quick { 20 } else { 60 }),
             beside_node: true,
             beside_edge: true,
             workload: None,

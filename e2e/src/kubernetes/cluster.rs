@@ -39,7 +39,7 @@ pub struct Cluster {
 impl Cluster {
     /// Brings a cluster up on free ports.
     pub async fn start() -> Outcome<Self> {
-        let programs = PROGRAMS.get_or_try_init(programs).await?;
+        let programs = PROGRAMS.get_or_try_init(|| programs(&[])).await?;
         let mut attempt = 1;
         loop {
             let mut cluster = Self::spawn(programs)?;
@@ -105,6 +105,11 @@ impl Cluster {
 
     pub(super) fn authority_pem(&self) -> &str {
         self.identity.authority_pem()
+    }
+
+    /// For files of what works beside the cluster; gone with it.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(super) fn owner_token(&self) -> &str {
@@ -213,10 +218,11 @@ pub(super) async fn client_of(kubeconfig: &Path) -> Outcome<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// The folder of Kubernetes' programs, built now if they never were.
-async fn programs() -> Outcome<PathBuf> {
+/// The folder of Kubernetes' programs, built now if they never were: those that are named, or where
+/// none is, those of a cluster.
+pub(super) async fn programs(names: &[&str]) -> Outcome<PathBuf> {
     let mut script = Command::new(tools::workspace().join("scripts/kubernetes.sh"));
-    let output = script.stderr(Stdio::inherit()).output().await?;
+    let output = script.args(names).stderr(Stdio::inherit()).output().await?;
     if !output.status.success() {
         return Err("scripts/kubernetes.sh did not build Kubernetes".into());
     }

@@ -1,7 +1,8 @@
 //! A Kubernetes of the tests' own: its real API server, etcd and controller manager, and a proxy
 //! before it that breaks on demand.
 //!
-//! There are no machines in it: a pod is an object that nobody runs. What is shown here is what an
+//! There are no machines in it: a pod is an object that nobody runs. One may be played
+//! ([`machine`]), or thousands ([`kwok`]). What is shown here is what an
 //! operator writes, what the API server makes of that (admission, defaults, conflicts, rights) and
 //! what Kubernetes' own controllers do then (garbage, budgets, claims, accounts).
 //!
@@ -13,7 +14,11 @@
 mod cluster;
 mod daemon;
 mod identity;
+pub mod install;
+pub mod kwok;
 pub mod machine;
+pub mod operator;
 pub mod proxy;
+pub mod token;
 
 pub use cluster::Cluster;

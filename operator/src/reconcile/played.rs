@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-pub(super) const NAME: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a";
+const NAME: &str = "db-01jdk3x5v9e8rb6w4q2n7m0c1a";
 pub(super) const UID: &str = "6f1f2f0e-0000-4000-8000-000000000001";
 
 /// Longest time for one thing to happen.

@@ -39,6 +39,14 @@ const AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct Machine {
     _tasks: JoinSet<()>,
+    _volumes: Volumes,
+}
+
+/// Volumes for every claim of a cluster, as a storage driver makes them. They are made in the runtime
+/// that starts it, until it is dropped.
+#[derive(Debug)]
+pub struct Volumes {
+    _tasks: JoinSet<()>,
 }
 
 impl Machine {
@@ -65,6 +73,24 @@ impl Machine {
         });
         let node = serde_json::from_value(node)?;
         nodes.create(&PostParams::default(), &node).await?;
+        let mut tasks = JoinSet::new();
+        let player = Arc::new(pods::Player::new(client.clone(), addresses));
+        tasks.spawn(follow(client, move |pod| {
+            let player = Arc::clone(&player);
+            async move { player.play(&pod).await }
+        }));
+        let volumes = Volumes::join(cluster).await?;
+        Ok(Self {
+            _tasks: tasks,
+            _volumes: volumes,
+        })
+    }
+}
+
+impl Volumes {
+    /// Adds the storage class to a cluster, and makes what is claimed of it.
+    pub async fn join(cluster: &Cluster) -> Outcome<Self> {
+        let client = cluster.client().await?;
         let classes: Api<StorageClass> = Api::all(client.clone());
         let default = "storageclass.kubernetes.io/is-default-class";
         let class = json!({
@@ -74,13 +100,7 @@ impl Machine {
         });
         let class = serde_json::from_value(class)?;
         classes.create(&PostParams::default(), &class).await?;
-
         let mut tasks = JoinSet::new();
-        let player = Arc::new(pods::Player::new(client.clone(), addresses));
-        tasks.spawn(follow(client.clone(), move |pod| {
-            let player = Arc::clone(&player);
-            async move { player.play(&pod).await }
-        }));
         let keeper = volumes::Keeper::new(client.clone());
         tasks.spawn(follow(client.clone(), {
             let keeper = keeper.clone();

@@ -1,7 +1,7 @@
 //! The parent of nodes: a pod's processes come up for what a database asks, show who they are, and
 //! go on when whoever they talk to does not.
 
-use super::pods::{AUDIENCE, Running, Volume, free_port, token_of};
+use super::pods::{Running, Volume, free_port};
 use super::region::{Heard, Region};
 use super::{
     LIMIT, NAME, Operator, SYSTEM, change, create, database, databases, install, instances,
@@ -10,11 +10,13 @@ use super::{
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use lumadb_contract::enrollment::TOKEN_AUDIENCE;
 use lumadb_contract::instance::InstancePhase;
 use lumadb_contract::scram::ScramVerifier;
 use lumadb_e2e::Outcome;
 use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::machine::Machine;
+use lumadb_e2e::kubernetes::token::pod_token;
 use lumadb_e2e::wait::until;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -208,11 +210,11 @@ async fn whoever_is_not_the_databases_pod_is_refused() -> Outcome<()> {
     let stranger = site.pods.create(&PostParams::default(), &stranger).await?;
     let others = [
         (
-            token_of(&site.client, &stranger, AUDIENCE).await?,
+            pod_token(&site.client, &stranger, TOKEN_AUDIENCE).await?,
             "other_pod",
         ),
         (
-            token_of(&site.client, &pod, "https://kubernetes.default.svc").await?,
+            pod_token(&site.client, &pod, "https://kubernetes.default.svc").await?,
             "token",
         ),
         ("no token at all".to_owned(), "token"),

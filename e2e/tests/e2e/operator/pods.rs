@@ -4,13 +4,13 @@
 //! A container is a process here: the folders that are mounted into it lie elsewhere, and its
 //! arguments say so.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, ServiceAccount};
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod};
 use kube::{Api, Client, ResourceExt as _};
+use lumadb_contract::enrollment::TOKEN_AUDIENCE;
+use lumadb_e2e::kubernetes::token::pod_token;
 use lumadb_e2e::{Outcome, tools};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
-use serde_json::json;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -18,9 +18,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
-
-/// Whom a node's token is for.
-pub(crate) const AUDIENCE: &str = "lumadb-operator";
 
 /// PostgreSQL does not run as root, and initdb wants a user that has a name: `nobody`.
 const NOBODY: u32 = 65_534;
@@ -79,7 +76,7 @@ pub(crate) struct Running<'a> {
 impl<'a> Running<'a> {
     /// Starts the containers of a pod, which show its own token.
     pub(crate) async fn start(client: &Client, pod: &Pod, volume: &'a Volume) -> Outcome<Self> {
-        let token = token_of(client, pod, AUDIENCE).await?;
+        let token = pod_token(client, pod, TOKEN_AUDIENCE).await?;
         let listen = volume.listen();
         Self::start_some(client, pod, volume, (&token, &listen), |_| true).await
     }
@@ -90,7 +87,7 @@ impl<'a> Running<'a> {
         pod: &Pod,
         volume: &'a Volume,
     ) -> Outcome<Self> {
-        let token = token_of(client, pod, AUDIENCE).await?;
+        let token = pod_token(client, pod, TOKEN_AUDIENCE).await?;
         let status = pod.status.as_ref();
         let address = status.and_then(|status| status.pod_ip.as_ref());
         let listen = format!("{}:5432", address.ok_or("a pod without an address")?);
@@ -226,29 +223,4 @@ impl Drop for Running<'_> {
             }
         }
     }
-}
-
-/// A token of a pod's account, bound to the pod, as its machine asks for.
-pub(crate) async fn token_of(client: &Client, pod: &Pod, audience: &str) -> Outcome<String> {
-    let namespace = pod.namespace().unwrap_or_default();
-    let account = pod.spec.as_ref();
-    let account = account.and_then(|spec| spec.service_account_name.clone());
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-    let asked = json!({ "spec": {
-        "audiences": [audience],
-        "expirationSeconds": 3600,
-        "boundObjectRef": {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "name": pod.name_any(),
-            "uid": pod.uid(),
-        },
-    }});
-    let asked = serde_json::from_value(asked)?;
-    let account = account.ok_or("a pod without an account")?;
-    let parameters = PostParams::default();
-    let token = accounts
-        .create_token_request(&account, &parameters, &asked)
-        .await?;
-    Ok(token.status.ok_or("no token")?.token)
 }
