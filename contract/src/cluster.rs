@@ -38,6 +38,30 @@ pub mod link_secret {
     pub const TOKEN: &str = "token";
 }
 
+/// Name of the Secret in the operator's namespace by which edges in the cluster reach the control
+/// plane and the nodes of their region.
+pub const EDGE_SECRET: &str = "lumadb-edge";
+
+/// Keys of [`EDGE_SECRET`], and the files that they are where it is mounted.
+pub mod edge_secret {
+    /// Address of the control plane's endpoint for edges, such as `https://region.example.com:8445`.
+    pub const ADDRESS: &str = "address";
+    /// Certificate authority of that endpoint, PEM.
+    pub const AUTHORITY: &str = "ca.crt";
+    /// A token for that endpoint, whose claims are [`crate::service_token::RegionClaims`].
+    pub const TOKEN: &str = "token";
+    /// Certificate authority of nodes, PEM.
+    pub const NODES_AUTHORITY: &str = "nodes-ca.crt";
+    /// What nodes know the region's edges by ([`crate::edge_link`]), PEM.
+    pub const CERTIFICATE: &str = "tls.crt";
+    /// Private key of that, PEM.
+    pub const KEY: &str = "tls.key";
+    /// What clients know an edge by, unless it has a certificate of another authority, PEM.
+    pub const SERVER_CERTIFICATE: &str = "server.crt";
+    /// Private key of that, PEM.
+    pub const SERVER_KEY: &str = "server.key";
+}
+
 /// The part of an [`InstanceSpec`](crate::instance::InstanceSpec) that a `LumaDatabase` does not
 /// say. Whoever writes the one writes the other; the operator puts both together for the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Longest life of a token, seconds.
 pub const LIFETIME_SECONDS_MAX: u64 = 300;
 
-/// Longest life of a token for [`audience::REGION_LINK`], seconds: it is laid down anew long before.
+/// Longest life of a token that is laid down in a cluster, seconds: it is renewed long before.
 pub const REGION_LIFETIME_SECONDS_MAX: u64 = 3600;
 
 /// Who a token is for.
@@ -42,8 +42,9 @@ pub struct EdgeClaims {
     pub region: String,
 }
 
-/// The operator of a cluster hands in what the nodes of its region said. The control plane signs
-/// this token itself and lays it down in the cluster.
+/// The operator of a cluster hands in what the nodes of its region said, or an edge there asks for
+/// routes; the audience tells one from the other. The control plane signs this token itself and lays
+/// it down in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionClaims {
     pub iss: String,

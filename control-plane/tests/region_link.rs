@@ -141,8 +141,9 @@ async fn open(
             folder: folder.to_owned(),
             host: "127.0.0.1".into(),
         },
+        edges_address: None,
         authority: folder.to_owned(),
-        has_edge: false,
+        edge_host: None,
         spans_file: folder.join("spans.json"),
     };
     let client = kube::Client::try_from(away).expect("a client");

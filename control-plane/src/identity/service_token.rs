@@ -101,10 +101,24 @@ impl ServiceSigner {
 
     /// For the operator of a region's cluster, which hands in what its nodes said.
     pub fn region(&self, clock: &Clock, region: &str) -> Result<String, ServiceTokenError> {
+        self.sign_for_cluster(clock, region, audience::REGION_LINK)
+    }
+
+    /// For the edges in a region's cluster, which ask for its routes.
+    pub fn region_edges(&self, clock: &Clock, region: &str) -> Result<String, ServiceTokenError> {
+        self.sign_for_cluster(clock, region, audience::EDGE_CONTROL)
+    }
+
+    fn sign_for_cluster(
+        &self,
+        clock: &Clock,
+        region: &str,
+        audience: &str,
+    ) -> Result<String, ServiceTokenError> {
         let iat = seconds(clock.now());
         self.sign(&RegionClaims {
             iss: issuer::API.into(),
-            aud: audience::REGION_LINK.into(),
+            aud: audience.into(),
             iat,
             exp: iat + REGION_LIFETIME_SECONDS_MAX,
             region: region.into(),
@@ -146,7 +160,24 @@ impl ServiceVerifier {
     }
 
     pub fn region(&self, clock: &Clock, token: &str) -> Result<RegionClaims, ServiceTokenError> {
-        let claims: RegionClaims = self.verify(token, issuer::API, audience::REGION_LINK)?;
+        self.verify_of_cluster(clock, token, audience::REGION_LINK)
+    }
+
+    pub fn region_edges(
+        &self,
+        clock: &Clock,
+        token: &str,
+    ) -> Result<RegionClaims, ServiceTokenError> {
+        self.verify_of_cluster(clock, token, audience::EDGE_CONTROL)
+    }
+
+    fn verify_of_cluster(
+        &self,
+        clock: &Clock,
+        token: &str,
+        audience: &str,
+    ) -> Result<RegionClaims, ServiceTokenError> {
+        let claims: RegionClaims = self.verify(token, issuer::API, audience)?;
         in_time(clock, claims.iat, claims.exp, REGION_LIFETIME_SECONDS_MAX)?;
         Ok(claims)
     }
@@ -232,6 +263,23 @@ mod tests {
         assert!(stranger.edge(&clock, &token).is_err());
         clock.advance(time::Duration::seconds(70));
         assert!(verifier.edge(&clock, &token).is_err());
+    }
+
+    #[test]
+    fn what_lies_in_a_cluster_is_good_for_one_endpoint_and_for_an_hour() {
+        let (signer, verifier, _) = pair();
+        let clock = clock();
+        let edges = signer.region_edges(&clock, "eu").expect("signed");
+        let operator = signer.region(&clock, "eu").expect("signed");
+        let claims = verifier.region_edges(&clock, &edges).expect("good");
+        assert_eq!(claims.region, "eu");
+        assert!(verifier.region(&clock, &edges).is_err());
+        assert!(verifier.region_edges(&clock, &operator).is_err());
+        assert!(verifier.edge(&clock, &edges).is_err());
+        let of_an_edge = signer.edge(&clock, "eu").expect("signed");
+        assert!(verifier.region_edges(&clock, &of_an_edge).is_err());
+        clock.advance(time::Duration::minutes(61));
+        assert!(verifier.region_edges(&clock, &edges).is_err());
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! What edges ask of the control plane: routes, and waking.
 //!
-//! An edge shows a short-lived token of its own service, which names its region; it sees nothing of
-//! another.
+//! An edge shows a token that names its region; it sees nothing of another. One on this machine signs
+//! a short-lived one itself; one in a region's cluster shows what the control plane laid down there.
 
 use crate::app::Platform;
 use crate::app::database::wake;
+use crate::clock::Clock;
+use crate::identity::{ServiceTokenError, ServiceVerifier};
+use crate::runtime::kubernetes::{LinkCertificate, LinkTls, LinkTlsError, link_accept};
 use crate::store::{Signal, StoreError, route};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::{Resolve, Resolved, RouteUpdate, Wake, WatchRoutes};
 use lumadb_contract::rpc::{EdgeControl, EdgeControlServer};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +31,10 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(30);
 const GATHER: Duration = Duration::from_millis(2);
 /// How often the feed is read without any signal.
 const REREAD_INTERVAL: Duration = Duration::from_secs(10);
+/// Calls of one edge elsewhere at once: each database that wakes is one.
+const CALLS_MAX: u32 = 1024;
+/// How often a silent edge elsewhere is tried, and how long it may take to answer.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -34,6 +43,13 @@ pub enum ServeError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("edges elsewhere cannot be listened for at {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the certificate for edges elsewhere: {0}")]
+    Tls(#[from] LinkTlsError),
     #[error("the service for edges ended: {0}")]
     Transport(#[from] tonic::transport::Error),
 }
@@ -57,6 +73,7 @@ pub async fn serve(
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let service = Service {
         platform,
+        callers: Callers::OfThisMachine,
         shutdown: shutdown.clone(),
     };
     tonic::transport::Server::builder()
@@ -66,9 +83,70 @@ pub async fn serve(
     Ok(())
 }
 
+/// The endpoint of edges that are in a region's cluster: TLS, where it was listened.
+#[derive(Debug)]
+pub struct Elsewhere {
+    listener: TcpListener,
+    tls: Arc<LinkTls>,
+    verifier: ServiceVerifier,
+}
+
+impl Elsewhere {
+    /// Listens. `verifier` knows the tokens that the control plane laid down in the cluster.
+    pub async fn open(
+        address: SocketAddr,
+        certificate: LinkCertificate,
+        verifier: ServiceVerifier,
+        clock: Clock,
+    ) -> Result<Self, ServeError> {
+        let tls = LinkTls::open(certificate, clock)?;
+        let listening = TcpListener::bind(address).await;
+        let listener = listening.map_err(|source| ServeError::Listen { address, source })?;
+        Ok(Self {
+            listener,
+            tls,
+            verifier,
+        })
+    }
+
+    /// Serves until it is told to stop.
+    pub async fn serve(
+        self,
+        platform: Platform,
+        shutdown: CancellationToken,
+    ) -> Result<(), ServeError> {
+        let renewing = tokio::spawn(self.tls.clone().renew());
+        let connections = link_accept(self.listener, self.tls, shutdown.clone());
+        let service = Service {
+            platform,
+            callers: Callers::Elsewhere(self.verifier),
+            shutdown: shutdown.clone(),
+        };
+        let served = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .max_concurrent_streams(CALLS_MAX)
+            .add_service(EdgeControlServer::new(service))
+            .serve_with_incoming_shutdown(connections, shutdown.cancelled())
+            .await;
+        renewing.abort();
+        Ok(served?)
+    }
+}
+
+/// Whose tokens are believed.
+#[derive(Debug)]
+enum Callers {
+    /// Those that the edge of this machine signs.
+    OfThisMachine,
+    /// Those that the control plane laid down in a cluster.
+    Elsewhere(ServiceVerifier),
+}
+
 #[derive(Debug)]
 struct Service {
     platform: Platform,
+    callers: Callers,
     shutdown: CancellationToken,
 }
 
@@ -81,16 +159,22 @@ impl Service {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Status::unauthenticated("a service token is missing"))?;
-        let claims = self
-            .platform
-            .edge_verifier
-            .edge(&self.platform.clock, token)
+        let named = self
+            .region_named(token)
             .map_err(|error| Status::unauthenticated(error.to_string()))?;
-        if claims.region == region {
+        if named == region {
             Ok(())
         } else {
             Err(Status::permission_denied("the token is for another region"))
         }
+    }
+
+    fn region_named(&self, token: &str) -> Result<String, ServiceTokenError> {
+        let clock = &self.platform.clock;
+        Ok(match &self.callers {
+            Callers::OfThisMachine => self.platform.edge_verifier.edge(clock, token)?.region,
+            Callers::Elsewhere(verifier) => verifier.region_edges(clock, token)?.region,
+        })
     }
 }
 

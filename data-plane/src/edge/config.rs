@@ -14,18 +14,14 @@ pub struct EdgeConfig {
     pub region: String,
     /// Where clients connect; port 0 takes a free one ([`crate::edge::Edge::addresses`]).
     pub listen: Vec<SocketAddr>,
-    /// Unix socket for the control plane's SQL sessions, such as `…/.s.PGSQL.5432`.
-    pub sql_socket: Option<PathBuf>,
-    /// Unix socket of the control plane's `EdgeControl` service.
-    pub control_socket: PathBuf,
-    /// Ed25519 private key (PKCS #8 PEM) by which the control plane knows this edge.
-    pub signing_key_pem: Secret,
-    /// Ed25519 public key (PEM) of whoever may open SQL sessions.
-    pub sql_token_key_pem: String,
+    /// Where the control plane's own SQL sessions come in, if they do.
+    pub sql: Option<SqlDoor>,
+    /// How the control plane's `EdgeControl` service is reached.
+    pub control: ControlPlane,
     /// The edge's own certificate; without it no TLS is offered.
-    pub tls: Option<TlsIdentity>,
+    pub tls: Option<Source<TlsIdentity>>,
     /// What nodes on other machines are dialed with; without it they are not reached.
-    pub nodes: Option<NodeTlsSource>,
+    pub nodes: Option<Source<NodeTls>>,
     pub plaintext: Plaintext,
     /// Hand the sockets of clients over to nodes on this machine where that is possible.
     pub hand_over: bool,
@@ -38,6 +34,30 @@ pub struct EdgeConfig {
     pub clock: fn() -> OffsetDateTime,
 }
 
+/// Where the control plane's own SQL sessions come in.
+#[derive(Debug, Clone)]
+pub struct SqlDoor {
+    /// Unix socket, such as `…/.s.PGSQL.5432`.
+    pub socket: PathBuf,
+    /// Ed25519 public key (PEM) of whoever may open sessions.
+    pub token_key_pem: String,
+}
+
+/// Where the control plane is, and what it knows this edge by.
+#[derive(Debug, Clone)]
+pub enum ControlPlane {
+    Here {
+        /// Unix socket of its service for edges.
+        socket: PathBuf,
+        /// Ed25519 private key (PKCS #8 PEM); the edge signs a token for each call.
+        signing_key_pem: Secret,
+    },
+    /// On another machine, as the files of this folder say
+    /// ([`edge_secret`](lumadb_contract::cluster::edge_secret)). Address and authority are read for
+    /// each connection, the token for each call: all of them may be replaced.
+    Elsewhere { folder: PathBuf },
+}
+
 /// How an edge and nodes on other machines know each other ([`lumadb_contract::edge_link`]).
 #[derive(Debug, Clone)]
 pub struct NodeTls {
@@ -47,24 +67,24 @@ pub struct NodeTls {
     pub identity: TlsIdentity,
 }
 
-/// Where [`NodeTls`] comes from. It is asked at the start, and again each day: certificates end.
+/// Where certificates come from. It is asked at the start, and again each day: certificates end.
 #[derive(Clone)]
-pub struct NodeTlsSource(Arc<dyn Fn() -> io::Result<NodeTls> + Send + Sync>);
+pub struct Source<C>(Arc<dyn Fn() -> io::Result<C> + Send + Sync>);
 
-impl NodeTlsSource {
-    pub fn new(source: impl Fn() -> io::Result<NodeTls> + Send + Sync + 'static) -> Self {
+impl<C> Source<C> {
+    pub fn new(source: impl Fn() -> io::Result<C> + Send + Sync + 'static) -> Self {
         Self(Arc::new(source))
     }
 
-    /// Reads or makes it anew.
-    pub(super) fn read(&self) -> io::Result<NodeTls> {
+    /// Reads or makes them anew.
+    pub fn read(&self) -> io::Result<C> {
         (self.0)()
     }
 }
 
-impl std::fmt::Debug for NodeTlsSource {
+impl<C> std::fmt::Debug for Source<C> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("NodeTlsSource(…)")
+        out.write_str("Source(…)")
     }
 }
 
@@ -90,6 +110,9 @@ pub struct EdgeLimits {
     pub handshake_timeout: Duration,
     /// Longest time for a database to wake.
     pub wake_timeout: Duration,
+    /// How long clients are still taken after the edge was told to end, and `/health/ready` says so
+    /// already: whoever leads clients here learns it from that, and takes a moment.
+    pub leave_delay: Duration,
     /// How long open sessions may take to end when the edge shuts down.
     pub drain_timeout: Duration,
 }
@@ -103,6 +126,7 @@ impl Default for EdgeLimits {
             login_failures_per_minute: 20,
             handshake_timeout: Duration::from_secs(10),
             wake_timeout: Duration::from_secs(30),
+            leave_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
         }
     }

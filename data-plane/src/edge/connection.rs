@@ -5,6 +5,7 @@ use super::limits::{FailureLimit, HalfOpen};
 use super::locate::{Label, LocateError, Locator};
 use super::metrics::{Metrics, Outcome};
 use super::node::{Dialer, NodeStream};
+use super::renewed::Renewed;
 use super::routes::Known;
 use super::sql_token::SqlTokens;
 use crate::protocol::postgres::authenticate::authenticate;
@@ -20,6 +21,7 @@ use crate::protocol::postgres::target::{Target, target};
 use crate::protocol::postgres::tls::TlsServer;
 use crate::protocol::postgres::wire::{Fatal, sqlstate};
 use lumadb_contract::id::DatabaseId;
+use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::name::PgName;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -35,13 +37,14 @@ pub(super) struct Shared {
     pub(super) limits: EdgeLimits,
     pub(super) plaintext: Plaintext,
     pub(super) hand_over: bool,
-    pub(super) tls: Option<TlsServer>,
+    pub(super) tls: Option<Renewed<TlsIdentity, TlsServer>>,
     pub(super) locator: Arc<Locator>,
     pub(super) dialer: Dialer,
     pub(super) sessions: Arc<SessionTable<Label>>,
     pub(super) failures: FailureLimit,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) sql_tokens: SqlTokens,
+    /// `None` where the control plane opens no sessions.
+    pub(super) sql_tokens: Option<SqlTokens>,
     pub(super) clock: fn() -> OffsetDateTime,
     /// Salt of roles of databases that have none.
     pub(super) fallback_key: [u8; 32],
@@ -105,8 +108,9 @@ impl Shared {
             let Some(socket) = self.try_hand_over(socket, next, address).await? else {
                 return Ok(());
             };
+            let tls = self.tls.as_ref().map(|tls| tls.at(Instant::now()));
             let opened = self
-                .in_time(client::open(socket, next, self.tls.as_ref()))
+                .in_time(client::open(socket, next, tls.as_ref()))
                 .await?;
             self.serve_opened(opened, address, half_open).await
         };
@@ -321,8 +325,9 @@ impl Shared {
         })?;
         let token = target.token.take();
         let token = token.ok_or_else(|| refuse("a session here needs a token"))?;
-        let claims = self
-            .sql_tokens
+        let sql_tokens = self.sql_tokens.as_ref();
+        let claims = sql_tokens
+            .ok_or_else(|| refuse("no session is taken here"))?
             .check(&token, (self.clock)())
             .map_err(|error| {
                 tracing::warn!(%error, "a SQL session was refused");

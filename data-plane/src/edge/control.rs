@@ -1,18 +1,19 @@
-//! The control plane as an edge sees it: three calls over a unix socket, with a token.
+//! The control plane as an edge sees it: three calls, each with a token.
 
-use super::config::EdgeConfig;
-use hyper_util::rt::TokioIo;
+use super::config::{ControlPlane, EdgeConfig};
+use super::control_dial;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use lumadb_contract::cluster::edge_secret;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::route::{Resolve, Route, RouteUpdate, Wake, WatchRoutes};
 use lumadb_contract::rpc::EdgeControlClient;
 use lumadb_contract::service_token::{EdgeClaims, audience, issuer};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
 /// Life of a token, seconds; a new one is signed for each call.
@@ -28,16 +29,26 @@ const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(super) enum ControlError {
     #[error("a token could not be signed: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
+    #[error("the token in {path} cannot be read: {source}")]
+    TokenFile { path: PathBuf, source: io::Error },
     #[error("the control plane answered: {0}")]
     Status(#[from] Status),
     #[error("the control plane did not answer in time")]
     Timeout,
 }
 
+/// Where tokens come from.
+#[derive(Clone)]
+enum Tokens {
+    Signed(EncodingKey),
+    /// Of a file that somebody keeps fresh.
+    Read(PathBuf),
+}
+
 #[derive(Clone)]
 pub(super) struct Control {
     client: EdgeControlClient<Channel>,
-    signing_key: EncodingKey,
+    tokens: Tokens,
     region: String,
     clock: fn() -> OffsetDateTime,
 }
@@ -45,18 +56,22 @@ pub(super) struct Control {
 impl Control {
     /// Connects lazily: the control plane may be away now.
     pub(super) fn new(config: &EdgeConfig) -> Result<Self, jsonwebtoken::errors::Error> {
-        let signing_key = EncodingKey::from_ed_pem(config.signing_key_pem.expose().as_bytes())?;
-        let socket: PathBuf = config.control_socket.clone();
-        let connector = tower::service_fn(move |_| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        });
-        // The name is never looked up: the connector knows one place only.
-        let channel =
-            Endpoint::from_static("http://control-plane").connect_with_connector_lazy(connector);
+        let (tokens, channel) = match &config.control {
+            ControlPlane::Here {
+                socket,
+                signing_key_pem,
+            } => {
+                let key = EncodingKey::from_ed_pem(signing_key_pem.expose().as_bytes())?;
+                (Tokens::Signed(key), control_dial::here(socket.clone()))
+            }
+            ControlPlane::Elsewhere { folder } => {
+                let file = folder.join(edge_secret::TOKEN);
+                (Tokens::Read(file), control_dial::elsewhere(folder.clone()))
+            }
+        };
         Ok(Self {
             client: EdgeControlClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            signing_key,
+            tokens,
             region: config.region.clone(),
             clock: config.clock,
         })
@@ -108,6 +123,29 @@ impl Control {
     }
 
     fn request<T>(&self, message: T) -> Result<Request<T>, ControlError> {
+        let token = self.token()?;
+        let mut request = Request::new(message);
+        let bearer = MetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|error| Status::internal(error.to_string()))?;
+        request.metadata_mut().insert("authorization", bearer);
+        Ok(request)
+    }
+
+    fn token(&self) -> Result<String, ControlError> {
+        let signing_key = match &self.tokens {
+            Tokens::Signed(key) => key,
+            Tokens::Read(path) => {
+                // A page of memory, where it is mounted: not worth another thread.
+                let read = std::fs::read_to_string(path);
+                return match read {
+                    Ok(token) => Ok(token.trim().to_owned()),
+                    Err(source) => Err(ControlError::TokenFile {
+                        path: path.clone(),
+                        source,
+                    }),
+                };
+            }
+        };
         let now = u64::try_from((self.clock)().unix_timestamp()).unwrap_or(0);
         let claims = EdgeClaims {
             iss: issuer::EDGE.to_owned(),
@@ -117,11 +155,6 @@ impl Control {
             region: self.region.clone(),
         };
         let header = Header::new(Algorithm::EdDSA);
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing_key)?;
-        let mut request = Request::new(message);
-        let bearer = MetadataValue::try_from(format!("Bearer {token}"))
-            .map_err(|error| Status::internal(error.to_string()))?;
-        request.metadata_mut().insert("authorization", bearer);
-        Ok(request)
+        Ok(jsonwebtoken::encode(&header, &claims, signing_key)?)
     }
 }

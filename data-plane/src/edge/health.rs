@@ -70,6 +70,10 @@ impl Health {
                 (StatusCode::OK, self.metrics.render(sessions, routes))
             }
             "/health/live" => (StatusCode::OK, "live\n".to_owned()),
+            "/health/ready" if self.metrics.leaving.load(Relaxed) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "leaving: it was told to end\n".to_owned(),
+            ),
             "/health/ready" if self.metrics.has_routes.load(Relaxed) => {
                 (StatusCode::OK, "ready\n".to_owned())
             }

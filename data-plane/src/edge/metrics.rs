@@ -48,6 +48,8 @@ pub(super) struct Metrics {
     pub(super) control_connected: AtomicBool,
     /// Routes are here: from the control plane, or from the file.
     pub(super) has_routes: AtomicBool,
+    /// Told to end: nobody is to be led here any more.
+    pub(super) leaving: AtomicBool,
 }
 
 impl Metrics {

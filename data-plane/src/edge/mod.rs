@@ -17,6 +17,7 @@
 pub mod config;
 mod connection;
 mod control;
+mod control_dial;
 mod follow;
 mod hand_over;
 mod health;
@@ -25,9 +26,10 @@ mod locate;
 mod metrics;
 mod node;
 mod reach;
+mod renewed;
 mod routes;
 pub mod server;
 mod sql_token;
 
-pub use config::{EdgeConfig, EdgeLimits, NodeTls, NodeTlsSource, Plaintext};
+pub use config::{ControlPlane, EdgeConfig, EdgeLimits, NodeTls, Plaintext, Source, SqlDoor};
 pub use server::{Edge, EdgeError};

@@ -1,6 +1,7 @@
 //! Reaching a node from the edge: by its unix socket on this machine, by TLS on another.
 
-use super::config::{NodeTls, NodeTlsSource};
+use super::config::{NodeTls, Source};
+use super::renewed::{RenewalError, Renewed};
 use crate::protocol::postgres::handover::{
     HandoverError, read_verdict, send_opening, write_opening,
 };
@@ -18,7 +19,7 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
@@ -31,9 +32,6 @@ const VERDICT_TIMEOUT: Duration = Duration::from_secs(40);
 /// Longest time until a node on another machine takes a connection, and again for TLS: it is in the
 /// same cluster, or not to be reached at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How often certificates for dialing are asked for anew.
-const RENEWAL_INTERVAL: Duration = Duration::from_hours(24);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NodeError {
@@ -60,53 +58,17 @@ pub(super) enum NodeStream {
     Tls(Box<TlsStream<QuietStream>>),
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum DialerError {
-    #[error("they cannot be read: {0}")]
-    Source(#[from] io::Error),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
 /// Dials nodes.
-pub(super) struct Dialer(Option<Renewed>);
-
-/// The certificates in use, and where later ones come from.
-struct Renewed {
-    source: NodeTlsSource,
-    current: Mutex<(TlsConnector, Instant)>,
-}
-
-impl Renewed {
-    fn new(source: NodeTlsSource) -> Result<Self, DialerError> {
-        let first = connector(&source.read()?)?;
-        Ok(Self {
-            source,
-            current: Mutex::new((first, Instant::now())),
-        })
-    }
-
-    fn connector(&self) -> TlsConnector {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (connector_now, made_at) = &mut *current;
-        if made_at.elapsed() >= RENEWAL_INTERVAL {
-            *made_at = Instant::now();
-            let read = self.source.read().map_err(DialerError::from);
-            match read.and_then(|tls| Ok(connector(&tls)?)) {
-                Ok(renewed) => *connector_now = renewed,
-                Err(error) => {
-                    tracing::error!(%error, "certificates for dialing nodes are not renewed");
-                }
-            }
-        }
-        connector_now.clone()
-    }
-}
+pub(super) struct Dialer(Option<Renewed<NodeTls, TlsConnector>>);
 
 impl Dialer {
     /// Without a source it reaches the nodes of this machine alone.
-    pub(super) fn new(source: Option<&NodeTlsSource>) -> Result<Self, DialerError> {
-        Ok(Self(source.cloned().map(Renewed::new).transpose()?))
+    pub(super) fn new(source: Option<&Source<NodeTls>>) -> Result<Self, RenewalError> {
+        let renewed = source.cloned().map(|source| {
+            let now = Instant::now();
+            Renewed::new("for dialing nodes", source, connector, now)
+        });
+        Ok(Self(renewed.transpose()?))
     }
 
     /// Opens a connection to a database's node, says what it is for and hears the verdict.
@@ -143,7 +105,8 @@ impl Dialer {
         port: u16,
         database: DatabaseId,
     ) -> Result<TlsStream<QuietStream>, NodeError> {
-        let connector = self.0.as_ref().ok_or(NodeError::NoIdentity)?.connector();
+        let renewed = self.0.as_ref().ok_or(NodeError::NoIdentity)?;
+        let connector = renewed.at(Instant::now());
         let name = ServerName::try_from(database.host_label())
             .map_err(|error| NodeError::Disbelief(io::Error::other(error)))?;
         let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))

@@ -8,12 +8,13 @@ use super::health::{self, Health};
 use super::limits::{FailureLimit, HalfOpenLimit};
 use super::locate::{Label, Locator};
 use super::metrics::{Metrics, Outcome};
-use super::node::{Dialer, DialerError};
+use super::node::Dialer;
+use super::renewed::{RenewalError, Renewed};
 use super::routes::RouteTable;
 use super::sql_token::SqlTokens;
 use crate::protocol::postgres::session::{Order, SessionTable};
 use crate::protocol::postgres::socket;
-use crate::protocol::postgres::tls::{TlsError, TlsServer};
+use crate::protocol::postgres::tls::TlsServer;
 use futures::future::select_all;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::future::Future;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long sessions that are ended at the end of draining may take.
@@ -42,9 +44,9 @@ pub enum EdgeError {
     #[error("the socket {path} cannot be made: {source}")]
     Socket { path: PathBuf, source: io::Error },
     #[error("the certificates for dialing nodes: {0}")]
-    Nodes(#[from] DialerError),
+    Nodes(#[source] RenewalError),
     #[error("the edge's certificate: {0}")]
-    Tls(#[from] TlsError),
+    Tls(#[source] RenewalError),
     #[error("the edge's key, or the key of SQL sessions, is not Ed25519 in PEM: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
 }
@@ -77,9 +79,9 @@ impl Edge {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let sql = config.sql_socket.as_ref().map(|path| {
-            socket::bind(path).map_err(|source| EdgeError::Socket {
-                path: path.clone(),
+        let sql = config.sql.as_ref().map(|door| {
+            socket::bind(&door.socket).map_err(|source| EdgeError::Socket {
+                path: door.socket.clone(),
                 source,
             })
         });
@@ -103,7 +105,7 @@ impl Edge {
         self.metrics_listener.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown`; then takes nobody new, lets sessions end between transactions, and
+    /// Serves until `shutdown`; then says that it leaves, after a while takes nobody new, lets sessions end between transactions, and
     /// ends what is left when the time is over. Every connection is a task of the current runtime,
     /// which is meant to have one thread.
     pub async fn run(self, shutdown: CancellationToken) {
@@ -158,8 +160,13 @@ impl Edge {
         if accepting.is_empty() {
             accepting.push(Box::pin(std::future::pending()));
         }
+        let leave = async {
+            shutdown.cancelled().await;
+            shared.metrics.leaving.store(true, Relaxed);
+            tokio::time::sleep(config.limits.leave_delay).await;
+        };
         tokio::select! {
-            () = shutdown.cancelled() => {}
+            () = leave => {}
             _ = select_all(&mut accepting) => {}
         }
         // Closes the ports.
@@ -188,12 +195,16 @@ fn share(config: &EdgeConfig) -> Result<Shared, EdgeError> {
     });
     metrics.has_routes.store(loaded.is_some(), Relaxed);
     let sessions: Arc<SessionTable<Label>> = Arc::default();
+    let tls = config.tls.clone().map(|source| {
+        let now = Instant::now();
+        Renewed::new("for clients", source, TlsServer::new, now).map_err(EdgeError::Tls)
+    });
     Ok(Shared {
         region: config.region.clone(),
         limits: config.limits,
         plaintext: config.plaintext,
         hand_over: config.hand_over,
-        tls: config.tls.as_ref().map(TlsServer::new).transpose()?,
+        tls: tls.transpose()?,
         locator: Locator::new(
             Control::new(config)?,
             loaded.unwrap_or_default(),
@@ -201,11 +212,13 @@ fn share(config: &EdgeConfig) -> Result<Shared, EdgeError> {
             metrics.clone(),
             config.limits.wake_timeout,
         ),
-        dialer: Dialer::new(config.nodes.as_ref())?,
+        dialer: Dialer::new(config.nodes.as_ref()).map_err(EdgeError::Nodes)?,
         sessions,
         failures: FailureLimit::new(config.limits.login_failures_per_minute),
         metrics,
-        sql_tokens: SqlTokens::new(&config.sql_token_key_pem)?,
+        sql_tokens: (config.sql.as_ref())
+            .map(|door| SqlTokens::new(&door.token_key_pem))
+            .transpose()?,
         clock: config.clock,
         fallback_key: rand::random(),
         draining: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::secret::Secret;
 use lumadb_data_plane::clock;
-use lumadb_data_plane::edge::{NodeTls, NodeTlsSource};
+use lumadb_data_plane::edge::{NodeTls, Source};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -73,11 +73,11 @@ impl FarAuthority {
     }
 
     /// What an edge is told.
-    pub(super) fn for_edge(&self) -> NodeTlsSource {
+    pub(super) fn for_edge(&self) -> Source<NodeTls> {
         let tls = NodeTls {
             authority_pem: self.certificate_pem.clone(),
             identity: self.edge(REGION),
         };
-        NodeTlsSource::new(move || Ok(tls.clone()))
+        Source::new(move || Ok(tls.clone()))
     }
 }

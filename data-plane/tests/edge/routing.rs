@@ -202,6 +202,31 @@ async fn suspend(world: World) {
 }
 
 #[tokio::test]
+async fn an_edge_that_leaves_says_so_before_it_takes_nobody() {
+    let limits = EdgeLimits {
+        leave_delay: Duration::from_hours(1),
+        ..EdgeLimits::default()
+    };
+    let world = World::new(Wishes {
+        limits,
+        ..Wishes::default()
+    })
+    .await;
+    assert!(world.scrape("/health/ready").await.contains("200 OK"));
+    world.edge_shutdown.cancel();
+    for attempt in 0.. {
+        if world.scrape("/health/ready").await.contains("503") {
+            break;
+        }
+        assert!(attempt < 500, "it never says so");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let client = plain(world.edge, &config()).await.expect("in");
+    client.batch_execute("select 1").await.expect("answered");
+    assert!(world.scrape("/health/live").await.contains("200 OK"));
+}
+
+#[tokio::test]
 async fn the_sql_socket_takes_tokens_and_nothing_else() {
     let world = World::new(asleep(false)).await;
     let connect = |token: Option<String>| {

@@ -239,7 +239,7 @@ async fn read_late(world: World, held_bytes: u64) {
 
 /// A session of the edge's SQL socket: no password dialogue to write out by hand.
 async fn raw_session(world: &World) -> tokio::net::UnixStream {
-    let path = world.config.sql_socket.as_ref().expect("a socket");
+    let path = &world.config.sql.as_ref().expect("a door").socket;
     let mut raw = tokio::net::UnixStream::connect(path).await.expect("open");
     let token = world.sql_token(|_| ());
     let body = format!("user\0app\0database\0main\0lumadb.token\0{token}\0\0");

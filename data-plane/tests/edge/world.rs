@@ -14,7 +14,9 @@ use lumadb_contract::scram::ScramVerifier;
 use lumadb_contract::secret::Secret;
 use lumadb_contract::service_token::{EdgeClaims, SqlClaims, audience, issuer};
 use lumadb_data_plane::agent::{NodeState, Serving, Sessions};
-use lumadb_data_plane::edge::{Edge, EdgeConfig, EdgeLimits, Plaintext};
+use lumadb_data_plane::edge::{
+    ControlPlane, Edge, EdgeConfig, EdgeLimits, Plaintext, Source, SqlDoor,
+};
 use lumadb_data_plane::protocol::postgres::{self, Listeners, socket};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -427,11 +429,15 @@ impl World {
         let config = EdgeConfig {
             region: REGION.into(),
             listen: vec!["127.0.0.1:0".parse().expect("valid")],
-            sql_socket: Some(folder.path().join(".s.PGSQL.5432")),
-            control_socket: folder.path().join("control.sock"),
-            signing_key_pem: Secret::new(edge_key.serialize_pem()),
-            sql_token_key_pem: sql_key.public_key_pem(),
-            tls: Some(identity),
+            sql: Some(SqlDoor {
+                socket: folder.path().join(".s.PGSQL.5432"),
+                token_key_pem: sql_key.public_key_pem(),
+            }),
+            control: ControlPlane::Here {
+                socket: control_socket(folder.path()),
+                signing_key_pem: Secret::new(edge_key.serialize_pem()),
+            },
+            tls: Some(Source::new(move || Ok(identity.clone()))),
             nodes: wishes.far.then(|| authority.for_edge()),
             plaintext: wishes.plaintext,
             hand_over: wishes.hand_over,
@@ -440,7 +446,10 @@ impl World {
             limits: wishes.limits,
             clock: now,
         };
-        let control_runtime = Some(serve_control(&config.control_socket, control.clone()));
+        let control_runtime = Some(serve_control(
+            &control_socket(folder.path()),
+            control.clone(),
+        ));
         let (edge, metrics, edge_shutdown, edge_task) = start_edge(config.clone()).await;
         let world = Self {
             _engine: engine,
@@ -468,7 +477,7 @@ impl World {
         if let Some(runtime) = self.control_runtime.take() {
             runtime.shutdown_background();
         }
-        std::fs::remove_file(&self.config.control_socket).expect("removed");
+        std::fs::remove_file(control_socket(self.folder.path())).expect("removed");
     }
 
     pub(super) async fn restart_edge(&mut self) {
@@ -554,6 +563,10 @@ impl World {
             Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
         }
     }
+}
+
+fn control_socket(folder: &Path) -> PathBuf {
+    folder.join("control.sock")
 }
 
 /// In a runtime of its own: dropping it ends open connections, too, as a killed process does.

@@ -34,6 +34,10 @@ pub(crate) struct Cluster {
     pub(crate) link_certificate_file: Option<PathBuf>,
     pub(crate) link_key_file: Option<PathBuf>,
     pub(crate) link_authority_file: Option<PathBuf>,
+    /// Where edges in the cluster reach this worker, such as `https://region.example.com:8445`, and where
+    /// it listens for them; both or none. The certificate comes from where that of the link does.
+    pub(crate) edges_address: Option<String>,
+    pub(crate) edges_listen: Option<SocketAddr>,
     /// Storage class of databases' volumes; the cluster's default unless it is named.
     pub(crate) storage_class: Option<String>,
     /// Size of a new volume, GiB.
@@ -53,6 +57,8 @@ impl Default for Cluster {
             link_certificate_file: None,
             link_key_file: None,
             link_authority_file: None,
+            edges_address: None,
+            edges_listen: None,
             storage_class: None,
             storage_gib: 10,
             storage_gib_max: 1024,
@@ -67,7 +73,7 @@ impl Cluster {
         match region.runtime {
             RuntimeKind::Local => self.check_unused(),
             RuntimeKind::Kubernetes => {
-                self.check_used()?;
+                self.check_used(region.edge_host.is_some())?;
                 check_region(region)?;
                 check_store(store)
             }
@@ -85,6 +91,8 @@ impl Cluster {
             ),
             ("link_key_file", self.link_key_file.is_some()),
             ("link_authority_file", self.link_authority_file.is_some()),
+            ("edges_address", self.edges_address.is_some()),
+            ("edges_listen", self.edges_listen.is_some()),
             ("storage_class", self.storage_class.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
@@ -93,7 +101,7 @@ impl Cluster {
         }
     }
 
-    fn check_used(&self) -> Result<(), Wrong> {
+    fn check_used(&self, has_edge: bool) -> Result<(), Wrong> {
         let Some(namespace) = &self.namespace else {
             return wrong(
                 "namespace",
@@ -114,6 +122,16 @@ impl Cluster {
             let why = "must say where region.runtime is kubernetes how the operator reaches this \
                        worker, as https://host:port";
             return wrong("link_address", why);
+        }
+        if self.edges_address.is_some() != self.edges_listen.is_some() {
+            return wrong("edges_address", "goes with edges_listen: both or none");
+        }
+        if self.edges_address.is_some() && self.edges_host().is_none() {
+            return wrong("edges_address", "is of the form https://host:port");
+        }
+        if self.edges_address.is_some() && !has_edge {
+            let why = "is of use where region.edge_host says where clients reach the edges";
+            return wrong("edges_address", why);
         }
         let files = [
             &self.link_certificate_file,
@@ -136,14 +154,24 @@ impl Cluster {
 
     /// Host of the link's address, if that is one.
     pub(crate) fn link_host(&self) -> Option<String> {
-        let address: axum::http::Uri = self.link_address.as_ref()?.parse().ok()?;
-        let is_whole = address.scheme_str() == Some("https")
-            && address.port_u16().is_some_and(|port| port > 0)
-            && address.path() == "/"
-            && address.query().is_none();
-        let host = address.host()?.trim_matches(['[', ']']);
-        is_whole.then(|| host.to_owned())
+        host_of(self.link_address.as_ref()?)
     }
+
+    /// Host of the address for edges, if that is one.
+    pub(crate) fn edges_host(&self) -> Option<String> {
+        host_of(self.edges_address.as_ref()?)
+    }
+}
+
+/// Host of an address of the form `https://host:port`.
+fn host_of(address: &str) -> Option<String> {
+    let address: axum::http::Uri = address.parse().ok()?;
+    let is_whole = address.scheme_str() == Some("https")
+        && address.port_u16().is_some_and(|port| port > 0)
+        && address.path() == "/"
+        && address.query().is_none();
+    let host = address.host()?.trim_matches(['[', ']']);
+    is_whole.then(|| host.to_owned())
 }
 
 /// It becomes the value of a label.
@@ -288,6 +316,22 @@ mod tests {
         }
         let alone = load(&[("LUMADB_CLUSTER_LINK_KEY_FILE", "key.pem")]).expect_err("alone");
         assert!(alone.contains("link_certificate_file"), "{alone}");
+        for (name, text) in [
+            ("LUMADB_CLUSTER_EDGES_ADDRESS", "https://x:8445"),
+            ("LUMADB_CLUSTER_EDGES_LISTEN", "0.0.0.0:8445"),
+        ] {
+            let error = load(&[(name, text)]).expect_err("alone");
+            assert!(error.contains("cluster.edges_address"), "{error}");
+        }
+        let edges = [
+            ("LUMADB_CLUSTER_EDGES_ADDRESS", "http://x:8445"),
+            ("LUMADB_CLUSTER_EDGES_LISTEN", "0.0.0.0:8445"),
+        ];
+        let error = load(&edges).expect_err("no TLS");
+        assert!(error.contains("https://host:port"), "{error}");
+        let edges = [("LUMADB_CLUSTER_EDGES_ADDRESS", "https://x:8445"), edges[1]];
+        let error = load(&edges).expect_err("nobody is led there");
+        assert!(error.contains("region.edge_host"), "{error}");
         let loopback = load(&[("LUMADB_OBJECT_STORE_BUCKET", "")]).expect_err("not reached");
         assert!(loopback.contains("object_store.listen"), "{loopback}");
         for host in ["a@b", "[::1]", "a b"] {

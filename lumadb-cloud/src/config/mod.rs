@@ -90,7 +90,11 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("edge", "plaintext", Kind::Text),
     ("edge", "hand_over", Kind::Flag),
     ("edge", "sessions_max", Kind::Number),
+    ("edge", "leave_seconds", Kind::Number),
     ("edge", "metrics_listen", Kind::Text),
+    ("edge", "control_dir", Kind::Text),
+    ("edge", "certificate_file", Kind::Text),
+    ("edge", "key_file", Kind::Text),
     ("engine", "dir", Kind::Text),
     ("node", "program", Kind::Text),
     ("region", "name", Kind::Text),
@@ -106,6 +110,8 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("cluster", "link_certificate_file", Kind::Text),
     ("cluster", "link_key_file", Kind::Text),
     ("cluster", "link_authority_file", Kind::Text),
+    ("cluster", "edges_address", Kind::Text),
+    ("cluster", "edges_listen", Kind::Text),
     ("cluster", "storage_class", Kind::Text),
     ("cluster", "storage_gib", Kind::Number),
     ("cluster", "storage_gib_max", Kind::Number),
@@ -218,8 +224,13 @@ impl Config {
                 })?;
         let store = config.object_store.check();
         let store = store.map_err(|(key, message)| ("object_store", key, message));
+        let edge = || {
+            let edge = config.edge.check();
+            edge.map_err(|(key, message)| ("edge", key, message))
+        };
         let cluster = || config.cluster.check(&config.region, &config.object_store);
         store
+            .and_then(|()| edge())
             .and_then(|()| cluster())
             .map_err(|(section, key, message)| ConfigError::Key {
                 section,
@@ -347,6 +358,9 @@ mod tests {
             },
             edge: Edge {
                 metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+                control_dir: Some("x".into()),
+                certificate_file: Some("x".into()),
+                key_file: Some("x".into()),
                 ..Edge::default()
             },
             engine: Engine {
@@ -367,6 +381,8 @@ mod tests {
                 link_certificate_file: Some("x".into()),
                 link_key_file: Some("x".into()),
                 link_authority_file: Some("x".into()),
+                edges_address: Some("x".into()),
+                edges_listen: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
                 storage_class: Some("x".into()),
                 ..Cluster::default()
             },
@@ -493,6 +509,8 @@ mod tests {
         assert!(!wrong(("LUMADB_COLOR_OF_LOGS", "red")).contains("did you mean"));
         assert!(wrong(("LUMADB_POOL_SIZE", "many")).contains("LUMADB_POOL_SIZE"));
         assert!(wrong(("LUMADB_HTTP_LISTEN", "here")).contains("LUMADB_HTTP_LISTEN"));
+        let alone = wrong(("LUMADB_EDGE_KEY_FILE", "x"));
+        assert!(alone.contains("LUMADB_EDGE_CERTIFICATE_FILE"), "{alone}");
         let alone = wrong(("LUMADB_OBJECT_STORE_PREFIX", "x"));
         assert!(
             alone.contains("object_store.prefix") && alone.contains("object_store.bucket"),

@@ -126,8 +126,17 @@ pub(crate) struct Edge {
     pub(crate) hand_over: bool,
     /// Sessions that pass through the edge at once.
     pub(crate) sessions_max: usize,
+    /// Seconds for which it still takes clients after it was told to end, being not ready any more.
+    pub(crate) leave_seconds: u64,
     /// Health and metrics of the edge; off unless set.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// For an edge away from the control plane: the folder in which the Secret `lumadb-edge` is mounted,
+    /// which says how control plane and nodes are reached. It needs no data folder's keys then.
+    pub(crate) control_dir: Option<PathBuf>,
+    /// Certificate chain that clients see and its key, each PEM; one of the control plane's own
+    /// authority unless they are named.
+    pub(crate) certificate_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 impl Default for Edge {
@@ -138,8 +147,23 @@ impl Default for Edge {
             plaintext: PlaintextFrom::Nobody,
             hand_over: true,
             sessions_max: 10_000,
+            leave_seconds: 0,
             metrics_listen: None,
+            control_dir: None,
+            certificate_file: None,
+            key_file: None,
         }
+    }
+}
+
+impl Edge {
+    /// What is wrong, with the key at fault.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.certificate_file.is_some() == self.key_file.is_some() {
+            return Ok(());
+        }
+        let why = "goes with edge.key_file: both or none";
+        Err(("certificate_file", why.into()))
     }
 }
 

@@ -112,10 +112,14 @@ pub(crate) async fn platform(
         edge_verifier: ServiceVerifier::load(&files.edge_public())?,
         archives: Some(archives),
     };
-    let authority = read(data.authority().join("ca.pem"))?;
+    // Clients need to be told of no authority that they know anyway.
+    let authority = match config.edge.certificate_file {
+        None => Some(read(data.authority().join("ca.pem"))?),
+        Some(_) => None,
+    };
     let settings = Settings {
         outbox_folder: config.mail.smtp_url_file.is_none().then(|| data.outbox()),
-        ca_certificate_pem: Some(authority),
+        ca_certificate_pem: authority,
         edge_socket_folder: Some(data.edge_sessions()),
         default_region: config.region.name.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),

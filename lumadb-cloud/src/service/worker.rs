@@ -16,9 +16,15 @@ use lumadb_control_plane::runtime::kubernetes::{
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::{LocalConfig, LocalRuntime};
 use lumadb_control_plane::runtime::{Reports, Runtime};
+use lumadb_control_plane::workflow::edge_control::Elsewhere;
 use lumadb_control_plane::workflow::{Workflow, drills, in_place, removal};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Longest time for edges of a cluster to hear that this worker leaves.
+const EDGES_END_LIMIT: Duration = Duration::from_secs(2);
 
 /// Connections of this process to the control plane's database.
 const CONNECTIONS_MAX: u32 = 20;
@@ -73,11 +79,17 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
                 signer: ServiceSigner::load(&keys.api_private())?,
                 verifier: ServiceVerifier::load(&keys.api_public())?,
             };
+            let shutdown = CancellationToken::new();
+            let edges = edges(data, config, &keys, &work.platform, &shutdown).await?;
             let cluster = cluster(data, config);
             let runtime = KubernetesRuntime::open(cluster, client, keys, reports, clock).await?;
             tracing::info!(address = %runtime.link_listens(), "the region link listens");
             work.until_told(&runtime, &mut signals).await;
+            shutdown.cancel();
             runtime.close().await;
+            if let Some(edges) = edges {
+                let _ = tokio::time::timeout(EDGES_END_LIMIT, edges).await;
+            }
         }
     }
     Ok(())
@@ -108,13 +120,38 @@ fn cluster(data: &DataFolder, config: &Config) -> KubernetesConfig {
         operator_namespace,
         link_listen,
         link_address: link_address.unwrap_or_default(),
-        link_certificate: certificate(data, &config.cluster),
+        link_certificate: certificate(data, &config.cluster, config.cluster.link_host()),
+        edges_address: config.cluster.edges_address.clone(),
         authority: data.authority(),
-        has_edge: config.region.edge_host.is_some(),
+        edge_host: config.region.edge_host.clone(),
     }
 }
 
-fn certificate(data: &DataFolder, cluster: &Cluster) -> LinkCertificate {
+/// Listens for edges in the cluster and answers them, where that is asked for.
+async fn edges(
+    data: &DataFolder,
+    config: &Config,
+    keys: &LinkKeys,
+    platform: &Platform,
+    shutdown: &CancellationToken,
+) -> Result<Option<JoinHandle<()>>, ServiceError> {
+    let Some(address) = config.cluster.edges_listen else {
+        return Ok(None);
+    };
+    let certificate = certificate(data, &config.cluster, config.cluster.edges_host());
+    let clock = platform.clock.clone();
+    let opened = Elsewhere::open(address, certificate, keys.verifier.clone(), clock).await?;
+    tracing::info!(%address, "edges of the cluster are listened for");
+    let (platform, shutdown) = (platform.clone(), shutdown.clone());
+    Ok(Some(tokio::spawn(async move {
+        if let Err(error) = opened.serve(platform, shutdown).await {
+            tracing::error!(%error, "edges of the cluster are not answered any more");
+        }
+    })))
+}
+
+/// What this worker shows to the cluster at an address with this host.
+fn certificate(data: &DataFolder, cluster: &Cluster, host: Option<String>) -> LinkCertificate {
     let files = (
         &cluster.link_certificate_file,
         &cluster.link_key_file,
@@ -128,7 +165,7 @@ fn certificate(data: &DataFolder, cluster: &Cluster) -> LinkCertificate {
         },
         _ => LinkCertificate::Issued {
             folder: data.authority(),
-            host: cluster.link_host().unwrap_or_default(),
+            host: host.unwrap_or_default(),
         },
     }
 }

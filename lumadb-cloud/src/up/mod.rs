@@ -63,7 +63,7 @@ pub(crate) async fn run(
     let _telemetry = telemetry::start("up", config, Some(log(&data)?))
         .map_err(|error| UpError::explain(data.root(), &error))?;
     say::line(&format!("Data folder: {}", data.root().display()));
-    let mut running = bring_up(&data, config, config_file, &mut stop).await?;
+    let mut running = Box::pin(bring_up(&data, config, config_file, &mut stop)).await?;
     tokio::select! {
         () = stop.told() => {}
         () = running.control.archive_keep() => {}

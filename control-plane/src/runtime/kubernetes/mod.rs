@@ -2,7 +2,8 @@
 //!
 //! Wishes are written into the cluster ([`mapping`]: a `LumaDatabase` and a Secret beside it), so
 //! that they hold while the control plane is away. What nodes say comes back on the region link
-//! ([`link`]), which the operator dials; where, a Secret in its namespace says ([`beacon`]).
+//! ([`link`]), which the operator dials; where, a Secret in its namespace says ([`beacon`]), and another
+//! one says it to edges in the cluster.
 //!
 //! Invariants:
 //! - At rest nothing is written: what is wanted is compared with what was seen ([`seen`]).
@@ -25,5 +26,6 @@ mod seen;
 mod states;
 
 pub use link::{LinkCertificate, LinkTlsError};
+pub(crate) use link::{LinkTls, accept as link_accept};
 pub use mapping::Site;
 pub use runtime::{KubernetesConfig, KubernetesRuntime, LinkKeys, OpenError};

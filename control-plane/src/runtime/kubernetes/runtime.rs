@@ -1,9 +1,9 @@
 //! The runtime itself.
 
-use super::super::local::authority::AuthorityError;
+use super::super::local::authority::{Authority, AuthorityError};
 use super::super::spans::SpanBook;
 use super::super::{Cleared, IfAbsent, Observation, Reports, Runtime, RuntimeError};
-use super::beacon::Beacon;
+use super::beacon::{Beacon, Reader};
 use super::cluster::Cluster;
 use super::identity::Identities;
 use super::link::{Link, LinkCertificate, LinkTls, LinkTlsError};
@@ -44,10 +44,13 @@ pub struct KubernetesConfig {
     /// Where the operator reaches it, such as `https://region.example.com:8444`.
     pub link_address: String,
     pub link_certificate: LinkCertificate,
-    /// Folder of the authority of nodes' certificates, and of those that nodes know edges by.
+    /// Where edges in the cluster reach the control plane, such as `https://region.example.com:8445`;
+    /// its certificate comes from where that of the link does.
+    pub edges_address: Option<String>,
+    /// Folder of the authority of nodes' certificates, and of those that edges show.
     pub authority: PathBuf,
-    /// Whether clients are led to an edge, which wakes what sleeps.
-    pub has_edge: bool,
+    /// Where clients reach an edge, if there is one, which wakes what sleeps.
+    pub edge_host: Option<String>,
     /// Where spans of compute are kept until they are stored.
     pub spans_file: PathBuf,
 }
@@ -113,22 +116,33 @@ impl KubernetesRuntime {
             &config.site.namespace,
             clock.clone(),
         )?;
+        let mut told = vec![(Reader::Operator, config.link_address)];
+        if let (Some(address), Some(host)) = (config.edges_address, &config.edge_host) {
+            let authority = Arc::new(Authority::open(&config.authority, clock.now())?);
+            let host = host.clone();
+            told.push((Reader::Edges { authority, host }, address));
+        }
         let cluster = Cluster::new(client, config.site);
         let seen = Arc::new(Seen::default());
         let states = States::new(spans.clone());
         let shutdown = CancellationToken::new();
         let region = cluster.site().region.clone();
-        let (told, is_told) = watch::channel(false);
-        let beacon = Beacon {
-            secrets: cluster.secrets_of(&config.operator_namespace),
-            namespace: config.operator_namespace,
-            region: region.clone(),
-            address: config.link_address,
-            tls: tls.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            told,
-        };
+        let secrets = cluster.secrets_of(&config.operator_namespace);
+        let beacons: Vec<Beacon> = told
+            .into_iter()
+            .map(|(to, address)| Beacon {
+                secrets: secrets.clone(),
+                namespace: config.operator_namespace.clone(),
+                region: region.clone(),
+                to,
+                address,
+                tls: tls.clone(),
+                keys: keys.clone(),
+                clock: clock.clone(),
+                told: watch::Sender::new(false),
+            })
+            .collect();
+        let told = beacons[0].told.subscribe();
         let link = Link {
             region,
             verifier: keys.verifier,
@@ -149,22 +163,22 @@ impl KubernetesRuntime {
             let (cluster, seen) = (cluster.clone(), seen.clone());
             async move { cluster.watch(&seen).await }
         });
-        let background = vec![
+        let mut background = vec![
             watching,
             tokio::spawn(tls.renew()),
-            tokio::spawn(beacon.keep()),
             tokio::spawn(spans.clone().deliver(reports.clone())),
         ];
+        background.extend((beacons.into_iter()).map(|beacon| tokio::spawn(beacon.keep())));
         Ok(Arc::new(Self {
             cluster,
             identities,
-            has_edge: config.has_edge,
+            has_edge: config.edge_host.is_some(),
             seen,
             states,
             spans,
             reports,
             link_listens,
-            told: is_told,
+            told,
             shutdown,
             serving: Mutex::new(Some(serving)),
             background,

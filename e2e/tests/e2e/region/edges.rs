@@ -6,13 +6,14 @@ use super::{LIMIT, World};
 use crate::operator::pods::{Running, Volume, free_port};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use lumadb_contract::edge_link::ALPN;
 use lumadb_e2e::account::Database;
 use lumadb_e2e::wait::until;
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Failure, Outcome, tools};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -20,7 +21,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_rustls::TlsConnector;
 
 /// The pod of a database, once it has an address and is another than before.
-async fn pod(whole: &Whole, asked: &Asked, before: Option<&Pod>) -> Outcome<Pod> {
+pub(super) async fn pod(whole: &Whole, asked: &Asked, before: Option<&Pod>) -> Outcome<Pod> {
     let name = format!("{}-1", asked.id.host_label());
     let before = before.and_then(ResourceExt::uid);
     until("the pod of the database", LIMIT, || async {
@@ -38,7 +39,7 @@ fn address(pod: &Pod) -> Option<String> {
     pod.status.as_ref()?.pod_ip.clone()
 }
 
-async fn run<'a>(world: &World, pod: &Pod, volume: &'a Volume) -> Outcome<Running<'a>> {
+pub(super) async fn run<'a>(world: &World, pod: &Pod, volume: &'a Volume) -> Outcome<Running<'a>> {
     Running::start_at_its_address(&world.client, pod, volume).await
 }
 
@@ -118,6 +119,33 @@ async fn is_closed_to_strangers(pod: &Pod, asked: &Asked, authority: &str) -> Ou
     Ok(())
 }
 
+/// Keeps a pod from being gone, or lets it go.
+async fn hold(whole: &Whole, pod: &Pod, finalizers: &[&str]) -> Outcome<()> {
+    let patch = Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
+    let name = pod.name_any();
+    whole
+        .pods
+        .patch(&name, &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
+}
+
+/// A pod is told to end, and its node serves on: no client is sent there any more.
+async fn is_left_before_its_end(whole: &Whole, pod: &Pod) -> Outcome<()> {
+    hold(whole, pod, &["test.example.com/held"]).await?;
+    let name = pod.name_any();
+    whole.pods.delete(&name, &DeleteParams::default()).await?;
+    until("its clients to wait for another pod", LIMIT, || async {
+        let observed = "select observed from databases";
+        let observed = whole.world.cloud.control_sql(observed).await?;
+        if observed.trim() == "pending" {
+            return Ok(Some(()));
+        }
+        Err(format!("it is {observed}").into())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_database_in_a_cluster_is_served_by_an_edge_whatever_becomes_of_its_pod() -> Outcome<()> {
     let port = free_port()?.to_string();
@@ -158,16 +186,18 @@ async fn a_database_in_a_cluster_is_served_by_an_edge_whatever_becomes_of_its_po
     is_closed_to_strangers(&first, &asked, &database.ca_certificate_pem).await?;
     whole.counts(asked.id, 4).await?;
 
-    // Another pod, at another address.
-    whole
-        .pods
-        .delete(&first.name_any(), &DeleteParams::default())
-        .await?;
+    is_left_before_its_end(&whole, &first).await?;
     drop(running);
-    let second = pod(&whole, &asked, Some(&first)).await?;
-    assert_ne!(address(&first), address(&second));
-    let running = run(world, &second, &volume).await?;
-    assert_eq!(psql(&running, &database.uri, kept).await?, "42");
+    hold(&whole, &first, &[]).await?;
+    let another = async {
+        let second = pod(&whole, &asked, Some(&first)).await?;
+        assert_ne!(address(&first), address(&second));
+        Ok::<_, Failure>((run(world, &second, &volume).await?, second))
+    };
+    let (answer, another) = tokio::join!(tools::psql(&database.uri, kept), another);
+    let (running, second) = another?;
+    let answer = answer.map_err(|error| format!("{error}\n{}", running.log("node")))?;
+    assert_eq!(answer, "42");
     whole.counts(asked.id, 5).await?;
 
     // Nobody is there, and then somebody comes.

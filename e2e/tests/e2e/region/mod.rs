@@ -1,10 +1,11 @@
 //! A region that is a cluster: what the control plane writes there, what it hears from there, and
 //! what is left when either side breaks. The API server is a real one; the operator is played, but in
-//! `together` and `edges`.
+//! `together`, `edges` and `edges_elsewhere`.
 
 mod away;
 mod deaths;
 mod edges;
+mod edges_elsewhere;
 mod life;
 mod operator;
 mod together;

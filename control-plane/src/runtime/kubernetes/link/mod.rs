@@ -16,7 +16,7 @@ mod tls;
 
 pub use tls::{LinkCertificate, LinkTlsError};
 
-pub(super) use tls::LinkTls;
+pub(crate) use tls::{LinkTls, accept};
 
 use super::super::Reports;
 use super::states::States;

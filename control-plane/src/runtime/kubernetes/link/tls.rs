@@ -1,4 +1,5 @@
-//! TLS of the link: its certificate, and the connections that come in.
+//! TLS of the link, and of the endpoint of edges beside it: the certificate, and the connections that
+//! come in.
 
 use super::super::super::local::authority::{
     Authority, AuthorityError, CERTIFICATE_LIFETIME, CERTIFICATE_RENEWAL,
@@ -175,7 +176,7 @@ fn read(path: &Path) -> Result<String, LinkTlsError> {
 }
 
 /// Connections whose handshake is done, until `shutdown`.
-pub(super) fn accept(
+pub(crate) fn accept(
     listener: TcpListener,
     tls: Arc<LinkTls>,
     shutdown: CancellationToken,
@@ -194,7 +195,7 @@ pub(super) fn accept(
             let socket = match accepted {
                 Ok((socket, _)) => socket,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection of the region link was not taken");
+                    tracing::warn!(%error, "a connection out of a cluster was not taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -208,8 +209,10 @@ pub(super) fn accept(
                     Ok(Ok(stream)) => {
                         let _ = sender.send(Ok(Connection(Box::new(stream)))).await;
                     }
-                    Ok(Err(error)) => tracing::debug!(%error, "no TLS on the region link"),
-                    Err(_) => tracing::debug!("a handshake on the region link took too long"),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "no TLS on a connection out of a cluster");
+                    }
+                    Err(_) => tracing::debug!("a handshake out of a cluster took too long"),
                 }
             });
         }
@@ -219,7 +222,7 @@ pub(super) fn accept(
 
 /// A connection as the server takes it.
 #[derive(Debug)]
-pub(super) struct Connection(Box<TlsStream<TcpStream>>);
+pub(crate) struct Connection(Box<TlsStream<TcpStream>>);
 
 impl Connected for Connection {
     type ConnectInfo = ();
