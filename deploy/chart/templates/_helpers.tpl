@@ -22,6 +22,16 @@ app.kubernetes.io/name: lumadb-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "lumadb.edgeLabels" -}}
+{{- merge (dict "app.kubernetes.io/name" "lumadb-edge") (include "lumadb.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{- /* By the name databases' pods know edges: their policies let it in. */}}
+{{- define "lumadb.edgeSelector" -}}
+app.kubernetes.io/name: lumadb-edge
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- /* An image by its values: (list $ .Values.image) */}}
 {{- define "lumadb.image" -}}
 {{- $root := index . 0 }}

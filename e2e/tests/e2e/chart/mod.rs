@@ -26,6 +26,14 @@ static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
 fn everything() -> Value {
     json!({
         "operator": { "tracesEndpoint": "http://collector.monitoring:4317" },
+        "edge": {
+            "enabled": true,
+            "region": "eu",
+            "certificateSecret": "edge-certificate",
+            "service": { "type": "ClusterIP", "annotations": { "example.com/note": "c" } },
+            "nodeSelector": { "kubernetes.io/os": "linux" },
+            "tolerations": [{ "key": "dedicated", "operator": "Exists" }],
+        },
         "controlPlaneAccess": { "enabled": true },
         "networkPolicy": { "egress": [{ "ports": [{ "port": 443 }] }] },
         "monitoring": {

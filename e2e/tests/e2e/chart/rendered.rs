@@ -127,6 +127,62 @@ async fn what_is_switched_off_is_not_there() -> Outcome<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn edges_are_led_to_leave_in_time_and_have_no_account() -> Outcome<()> {
+    let helm = Helm::new().await?;
+    let edge = |service: Value, replicas: u32| {
+        json!({ "edge": {
+            "enabled": true,
+            "region": "eu",
+            "certificateSecret": "edge-certificate",
+            "leaveSeconds": 25,
+            "replicas": replicas,
+            "service": service,
+        }})
+    };
+    let objects = helm.objects(&edge(json!({}), 2)).await?;
+    let name = format!("{SYSTEM} lumadb-edge");
+    let service = found(&objects, &format!("Service {name}"))?;
+    assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+    let deployment = found(&objects, &format!("Deployment {name}"))?;
+    let template = &deployment["spec"]["template"];
+    let pod = &template["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(plain(&pod["terminationGracePeriodSeconds"]), json!(45.0));
+    // What databases' own policies let in, and what the others of this release select.
+    for kind in ["NetworkPolicy", "PodDisruptionBudget"] {
+        let selector = &found(&objects, &format!("{kind} {name}"))?["spec"];
+        let selector = match kind {
+            "NetworkPolicy" => &selector["podSelector"],
+            _ => &selector["selector"],
+        };
+        assert_eq!(*selector, deployment["spec"]["selector"], "{kind}");
+        assert_eq!(
+            selector["matchLabels"]["app.kubernetes.io/name"],
+            "lumadb-edge"
+        );
+    }
+    let labels = &template["metadata"]["labels"];
+    let selected = service["spec"]["selector"].as_object();
+    for (label, value) in selected.into_iter().flatten() {
+        assert_eq!(&labels[label], value);
+    }
+    let set = pod["containers"][0]["env"].as_array().into_iter().flatten();
+    let set: BTreeMap<_, _> = set
+        .filter_map(|one| Some((one["name"].as_str()?, one["value"].as_str()?)))
+        .collect();
+    assert_eq!(set["LUMADB_REGION_NAME"], "eu");
+    assert_eq!(set["LUMADB_EDGE_LEAVE_SECONDS"], "25");
+    assert_eq!(set["LUMADB_EDGE_SESSIONS_MAX"], "10000");
+
+    let inside = json!({ "type": "ClusterIP" });
+    let objects = helm.objects(&edge(inside, 1)).await?;
+    let service = found(&objects, &format!("Service {name}"))?;
+    assert!(service["spec"].get("externalTrafficPolicy").is_none());
+    assert!(found(&objects, &format!("PodDisruptionBudget {name}")).is_err());
+    Ok(())
+}
+
 /// What may be done: group, resource, verb, and the name that it is bound to, if any.
 type Rights = BTreeMap<String, Vec<Value>>;
 

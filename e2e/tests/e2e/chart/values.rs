@@ -82,6 +82,18 @@ async fn wrong_values_are_refused_by_name() -> Outcome<()> {
             ["/monitoring/podMonitors/interval", "pattern"],
         ),
         (
+            json!({ "edge": { "enabled": true } }),
+            ["edge.region", "must be said"],
+        ),
+        (
+            json!({ "edge": { "service": { "type": "ExternalName" } } }),
+            ["/edge/service/type", "LoadBalancer"],
+        ),
+        (
+            json!({ "edge": { "leaveSeconds": -1 } }),
+            ["/edge/leaveSeconds", "minimum"],
+        ),
+        (
             json!({ "controlPlaneAccess": { "enabled": true, "namespace": SYSTEM } }),
             ["controlPlaneAccess.namespace", "operator's own"],
         ),
