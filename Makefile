@@ -95,6 +95,10 @@ kube: build ## Run databases in a real Kubernetes: one made here (as root), or t
 kube-check: ## Check again that databases serve in the Kubernetes of `make kube`, and how soon
 	scripts/kube_check.sh
 
+.PHONY: kube-upgrade
+kube-upgrade: ## Replace all programs in the Kubernetes of `make kube` while clients work, and count what breaks
+	scripts/kube_upgrade.sh
+
 .PHONY: kube-down
 kube-down: ## End the Kubernetes of `make kube`, with its databases
 	scripts/kube_down.sh

@@ -25,15 +25,47 @@ ask() {
         }
     done
 }
-volume_uid() { tenants get pvc "$1" -o jsonpath='{.metadata.uid}' 2>/dev/null; }
+# A pod that may connect to a database without an edge, and waits to be told to:  client_pod NAME DATABASE
+client_pod() {
+    tenants apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1
+  labels: { "lumadb.cloud/client": "$2" }
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    seccompProfile: { type: RuntimeDefault }
+  containers:
+  - name: psql
+    image: $image
+    command: [sh]
+    stdin: true
+    env:
+    - { name: PGCONNECT_TIMEOUT, value: "2" }
+    - { name: PGSSLMODE, value: disable }
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities: { drop: [ALL] }
+YAML
+    tenants wait "pod/$1" --for condition=Ready --timeout 60s >/dev/null || die "no pod starts here"
+}
 
+image="${KUBE_IMAGE:-$(kubectl -n "$system_namespace" get deployment lumadb-operator -o jsonpath='{.spec.template.spec.containers[0].env[?(@.name=="LUMADB_OPERATOR_IMAGE")].value}')}"
 if is_ours; then
     . "$(dirname "$0")/kube/by_cloud.sh"
+    . "$(dirname "$0")/kube/isolated.sh"
 else
     . "$(dirname "$0")/kube/by_operator.sh"
 fi
 
 cleanup() {
+    ! is_ours || isolated_remove
     database_remove
     tenants wait "pod/$database-1" --for delete --timeout 120s >/dev/null 2>&1 || true
     # A volume that was used is emptied before it is used again.
@@ -86,4 +118,7 @@ if is_ours; then
     rm -rf "$kube_dir/volumes/${lost##*-}"
     rows 'its volume was lost'
     report 'pod and volume lost, back from its archive after' $(($(now_ms) - begun))
+
+    isolated_prepare
+    isolated_check
 fi

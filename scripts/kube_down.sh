@@ -7,7 +7,7 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || die "only root may end it"
 [ -e "$kube_dir" ] || exit 0
 # What starts things ends first.
-for name in lumadb-cloud kubelet kube-scheduler kube-controller-manager kube-proxy coredns; do
+for name in lumadb-cloud kubelet kube-scheduler kube-controller-manager kube-proxy kube-router; do
     stop "$name"
 done
 if running containerd; then
@@ -26,6 +26,8 @@ awk -v folder="$kube_dir/" 'index($5, folder) == 1 { print $5 }' /proc/self/moun
     while read -r place; do
         umount "$place" 2>/dev/null || umount --lazy "$place"
     done
+# Chains and sets of what enforces policies; of services and routes it has none to remove.
+"$cache/kubernetes/$kubernetes_version/kube-router" --cleanup-config >/dev/null 2>&1 || true
 for family in ip ip6; do
     nft delete table "$family" kube-proxy 2>/dev/null || true
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs databases in a real Kubernetes: makes one on this machine, of programs that are built here, or
 # takes the cluster of KUBECONFIG; installs the operator by its chart; and checks that a database
-# serves (kube_check.sh). As root, on Debian, where it makes the cluster; kube_down.sh ends that.
+# serves (kube_check.sh), unless it is told  --unchecked.  As root, on Debian, where it makes the cluster;
+# kube_down.sh ends that. What runs already is upgraded.
 #
 # LUMADB_KUBE_PROGRAMS  folder of lumadb-cloud and lumadb-node, not of `make build`
 # LUMADB_KUBE_DIR       where the cluster lies, not in the cache of this user
@@ -20,13 +21,14 @@ if [ -n "${KUBECONFIG:-}" ]; then
     command -v jq >/dev/null || die "jq is not on the PATH"
     image="${LUMADB_KUBE_IMAGE:?names the image that scripts/image.sh makes as cloud.tar}"
     instance_image="${LUMADB_KUBE_INSTANCE_IMAGE:?names the image that scripts/image.sh makes as instance.tar}"
+    values=()
     listen='[::]'
 else
     [ "$(id -u)" = 0 ] || die "only root may make a Kubernetes; with KUBECONFIG another one is taken"
     "$root/scripts/packages.sh" kube
     kubeconfig="$kube_dir/keys/admin.kubeconfig"
     built="$("$root/scripts/kubernetes.sh" etcd kube-apiserver kube-controller-manager kube-scheduler \
-        kube-proxy kubelet kubectl coredns)"
+        kube-proxy kube-router kubelet kubectl coredns)"
     kubectl_program="$built/kubectl"
     mkdir -p "$kube_dir"
     "$root/scripts/kube/cluster.sh" "$built"
@@ -42,6 +44,10 @@ else
         rm -r "$kube_dir/images"
     fi
     listen=0.0.0.0
+    # Edges wait for the control plane, which comes last.
+    values=(--set edge.enabled=true --set edge.region=kube --set edge.listenAddress=$listen
+        --set edge.service.type=NodePort --set "edge.service.nodePort=$edge_port"
+        --set "operator.objectStore.networks={$node_ip/32}" --set operator.objectStore.port=8333)
 fi
 
 kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
@@ -49,7 +55,7 @@ kubectl label namespace "$namespace" pod-security.kubernetes.io/enforce=restrict
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 "$helm" upgrade lumadb "$root/deploy/chart" --install --namespace "$system_namespace" --create-namespace \
-    --kubeconfig "$kubeconfig" --set "operator.listenAddress=$listen" \
+    --kubeconfig "$kubeconfig" --set "operator.listenAddress=$listen" "${values[@]}" \
     --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" \
     --set "instanceImage.repository=${instance_image%:*}" \
     --set-string "instanceImage.tag=${instance_image##*:}" >"$log" 2>&1 || {
@@ -64,5 +70,5 @@ if [ -z "${KUBECONFIG:-}" ]; then
     say "The control plane's console: $api, its data: $cloud_dir"
 fi
 say "Kubernetes runs databases. KUBECONFIG=$kubeconfig, kubectl is $kubectl_program"
-KUBE_KUBECTL="$kubectl_program" KUBE_CONFIG="$kubeconfig" KUBE_IMAGE="$instance_image" \
+[ "${1:-}" = --unchecked ] || KUBE_KUBECTL="$kubectl_program" KUBE_CONFIG="$kubeconfig" KUBE_IMAGE="$instance_image" \
     "$root/scripts/kube_check.sh"

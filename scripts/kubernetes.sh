@@ -46,6 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         case "$program" in
         etcd) package=go.etcd.io/etcd/server/v3 ;;
         coredns) within="$module/dns" package=. ;;
+        kube-router) within="$module/router" package=github.com/cloudnativelabs/kube-router/v2/cmd/kube-router ;;
         kwok) within="$module/kwok" package=sigs.k8s.io/kwok/cmd/kwok ;;
         esac
         go -C "$within" build -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" \

@@ -25,6 +25,8 @@ declare -A probe_of=(
     [jq]=jq
     [openssl]=openssl
     [nftables]=/usr/sbin/nft
+    [iptables]=iptables
+    [ipset]=ipset
     [iproute2]=ip
     [libseccomp2]=/usr/lib/*/libseccomp.so.2
 )
@@ -33,7 +35,7 @@ packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
 test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
-kube) packages+=(openssl nftables iproute2 libseccomp2 procps jq curl postgresql-client) ;;
+kube) packages+=(openssl nftables iptables ipset iproute2 libseccomp2 procps jq curl postgresql-client postgresql) ;;
 bench) packages+=(postgresql-client postgresql pgbackrest zstd pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac

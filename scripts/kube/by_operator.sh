@@ -10,7 +10,6 @@ print("".join("0123456789abcdefghjkmnpqrstvwxyz"[value >> 5 * place & 31] for pl
 PYTHON
 )"
 client="client-${database##db-}"
-image="${KUBE_IMAGE:-$(kubectl -n "$system_namespace" get deployment lumadb-operator -o jsonpath='{.spec.template.spec.containers[0].env[?(@.name=="LUMADB_OPERATOR_IMAGE")].value}')}"
 
 # What its owner logs in with:  owner KEY
 owner() { jq -r ".data.$1 | @base64d" <<<"$secret"; }
@@ -23,36 +22,7 @@ ask_once() {
 }
 
 # The client is there before the database.
-prepare() {
-    kubectl apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $client
-  namespace: $namespace
-  labels: { "lumadb.cloud/client": "$database" }
-spec:
-  automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 0
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    seccompProfile: { type: RuntimeDefault }
-  containers:
-  - name: psql
-    image: $image
-    command: [sh]
-    stdin: true
-    env:
-    - { name: PGCONNECT_TIMEOUT, value: "2" }
-    - { name: PGSSLMODE, value: disable }
-    securityContext:
-      allowPrivilegeEscalation: false
-      readOnlyRootFilesystem: true
-      capabilities: { drop: [ALL] }
-YAML
-    tenants wait "pod/$client" --for condition=Ready --timeout 60s >/dev/null || die "no pod starts here"
-}
+prepare() { client_pod "$client" "$database"; }
 
 database_make() {
     tenants apply -f - >/dev/null <<YAML

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings up, or again, a control plane whose region is the cluster of this machine: console and API, an
-# edge that leads to the databases' pods, and an object store that they reach.
+# Brings up, or again, a control plane whose region is the cluster of this machine: console and API, and
+# an object store that the databases' pods reach. Clients are led to them by the edges in the cluster;
+# the one here serves the SQL editor and imports.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 programs="${1:?usage: cloud.sh FOLDER-OF-PROGRAMS KUBECTL}" kubectl_program="$2"
@@ -29,24 +30,26 @@ YAML
     )
     mv "$cloud_dir/kubeconfig.new" "$cloud_dir/kubeconfig"
 fi
-# At an address that pods reach. The edge serves this machine's clients there too.
+# At an address that pods reach.
 cat >"$cloud_dir/config.toml" <<TOML
 [http]
 listen = "$node_ip:8400"
 [edge]
-listen = "$node_ip:5432"
+listen = "$loopback_ip:5432"
 [region]
 name = "kube"
 display_name = "Kubernetes on this machine"
 runtime = "kubernetes"
 edge_host = "$node_ip"
-edge_port = 5432
+edge_port = $edge_port
 [cluster]
 kubeconfig = "$cloud_dir/kubeconfig"
 namespace = "$namespace"
 operator_namespace = "$system_namespace"
 link_listen = "$node_ip:8444"
 link_address = "https://$node_ip:8444"
+edges_listen = "$node_ip:8445"
+edges_address = "https://$node_ip:8445"
 storage_gib = 1
 storage_gib_max = 10
 [object_store]
@@ -61,3 +64,5 @@ start lumadb-cloud env -i HOME="$HOME" PATH="$PATH" \
     LUMADB_ENGINE_DIR="${LUMADB_ENGINE_DIR:-$engine_home}" \
     "$programs/lumadb-cloud" up --data-dir "$cloud_dir"
 wait_for 120 'the control plane' curl -sf "$api/health/ready"
+kubectl -n "$system_namespace" rollout status deployment/lumadb-edge --timeout 180s >/dev/null ||
+    die "the edges did not start: $(kubectl -n "$system_namespace" get pods -o wide 2>&1)"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings a Kubernetes of one machine up, or what of it does not run, and prints nothing when it is there.
-# Beside its folder it takes a link, routes, tables of nftables and control groups, and lets the
-# machine forward packets; kube_down.sh gives all of that back.
+# Beside its folder it takes a link, routes, tables of nftables, sets of addresses and control groups, and
+# lets the machine forward packets; kube_down.sh gives all of that back.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 built="${1:?usage: cluster.sh FOLDER-OF-KUBERNETES}"
@@ -59,28 +59,37 @@ start kube-controller-manager "$built/kube-controller-manager" --bind-address "$
 start kube-scheduler "$built/kube-scheduler" --bind-address "$loopback_ip" \
     --kubeconfig "$keys/scheduler.kubeconfig" --leader-elect=false
 start kube-proxy "$built/kube-proxy" --config "$config/proxy.yaml"
-kubectl apply -f - >/dev/null <<YAML
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: { name: "lumadb:dns" }
-rules:
-- { apiGroups: [""], resources: [services, pods, namespaces], verbs: [list, watch] }
-- { apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch] }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: { name: "lumadb:dns" }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "lumadb:dns" }
-subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: User, name: "lumadb:dns" }]
-YAML
-start coredns "$built/coredns" -conf "$config/Corefile"
-
 wait_for 60 containerd ctr version
-if [ -z "$(ctr images list -q 'name~=lumadb/pause:1')" ]; then
-    "$root/scripts/kube/pause.sh" "$kube_dir/pause.tar"
-    ctr images import "$kube_dir/pause.tar" >/dev/null
+if [ -z "$(ctr images list -q 'name~=lumadb/coredns:1')" ]; then
+    # It holds a pod's network.
+    "${CC:-cc}" -static -Os -s -Wall -Wextra -Werror -o "$kube_dir/pause" "$root/deploy/image/pause.c"
+    for program in "$kube_dir/pause" "$built/coredns"; do
+        "$root/scripts/kube/image.sh" "${program##*/}" "$program" "$kube_dir/image.tar"
+        ctr images import "$kube_dir/image.tar" >/dev/null
+    done
+    rm "$kube_dir/pause" "$kube_dir/image.tar"
 fi
 start kubelet "$built/kubelet" --config "$config/kubelet.yaml" --kubeconfig "$keys/kubelet.kubeconfig" \
     --root-dir "$kube_dir/kubelet" --cert-dir "$kube_dir/kubelet-keys" \
     --hostname-override "$node_name" --node-ip "$node_ip"
 wait_for 120 'the machine to be ready' kubectl wait node "$node_name" --for condition=Ready --timeout 5s
+# It looks for the machine when it starts.
+kubectl apply -f - >/dev/null <<YAML
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: "lumadb:router" }
+rules:
+- { apiGroups: [""], resources: [nodes, namespaces, pods, services, endpoints], verbs: [get, list, watch] }
+- { apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch] }
+- { apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: "lumadb:router" }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "lumadb:router" }
+subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: User, name: "lumadb:router" }]
+YAML
+start kube-router "$built/kube-router" --run-firewall --run-router=false --run-service-proxy=false \
+    --kubeconfig "$keys/router.kubeconfig" --hostname-override "$node_name" \
+    --service-cluster-ip-range "$service_network" --health-port 0 --metrics-port 0
+"$root/scripts/kube/dns.sh" "$kubectl_program"

@@ -55,7 +55,7 @@ authentication:
   x509: { clientCAFile: "$kube_dir/keys/ca.crt" }
 cgroupDriver: cgroupfs
 cgroupRoot: /$cgroup
-clusterDNS: ["$node_ip"]
+clusterDNS: ["$dns_ip"]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: "unix://$kube_dir/containerd.sock"
 enforceNodeAllocatable: [none]
@@ -83,17 +83,3 @@ hostnameOverride: $node_name
 clientConnection: { kubeconfig: "$kube_dir/keys/proxy.kubeconfig" }
 conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s }
 YAML
-
-cat >Corefile <<CORE
-.:53 {
-    bind $node_ip
-    errors
-    kubernetes cluster.local in-addr.arpa {
-        kubeconfig $kube_dir/keys/dns.kubeconfig
-    }
-    # There is no other name.
-    template ANY ANY . {
-        rcode NXDOMAIN
-    }
-}
-CORE

@@ -52,5 +52,5 @@ client controller-manager /CN=system:kube-controller-manager
 client scheduler /CN=system:kube-scheduler
 client kubelet "/O=system:nodes/CN=system:node:$node_name"
 client proxy /CN=system:kube-proxy
-client dns /CN=lumadb:dns
+client router /CN=lumadb:router
 touch .whole

@@ -15,8 +15,11 @@ node_name=luma-kube
 node_ip=10.198.0.1
 pod_network=10.197.0.0/16
 service_network=10.199.0.0/16
+dns_ip=10.199.0.10
 # Of the control plane on this machine.
 api="http://$node_ip:8400"
+# Of each machine, where the edges in the cluster take clients.
+edge_port=30432
 # What no pod needs to reach.
 loopback_ip=127.198.0.1
 cgroup=lumadb-kube
