@@ -37,6 +37,7 @@ pub struct Database {
     pub logical_database: String,
     /// The connection string as the console shows it first.
     pub uri: String,
+    /// Empty where clients know the authority anyway.
     pub ca_certificate_pem: String,
 }
 
@@ -114,7 +115,9 @@ impl Account {
             user: text(&connection, "/user")?,
             logical_database: text(&connection, "/logical_database")?,
             uri: connection_string(&connection, "uri")?,
-            ca_certificate_pem: text(&connection, "/ca_certificate_pem")?,
+            ca_certificate_pem: (connection["ca_certificate_pem"].as_str())
+                .unwrap_or_default()
+                .to_owned(),
         })
     }
 

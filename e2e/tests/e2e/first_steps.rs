@@ -196,6 +196,32 @@ async fn the_clients_that_customers_use_work_unchanged() -> Outcome<()> {
 }
 
 #[tokio::test]
+async fn clients_see_the_certificate_that_the_operator_of_a_cloud_names() -> Outcome<()> {
+    let folder = lumadb_e2e::cloud::new_folder()?;
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".into()])?.self_signed(&key)?;
+    let [chain_file, key_file] = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&chain_file, certificate.pem())?;
+    std::fs::write(&key_file, key.serialize_pem())?;
+    let [chain, private] = [&chain_file, &key_file].map(|path| path.display().to_string());
+    let cloud = Cloud::start_with(&[
+        ("LUMADB_EDGE_CERTIFICATE_FILE", &chain),
+        ("LUMADB_EDGE_KEY_FILE", &private),
+    ])
+    .await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("first").await?;
+    assert_eq!(database.ca_certificate_pem, "");
+    let verified = database.uri.replace(
+        "sslmode=require",
+        &format!("sslmode=verify-full&sslrootcert={chain}"),
+    );
+    assert_ne!(verified, database.uri);
+    assert_eq!(tools::psql(&verified, "select 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_million_rows_pass_both_ways_with_flat_memory() -> Outcome<()> {
     let cloud = Cloud::start().await?;
     let ada = Account::sign_up(&cloud, "ada").await?;
