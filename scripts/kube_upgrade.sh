@@ -33,7 +33,7 @@ trap cleanup EXIT
 # One client that works without end, and begins again at once when it is cut off.
 client() {
     until [ -e "$work/stop" ]; do
-        "$pgbench" --no-vacuum --client 1 --time 3 "$uri" >>"$work/client-$1" 2>>"$work/errors" || true
+        "$pgbench" --no-vacuum --client 1 --time 30 "$uri" >>"$work/client-$1" 2>>"$work/errors" || true
     done
 }
 # What is tried ten times a second, and when it failed, milliseconds since the epoch:  probe NAME COMMAND…
@@ -60,14 +60,20 @@ spans() {
 }
 connect() { PGCONNECT_TIMEOUT=10 psql -XAtq "$uri" -c 'select 1'; }
 
+# A statement, asked again for a while until it is answered:  ask STATEMENT
+ask() {
+    local deadline=$((SECONDS + 60))
+    until ask_once "$1"; do
+        [ $SECONDS -lt $deadline ] || die "no answer: $(cat "$said")"
+        sleep 0.5
+    done
+}
+
 prepare
 database_make
-deadline=$((SECONDS + 120))
-until ask_once 'select 1' >/dev/null; do
-    [ $SECONDS -lt $deadline ] || die "no answer: $(cat "$said")"
-done
+ask 'select 1' >/dev/null
 "$pgbench" --initialize --quiet --scale 1 "$uri" >/dev/null 2>&1
-started="$(ask_once 'select pg_postmaster_start_time()')"
+started="$(ask 'select pg_postmaster_start_time()')"
 before="$(pods)"
 
 for number in $(seq "$clients"); do
@@ -95,12 +101,12 @@ acknowledged="$(sed -n 's/^number of transactions actually processed: \([0-9]*\)
     awk '{ sum += $1 } END { print sum + 0 }')"
 cut="$(grep -c 'client 0 aborted' "$work/errors" || true)"
 refused="$(grep -c 'connection to server' "$work/errors" || true)"
-stored="$(ask_once 'select count(*) from pgbench_history')"
 printf '%-40s %5d, %d cut off, %d not taken\n' 'transactions acknowledged' "$acknowledged" "$cut" "$refused"
 spans connections
 spans api
 sed 's/^pgbench: //' "$work/errors" | sed 's/port [0-9]*/port N/; s/"[0-9.]*"/HOST/' | sort | uniq -c | sort -rn | head -20
+stored="$(ask 'select count(*) from pgbench_history')"
 [ "$stored" -ge "$acknowledged" ] || die "$acknowledged transactions were acknowledged, $stored are there"
 [ "$(pods)" = "$before" ] || die "the database's pod is another, or was restarted: $before, now $(pods)"
-[ "$(ask_once 'select pg_postmaster_start_time()')" = "$started" ] || die 'PostgreSQL was restarted'
+[ "$(ask 'select pg_postmaster_start_time()')" = "$started" ] || die 'PostgreSQL was restarted'
 say 'The database served on in the pod and the process of before'

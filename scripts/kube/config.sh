@@ -6,7 +6,13 @@ set -euo pipefail
 mkdir -p "$kube_dir"/{config,cni,containerd,state,kubelet,kubelet-keys,log/pods,volumes,plugins}
 cd "$kube_dir/config"
 
-cat >containerd.toml <<TOML
+# Writes what it reads, unless that is there: a program that watches its file would end.
+put() {
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
+put containerd.toml <<TOML
 version = 2
 root = "$kube_dir/containerd"
 state = "$kube_dir/state"
@@ -35,7 +41,7 @@ TOML
 
 # Each pod is routed to by itself: between pods of one bridge, answers would miss the translation of
 # services' addresses. Nothing is masqueraded: pods reach this machine and each other.
-cat >"$kube_dir/cni/10-lumadb.conflist" <<JSON
+put "$kube_dir/cni/10-lumadb.conflist" <<JSON
 {"cniVersion": "0.4.0", "name": "lumadb", "plugins": [
   {"type": "ptp", "ipMasq": false, "ipam": {
     "type": "host-local", "dataDir": "$kube_dir/addresses",
@@ -44,7 +50,7 @@ JSON
 
 # No name server but the cluster's own.
 : >resolv.conf
-cat >kubelet.yaml <<YAML
+put kubelet.yaml <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: $node_ip
@@ -71,7 +77,7 @@ volumePluginDir: "$kube_dir/plugins"
 YAML
 
 # Limits of connections are the machine's: they stay as they are.
-cat >proxy.yaml <<YAML
+put proxy.yaml <<YAML
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables

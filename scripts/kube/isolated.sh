@@ -37,9 +37,13 @@ isolated_prepare() {
     probe="client-${other%% *}"
     client_pod "$probe" "${other%% *}"
     ip address add "$metadata_ip/32" dev "$link" 2>/dev/null || true
-    python3 -m http.server --bind "$metadata_ip" 80 >/dev/null 2>&1 &
+    python3 -c 'import socket, sys
+listener = socket.create_server((sys.argv[1], 80))
+while True:
+    listener.accept()[0].close()' "$metadata_ip" &
     metadata_pid=$!
-    wait_for 30 'the played metadata service' curl -sf "http://$metadata_ip/"
+    # It answers by closing: curl calls that 52.
+    wait_for 30 'the played metadata service' sh -c "curl -s http://$metadata_ip/; [ \$? = 52 ]"
 }
 
 isolated_check() {
