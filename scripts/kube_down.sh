@@ -26,8 +26,16 @@ awk -v folder="$kube_dir/" 'index($5, folder) == 1 { print $5 }' /proc/self/moun
     while read -r place; do
         umount "$place" 2>/dev/null || umount --lazy "$place"
     done
-# Chains and sets of what enforces policies; of services and routes it has none to remove.
-"$cache/kubernetes/$kubernetes_version/kube-router" --cleanup-config >/dev/null 2>&1 || true
+# Chains and sets of kube-router, which does not get that far itself where it runs no services.
+chains='KUBE-(ROUTER|POD-FW|NWPLCY)-'
+if command -v iptables-save >/dev/null && iptables-save -t filter | grep -E "$chains" >/dev/null; then
+    iptables-save -t filter | grep -vE "$chains" | iptables-restore --table filter
+fi
+if command -v ipset >/dev/null; then
+    for set in $(ipset list -name | grep -E '^(KUBE-(SRC|DST)-|kube-router-)'); do
+        ipset destroy "$set"
+    done
+fi
 for family in ip ip6; do
     nft delete table "$family" kube-proxy 2>/dev/null || true
 done
