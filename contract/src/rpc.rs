@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut};
 use serde::{Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 #[expect(
     unreachable_pub,
@@ -58,6 +58,17 @@ pub use node_parent::node_parent_server::{NodeParent, NodeParentServer};
 pub use region_link::region_link_client::RegionLinkClient;
 pub use region_link::region_link_server::{RegionLink, RegionLinkServer};
 
+/// What a stream keeps ready for a message each way, bytes; longer ones take more for a while. Thousands
+/// of nodes have a stream to one operator, and their states are shorter than this.
+const BUFFER_BYTES: usize = 1024;
+
+/// From so many bytes on, messages that are ready are handed to the transport: what tonic does unasked.
+const YIELD_BYTES: usize = 32 * 1024;
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
+}
+
 /// Messages as JSON documents.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonCodec<T, U>(PhantomData<(T, U)>);
@@ -98,6 +109,10 @@ impl<T: Serialize> Encoder for JsonEncoder<T> {
         serde_json::to_writer(out.writer(), &item)
             .map_err(|error| Status::internal(format!("a message was not written: {error}")))
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,5 +129,9 @@ impl<U: DeserializeOwned> Decoder for JsonDecoder<U> {
         serde_json::from_reader(from.reader())
             .map(Some)
             .map_err(|error| Status::invalid_argument(format!("a message was not read: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

@@ -1,8 +1,8 @@
 //! Has memory that was freed go back to the system.
 //!
-//! A node is small, and now and then holds megabytes for a moment: a chunk of WAL, a part of a
-//! backup. The C library's allocator learns from the first of them to keep such blocks for later, and
-//! keeps them for each of the threads that had one.
+//! A node is small, and now and then holds megabytes for a moment: a chunk of WAL, a part of a backup; so
+//! does an operator when it lists a cluster. The C library's allocator learns from the first of them to
+//! keep such blocks for later, and keeps them for each of the threads that had one.
 
 /// Blocks from this size on, bytes, are taken from the system and given back to it.
 #[cfg(target_env = "gnu")]

@@ -19,7 +19,7 @@ use lumadb_contract::archive::RestoreTarget;
 use lumadb_contract::id::ArchiveId;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::store::setup::{RegionSetup, Setup};
-use lumadb_data_plane::sending;
+use lumadb_data_plane::{memory, sending};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use time::OffsetDateTime;
@@ -179,7 +179,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Edge(place) => serve("edge", &place),
         Command::S3(place) => serve("s3", &place),
         Command::StripeFake(place) => serve("stripe-fake", &place),
-        Command::Operator { place, asked: None } => serve("operator", &place),
+        Command::Operator { place, asked: None } => {
+            memory::return_freed();
+            serve("operator", &place)
+        }
     }
 }
 

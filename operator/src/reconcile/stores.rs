@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Container, PersistentVolumeClaim, Pod, PodSpec, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::DeserializeGuard;
@@ -70,16 +70,16 @@ impl Stores {
         databases: Store<Guarded>,
         beyond: watch::Receiver<Beyond>,
     ) -> (Self, Looks) {
-        let (instances, instance_looks) = follow_ours(scope);
-        let (pods, pod_looks) = follow_ours(scope);
-        let (claims, claim_looks) = follow_ours(scope);
-        let (services, service_looks) = follow_ours(scope);
-        let (service_accounts, account_looks) = follow_ours(scope);
-        let (network_policies, policy_looks) = follow_ours(scope);
+        let (instances, instance_looks) = follow_ours(scope, forget_writers);
+        let (pods, pod_looks) = follow_ours(scope, forget_all_but_compute);
+        let (claims, claim_looks) = follow_ours(scope, forget_writers);
+        let (services, service_looks) = follow_ours(scope, forget_writers);
+        let (service_accounts, account_looks) = follow_ours(scope, forget_writers);
+        let (network_policies, policy_looks) = follow_ours(scope, forget_writers);
         // Other Secrets and ConfigMaps of the cluster are none of ours, and are not read.
         let secret = format!("type={INSTANCE_SECRET_TYPE}");
         let config = watcher::Config::default().fields(&secret);
-        let (secrets, secret_looks) = follow(scope, config, |secret: &Secret| {
+        let (secrets, secret_looks) = follow(scope, config, forget_writers, |secret: &Secret| {
             let namespace = secret.namespace().unwrap_or_default();
             vec![ObjectRef::new(&secret.name_any()).within(&namespace)]
         });
@@ -90,13 +90,14 @@ impl Stores {
             let looks = all.state().into_iter();
             stream::iter(looks.map(|database| ObjectRef::from_obj(&*database)))
         });
-        let (authorities, authority_looks) = follow(scope, config, move |found: &ConfigMap| {
-            let namespace = found.namespace();
-            let all = databases.state().into_iter();
-            all.filter(|database| database.namespace() == namespace)
-                .map(|database| ObjectRef::from_obj(&*database))
-                .collect()
-        });
+        let (authorities, authority_looks) =
+            follow(scope, config, forget_writers, move |found: &ConfigMap| {
+                let namespace = found.namespace();
+                let all = databases.state().into_iter();
+                all.filter(|database| database.namespace() == namespace)
+                    .map(|database| ObjectRef::from_obj(&*database))
+                    .collect()
+            });
         let stores = Self {
             instances,
             pods,
@@ -163,7 +164,7 @@ where
 
 /// Keeps the objects of a kind that are ours, and asks for a look at the database of each that
 /// changes.
-fn follow_ours<K>(scope: &Scope) -> (Store<K>, Looks)
+fn follow_ours<K>(scope: &Scope, forget: fn(&mut K)) -> (Store<K>, Looks)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -174,7 +175,7 @@ where
         + 'static,
 {
     let config = watcher::Config::default().labels(MANAGED_SELECTOR);
-    follow(scope, config, |object| {
+    follow(scope, config, forget, |object| {
         database_of(object).into_iter().collect()
     })
 }
@@ -183,6 +184,7 @@ where
 fn follow<K>(
     scope: &Scope,
     config: watcher::Config,
+    forget: fn(&mut K),
     about: impl Fn(&K) -> Vec<ObjectRef<Guarded>> + Send + 'static,
 ) -> (Store<K>, Looks)
 where
@@ -197,7 +199,7 @@ where
     let (store, writer) = reflector::store();
     let looks = watcher(scope.api::<K>(), config)
         .backoff(backoff())
-        .modify(forget_what_is_not_read)
+        .modify(forget)
         .reflect(writer)
         .touched_objects()
         .flat_map(move |seen| {
@@ -227,7 +229,7 @@ pub(super) fn databases(
     let filled: Store<Guarded> = store.clone();
     let seen = watcher(scope.api::<Guarded>(), watcher::Config::default())
         .backoff(backoff())
-        .modify(forget_what_is_not_read)
+        .modify(forget_writers)
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(watcher::Event::Delete(gone)) => {
@@ -249,8 +251,28 @@ pub(super) fn databases(
 }
 
 /// Who wrote which field takes more memory than the fields.
-fn forget_what_is_not_read<K: Resource>(object: &mut K) {
+fn forget_writers<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
+}
+
+/// A pod's specification takes more memory than all the rest of a database, and its stamp says all that
+/// is to be known of it but for where it runs and what its containers are granted.
+fn forget_all_but_compute(pod: &mut Pod) {
+    forget_writers(pod);
+    if let Some(spec) = &mut pod.spec {
+        let containers = std::mem::take(&mut spec.containers).into_iter();
+        *spec = PodSpec {
+            node_name: spec.node_name.take(),
+            containers: containers
+                .map(|container| Container {
+                    name: container.name,
+                    resources: container.resources,
+                    ..Container::default()
+                })
+                .collect(),
+            ..PodSpec::default()
+        };
+    }
 }
 
 fn database_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {

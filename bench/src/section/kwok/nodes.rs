@@ -48,6 +48,7 @@ const REDIAL: Duration = Duration::from_secs(1);
 /// Plays the node of every pod of a namespace. All of them end with this value.
 pub(super) struct Nodes {
     connected: watch::Receiver<usize>,
+    last_error: watch::Receiver<String>,
     _playing: JoinSet<()>,
 }
 
@@ -58,6 +59,8 @@ struct Place {
     dialing: Semaphore,
     /// How many have heard what they shall do.
     connected: watch::Sender<usize>,
+    /// Why a stream ended, or did not begin.
+    last_error: watch::Sender<String>,
 }
 
 impl Nodes {
@@ -65,7 +68,8 @@ impl Nodes {
     pub(super) fn start(client: &Client, namespace: &str, port: u16) -> Self {
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let (client, namespace) = (client.clone(), namespace.to_owned());
-        let (sender, connected) = watch::channel(0);
+        let (counting, connected) = watch::channel(0);
+        let (telling, last_error) = watch::channel(String::new());
         let mut playing = JoinSet::new();
         playing.spawn(async move {
             // It is there with the first database.
@@ -84,12 +88,14 @@ impl Nodes {
                 port,
                 authorities: Arc::new(authorities),
                 dialing: Semaphore::new(AT_ONCE),
-                connected: sender,
+                connected: counting,
+                last_error: telling,
             };
             follow(pods, Arc::new(place)).await;
         });
         Self {
             connected,
+            last_error,
             _playing: playing,
         }
     }
@@ -101,8 +107,8 @@ impl Nodes {
         if let Ok(known) = tokio::time::timeout(LIMIT * 10, all).await {
             return Ok(known.map(|_| ())?);
         }
-        let connected = *self.connected.borrow();
-        Err(format!("{connected} of {count} nodes are connected").into())
+        let (connected, error) = (*self.connected.borrow(), self.last_error.borrow());
+        Err(format!("{connected} of {count} nodes are connected; {}", *error).into())
     }
 }
 
@@ -114,7 +120,11 @@ async fn follow(pods: Api<Pod>, place: Arc<Place>) {
     let mut seen = seen.applied_objects().boxed();
     while let Some(pod) = seen.next().await {
         let Ok(pod) = pod else { continue };
-        if known.insert(pod.uid()) {
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        if phase == Some("Running") && known.insert(pod.uid()) {
             let place = place.clone();
             playing.spawn(async move { play(&place, &pod).await });
         }
@@ -122,12 +132,10 @@ async fn follow(pods: Api<Pod>, place: Arc<Place>) {
 }
 
 async fn play(place: &Place, pod: &Pod) {
-    let mut told = false;
     loop {
-        if let Err(error) = live(place, pod).await
-            && !std::mem::replace(&mut told, true)
-        {
-            eprintln!("the node of {}: {error}", pod.name_any());
+        if let Err(error) = live(place, pod).await {
+            let error = format!("{}: {error}", pod.name_any());
+            place.last_error.send_replace(error);
         }
         tokio::time::sleep(REDIAL).await;
     }
