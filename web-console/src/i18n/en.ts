@@ -300,9 +300,11 @@ export const en = {
       "PostgreSQL 10 to 18. Its password is kept encrypted until the import ends, and is never shown.",
     target: "Into the database",
     targetHint: "It must be empty. Leave it alone until the import has ended.",
-    continuous: "Follow the source",
-    continuousHint:
-      "What changes there goes on arriving, until you switch over with seconds of downtime. It needs wal_level = logical, a key in each table, and a user that owns them and may replicate. Otherwise one moment is copied.",
+    afterwards: "After the copy",
+    end: "It is done: one moment is copied",
+    follow: "Follow the source",
+    followHint:
+      "When it is followed, what changes there goes on arriving, until you switch over with seconds of downtime. It needs wal_level = logical, a key in each table, and a user that owns them and may replicate.",
     certificates: "Certificates of the source’s authority (optional)",
     certificatesHint: "PEM, for sslmode=verify-full with an authority that browsers do not know.",
     refused: "The import cannot begin",

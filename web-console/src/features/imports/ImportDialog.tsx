@@ -1,4 +1,4 @@
-import { Button, Checkbox, Modal, NativeSelect, Textarea, TextInput } from "@mantine/core";
+import { Button, Modal, NativeSelect, Textarea, TextInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useForm } from "react-hook-form";
@@ -14,7 +14,7 @@ import { notifyDone } from "#/ui/notify";
 type Values = {
   source: string;
   logical_database: string;
-  continuous: boolean;
+  afterwards: "end" | "follow";
   ca_certificate_pem: string;
 };
 
@@ -34,7 +34,7 @@ export default function ImportDialog({
     defaultValues: {
       source: "",
       logical_database: "main",
-      continuous: false,
+      afterwards: "end",
       ca_certificate_pem: "",
     },
   });
@@ -61,7 +61,7 @@ export default function ImportDialog({
     const body = {
       source: values.source.trim(),
       logical_database: values.logical_database,
-      continuous: values.continuous,
+      continuous: values.afterwards === "follow",
       ...(pem === "" ? {} : { ca_certificate_pem: pem }),
     };
     create.mutate({
@@ -94,10 +94,14 @@ export default function ImportDialog({
           {...form.register("logical_database")}
           error={errors.logical_database?.message}
         />
-        <Checkbox
-          label={t("imports.continuous")}
-          description={t("imports.continuousHint")}
-          {...form.register("continuous")}
+        <NativeSelect
+          label={t("imports.afterwards")}
+          description={t("imports.followHint")}
+          data={[
+            { value: "end", label: t("imports.end") },
+            { value: "follow", label: t("imports.follow") },
+          ]}
+          {...form.register("afterwards")}
         />
         <Textarea
           label={t("imports.certificates")}

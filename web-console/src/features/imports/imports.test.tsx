@@ -61,7 +61,10 @@ it("begins an import, and shows the server's refusal at the field that is at fau
   expect(await within(dialog).findByText("needs the name of the user")).toBeVisible();
   await user.clear(field);
   await user.type(field, "postgres://ada:secret@db.example.com/shop");
-  await user.click(within(dialog).getByRole("checkbox", { name: "Follow the source" }));
+  await user.selectOptions(
+    within(dialog).getByRole("combobox", { name: "After the copy" }),
+    "Follow the source",
+  );
   await user.click(submit);
   await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
   expect(await screen.findByText("The import begins.")).toBeVisible();
