@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Notify;
 
-/// Numbers that only grow while an import is under way.
+/// Numbers that only grow while an import is under way; all but the lag.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     stage: AtomicU8,
@@ -14,8 +14,8 @@ pub(super) struct Progress {
     tables_total: AtomicI64,
     bytes_copied: AtomicI64,
     source_bytes: AtomicI64,
-    /// Of one that follows; below 0: not known yet.
-    lag_bytes: AtomicI64,
+    /// Of one that follows, and one more; 0: not known yet.
+    lag_bytes_and_one: AtomicI64,
     /// Microseconds since the Unix epoch; 0: no change yet.
     last_change_at_us: AtomicI64,
     is_completing: AtomicBool,
@@ -53,7 +53,6 @@ impl Progress {
             let copied = &progress.bytes_copied;
             copied.store(claimed.bytes_copied, Ordering::Relaxed);
         }
-        progress.lag_bytes.store(-1, Ordering::Relaxed);
         progress
     }
 
@@ -82,7 +81,8 @@ impl Progress {
     /// WAL of the source's that is not applied yet.
     pub(super) fn lag(&self, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.lag_bytes.store(bytes, Ordering::Relaxed);
+        self.lag_bytes_and_one
+            .store(bytes.saturating_add(1), Ordering::Relaxed);
     }
 
     /// A transaction is applied that committed at the source then.
@@ -139,7 +139,9 @@ impl Progress {
             tables_total: total,
             bytes_copied: read(&self.bytes_copied),
             source_bytes: read(&self.source_bytes),
-            lag_bytes: Some(read(&self.lag_bytes)).filter(|bytes| *bytes >= 0),
+            lag_bytes: read(&self.lag_bytes_and_one)
+                .checked_sub(1)
+                .filter(|bytes| *bytes >= 0),
             last_change_at: match read(&self.last_change_at_us) {
                 0 => None,
                 since => Some(OffsetDateTime::UNIX_EPOCH + Duration::microseconds(since)),
@@ -167,5 +169,30 @@ mod tests {
         progress.line("pg_restore: creating CONSTRAINT \"public.a a_pkey\"");
         assert_eq!(progress.now().tables_done, 2);
         assert_eq!(progress.now().state, ImportState::Finishing);
+    }
+
+    #[test]
+    fn one_that_follows_tells_how_far_behind_it_is() {
+        let progress = Progress::default();
+        progress.source(2, 1000);
+        progress.following();
+        let now = progress.now();
+        assert_eq!((now.state, now.tables_done), (ImportState::Following, 2));
+        assert_eq!((now.lag_bytes, now.last_change_at), (None, None));
+        let committed_at = OffsetDateTime::UNIX_EPOCH + Duration::microseconds(7);
+        progress.lag(12);
+        progress.applied(committed_at);
+        // It is not copied a second time.
+        progress.copying();
+        let now = progress.now();
+        assert_eq!(now.state, ImportState::Following);
+        assert_eq!(
+            (now.lag_bytes, now.last_change_at),
+            (Some(12), Some(committed_at))
+        );
+        progress.complete();
+        assert!(progress.is_completing());
+        progress.validating();
+        assert_eq!(progress.now().state, ImportState::Validating);
     }
 }

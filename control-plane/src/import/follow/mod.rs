@@ -266,3 +266,32 @@ impl Follower<'_> {
         Ok(source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_lasts() {
+        for code in ["08006", "57P01", "57P03", "40P01", "25006", "55P03"] {
+            let trouble = Trouble::said(code, "x");
+            assert!(matches!(trouble, Trouble::Passing(_)), "{code}");
+        }
+        for code in ["23505", "22P02", "42P01", "53100", "57014"] {
+            let trouble = Trouble::said(code, "x");
+            assert!(matches!(trouble, Trouble::Lasting(_)), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn patience_ends_and_is_not_for_what_lasts() {
+        let away = || std::future::ready(Err::<(), _>(Trouble::Passing(Failure::new("away"))));
+        let tried = patiently(Duration::ZERO, away).await;
+        assert_eq!(tried, Err(Failure::new("away")));
+        let wrong = || std::future::ready(Err::<(), _>(Trouble::Lasting(Failure::new("wrong"))));
+        let tried = patiently(PATIENCE, wrong).await;
+        assert_eq!(tried, Err(Failure::new("wrong")));
+        let done = patiently(PATIENCE, || std::future::ready(Ok(7))).await;
+        assert_eq!(done, Ok(7));
+    }
+}

@@ -47,7 +47,8 @@ const SETTINGS: &str = "
            (select count(*) from pg_replication_slots)
                >= current_setting('max_replication_slots')::bigint,
            current_setting('max_replication_slots'),
-           exists(select from pg_largeobject_metadata)";
+           exists(select from pg_largeobject_metadata),
+           exists(select from pg_namespace where nspname = 'lumadb_import')";
 
 /// The source can be followed by its user; the error says what is missing. Changes nothing.
 pub(super) async fn fits(source: &Session, door: &Door) -> Result<(), Failure> {
@@ -80,6 +81,11 @@ pub(super) async fn fits(source: &Session, door: &Door) -> Result<(), Failure> {
     } else if is(6) {
         "The source holds large objects (pg_largeobject), whose changes PostgreSQL does not \
          publish. Import without following, or remove them there."
+            .into()
+    } else if is(7) {
+        // It would arrive, and pass for what is written down about this import.
+        "The source has a schema lumadb_import, as databases have into which an import is under \
+         way. Wait for its end, or drop the schema there."
             .into()
     } else {
         tables_fit(source, user).await?;

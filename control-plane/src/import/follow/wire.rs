@@ -22,10 +22,11 @@ const ROWS_MAX: usize = 100;
 /// Longest time for an answer to be sent.
 const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How values are written: as the target reads them, whatever the source's own settings are. And
-/// nothing ends the session while it keeps a snapshot.
-const PARAMETERS: [(&str, &str); 9] = [
+/// How values are written: as the target reads them, whatever the source's own settings are; names of
+/// tables among them with their schema. And nothing ends the session while it keeps a snapshot.
+const PARAMETERS: [(&str, &str); 10] = [
     ("replication", "database"),
+    ("search_path", "pg_catalog"),
     ("client_encoding", "UTF8"),
     ("datestyle", "ISO"),
     ("intervalstyle", "postgres"),
