@@ -183,6 +183,23 @@ async fn edges_are_led_to_leave_in_time_and_have_no_account() -> Outcome<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_counts_is_scraped_where_it_listens() -> Outcome<()> {
+    let helm = Helm::new().await?;
+    let objects = helm.objects(&everything()).await?;
+    for name in ["lumadb-operator", "lumadb-edge"] {
+        let monitor = found(&objects, &format!("PodMonitor {SYSTEM} {name}"))?;
+        let deployment = found(&objects, &format!("Deployment {SYSTEM} {name}"))?;
+        assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+        assert_eq!(monitor["spec"]["selector"], deployment["spec"]["selector"]);
+        let ports = deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array();
+        let scraped = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
+        let mut names = ports.into_iter().flatten().map(|port| &port["name"]);
+        assert!(names.any(|port| port == scraped), "{name}");
+    }
+    Ok(())
+}
+
 /// What may be done: group, resource, verb, and the name that it is bound to, if any.
 type Rights = BTreeMap<String, Vec<Value>>;
 
