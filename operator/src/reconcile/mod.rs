@@ -13,6 +13,7 @@ mod hands;
 mod health;
 mod lease;
 mod metrics;
+mod packed;
 #[cfg(test)]
 mod played;
 mod stores;
@@ -97,6 +98,8 @@ enum Interrupted {
     Trouble(#[from] Trouble),
     #[error("the watches have ended")]
     Ending,
+    #[error("an object is not read as it was kept: {0}")]
+    Unreadable(#[from] serde_json::Error),
 }
 
 impl Interrupted {
@@ -277,7 +280,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Next, 
     }
     let next = match &object.0 {
         Ok(database) => {
-            let observed = context.stores.observe(Arc::new(database.clone()));
+            let observed = context.stores.observe(Arc::new(database.clone()))?;
             context.reconcile(&observed).await?
         }
         Err(invalid) => {

@@ -1,6 +1,7 @@
 //! What the cluster holds, kept up to date by watches: a reconcile reads nothing from elsewhere.
 
 use super::behind::Behind;
+use super::packed::{Kept, Packed};
 use crate::api::{LumaDatabase, LumaInstance};
 use crate::build::{AUTHORITY_NAME, DATABASE_LABEL, MANAGED_SELECTOR, instance_name};
 use crate::decide::Observed;
@@ -10,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, PersistentVolumeClaim, Pod, PodSpec, Secret, Service, ServiceAccount,
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::DeserializeGuard;
@@ -18,8 +19,6 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use lumadb_contract::cluster::INSTANCE_SECRET_TYPE;
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
@@ -33,14 +32,14 @@ pub(super) type Looks = BoxStream<'static, ObjectRef<Guarded>>;
 
 /// Objects of databases, by name.
 pub(super) struct Stores {
-    instances: Store<LumaInstance>,
-    pods: Store<Pod>,
-    claims: Store<PersistentVolumeClaim>,
-    services: Store<Service>,
-    service_accounts: Store<ServiceAccount>,
-    network_policies: Store<NetworkPolicy>,
-    secrets: Store<Secret>,
-    authorities: Store<ConfigMap>,
+    instances: Store<Packed<LumaInstance>>,
+    pods: Store<Packed<Pod>>,
+    claims: Store<Packed<PersistentVolumeClaim>>,
+    services: Store<Packed<Service>>,
+    service_accounts: Store<Packed<ServiceAccount>>,
+    network_policies: Store<Packed<NetworkPolicy>>,
+    secrets: Store<Packed<Secret>>,
+    authorities: Store<Packed<ConfigMap>>,
     /// Whether there is a control plane.
     beyond: watch::Receiver<Beyond>,
 }
@@ -70,16 +69,16 @@ impl Stores {
         databases: Store<Guarded>,
         beyond: watch::Receiver<Beyond>,
     ) -> (Self, Looks) {
-        let (instances, instance_looks) = follow_ours(scope, forget_writers);
-        let (pods, pod_looks) = follow_ours(scope, forget_all_but_compute);
-        let (claims, claim_looks) = follow_ours(scope, forget_writers);
-        let (services, service_looks) = follow_ours(scope, forget_writers);
-        let (service_accounts, account_looks) = follow_ours(scope, forget_writers);
-        let (network_policies, policy_looks) = follow_ours(scope, forget_writers);
+        let (instances, instance_looks) = follow_ours(scope);
+        let (pods, pod_looks) = follow_ours(scope);
+        let (claims, claim_looks) = follow_ours(scope);
+        let (services, service_looks) = follow_ours(scope);
+        let (service_accounts, account_looks) = follow_ours(scope);
+        let (network_policies, policy_looks) = follow_ours(scope);
         // Other Secrets and ConfigMaps of the cluster are none of ours, and are not read.
         let secret = format!("type={INSTANCE_SECRET_TYPE}");
         let config = watcher::Config::default().fields(&secret);
-        let (secrets, secret_looks) = follow(scope, config, forget_writers, |secret: &Secret| {
+        let (secrets, secret_looks) = follow(scope, config, |secret: &Packed<Secret>| {
             let namespace = secret.namespace().unwrap_or_default();
             vec![ObjectRef::new(&secret.name_any()).within(&namespace)]
         });
@@ -91,7 +90,7 @@ impl Stores {
             stream::iter(looks.map(|database| ObjectRef::from_obj(&*database)))
         });
         let (authorities, authority_looks) =
-            follow(scope, config, forget_writers, move |found: &ConfigMap| {
+            follow(scope, config, move |found: &Packed<ConfigMap>| {
                 let namespace = found.namespace();
                 let all = databases.state().into_iter();
                 all.filter(|database| database.namespace() == namespace)
@@ -135,71 +134,55 @@ impl Stores {
         self.authorities.wait_until_ready().await
     }
 
-    /// A database with all of its objects.
-    pub(super) fn observe(&self, database: Arc<LumaDatabase>) -> Observed {
+    /// A database with all of its objects. An error is a defect: one cannot be read as it was kept.
+    pub(super) fn observe(&self, database: Arc<LumaDatabase>) -> serde_json::Result<Observed> {
         let namespace = database.namespace().unwrap_or_default();
         let name = database.name_any();
         let instance = instance_name(&database);
-        Observed {
-            instance: found(&self.instances, &instance, &namespace),
-            pod: found(&self.pods, &instance, &namespace),
-            claim: found(&self.claims, &instance, &namespace),
-            service: found(&self.services, &name, &namespace),
-            service_account: found(&self.service_accounts, &name, &namespace),
-            network_policy: found(&self.network_policies, &name, &namespace),
-            secret: found(&self.secrets, &name, &namespace),
+        Ok(Observed {
+            instance: found(&self.instances, &instance, &namespace)?,
+            pod: found(&self.pods, &instance, &namespace)?,
+            claim: found(&self.claims, &instance, &namespace)?,
+            service: found(&self.services, &name, &namespace)?,
+            service_account: found(&self.service_accounts, &name, &namespace)?,
+            network_policy: found(&self.network_policies, &name, &namespace)?,
+            secret: found(&self.secrets, &name, &namespace)?,
             is_alone: *self.beyond.borrow() == Beyond::Nobody,
-            authority: found(&self.authorities, AUTHORITY_NAME, &namespace),
+            authority: found(&self.authorities, AUTHORITY_NAME, &namespace)?,
             database,
-        }
+        })
     }
 }
 
-fn found<K>(store: &Store<K>, name: &str, namespace: &str) -> Option<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    store.get(&ObjectRef::new(name).within(namespace))
+fn found<K: Kept>(
+    store: &Store<Packed<K>>,
+    name: &str,
+    namespace: &str,
+) -> serde_json::Result<Option<Arc<K>>> {
+    let packed = store.get(&ObjectRef::new(name).within(namespace));
+    packed
+        .map(|packed| packed.unpack().map(Arc::new))
+        .transpose()
 }
 
 /// Keeps the objects of a kind that are ours, and asks for a look at the database of each that
 /// changes.
-fn follow_ours<K>(scope: &Scope, forget: fn(&mut K)) -> (Store<K>, Looks)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
+fn follow_ours<K: Kept>(scope: &Scope) -> (Store<Packed<K>>, Looks) {
     let config = watcher::Config::default().labels(MANAGED_SELECTOR);
-    follow(scope, config, forget, |object| {
+    follow(scope, config, |object| {
         database_of(object).into_iter().collect()
     })
 }
 
 /// Keeps objects of a kind, and asks for looks at the databases that one which changes is about.
-fn follow<K>(
+fn follow<K: Kept>(
     scope: &Scope,
     config: watcher::Config,
-    forget: fn(&mut K),
-    about: impl Fn(&K) -> Vec<ObjectRef<Guarded>> + Send + 'static,
-) -> (Store<K>, Looks)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
+    about: impl Fn(&Packed<K>) -> Vec<ObjectRef<Guarded>> + Send + 'static,
+) -> (Store<Packed<K>>, Looks) {
     let (store, writer) = reflector::store();
-    let looks = watcher(scope.api::<K>(), config)
+    let looks = watcher(scope.api::<Packed<K>>(), config)
         .backoff(backoff())
-        .modify(forget)
         .reflect(writer)
         .touched_objects()
         .flat_map(move |seen| {
@@ -255,27 +238,8 @@ fn forget_writers<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
-/// A pod's specification takes more memory than all the rest of a database, and its stamp says all that
-/// is to be known of it but for where it runs and what its containers are granted.
-fn forget_all_but_compute(pod: &mut Pod) {
-    forget_writers(pod);
-    if let Some(spec) = &mut pod.spec {
-        let containers = std::mem::take(&mut spec.containers).into_iter();
-        *spec = PodSpec {
-            node_name: spec.node_name.take(),
-            containers: containers
-                .map(|container| Container {
-                    name: container.name,
-                    resources: container.resources,
-                    ..Container::default()
-                })
-                .collect(),
-            ..PodSpec::default()
-        };
-    }
-}
-
-fn database_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
+fn database_of<K: Kept>(packed: &Packed<K>) -> Option<ObjectRef<Guarded>> {
+    let object = packed.unpack().ok()?;
     let name = object.labels().get(DATABASE_LABEL)?;
     let namespace = object.namespace()?;
     Some(ObjectRef::new(name).within(&namespace))
