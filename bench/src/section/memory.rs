@@ -33,16 +33,14 @@ pub(crate) async fn measure(settings: &Settings) -> Outcome<Vec<Row>> {
 
 async fn beside_engine(settings: &Settings) -> Outcome<Vec<Row>> {
     let rig = Rig::start().await?;
-    for way in [Way::Node, Way::Bouncer] {
-        for tls in [false, true] {
-            let address = rig.address(way, tls);
-            let span = settings.soak / 2;
-            settings.progress(&format!(
-                "memory: pgbench for {span:?} through {}",
-                way.name()
-            ));
-            pgbench::run(&address, Workload::SelectPrepared, span).await?;
-        }
+    for tls in [false, true] {
+        let span = settings.soak / 2;
+        settings.progress(&format!("memory: pgbench for {span:?} through both"));
+        let [node, bouncer] = [Way::Node, Way::Bouncer].map(|way| rig.address(way, tls));
+        tokio::try_join!(
+            pgbench::run(&node, Workload::SelectPrepared, span),
+            pgbench::run(&bouncer, Workload::SelectPrepared, span),
+        )?;
     }
     let name = Way::Bouncer.name();
     let kib = |pid: i32| Ok::<f64, lumadb_e2e::Failure>(as_f64(anonymous_kib(pid)?));
