@@ -107,8 +107,13 @@ database_wake
 rows 'it slept'
 report 'no pod, serving after it was asked to wake' $(($(now_ms) - begun))
 
-# Its archive is the control plane's affair.
+# Its archive is the control plane's affair, and so is the edge.
 if is_ours; then
+    database_sleep
+    begun="$(now_ms)"
+    rows 'it slept, and a client came'
+    report 'no pod, first answer to a client that came after' $(($(now_ms) - begun))
+
     database_back_up
     claim="$(tenants get pvc -l "lumadb.cloud/database=$database" -o name)"
     lost="$(tenants get "$claim" -o jsonpath='{.spec.volumeName}')"
