@@ -1,4 +1,4 @@
-//! Objects of the cluster as texts: as values of their types they take several times the memory, and
+//! Objects of the cluster as texts: as values of their types they take more memory, and
 //! what is kept of a database is read only when it is looked at.
 
 use k8s_openapi::NamespaceResourceScope;
