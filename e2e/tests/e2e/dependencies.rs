@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("lumadb-e2e", &[]),
+    ("lumadb-loop-volumes", &[]),
     (
         "lumadb-bench",
         &[
