@@ -113,6 +113,7 @@ pub async fn helper_run(
         reports: reports.clone(),
         order: None,
         pause_ms: RESTART_PAUSE_MS.0,
+        failed: false,
     };
     let mut supervision = std::pin::pin!(supervisor.run());
     let mut copying = std::pin::pin!(output.copy());
@@ -215,6 +216,8 @@ struct Supervisor {
     order: Option<Order>,
     /// Before the next attempt to start, milliseconds.
     pause_ms: u64,
+    /// The order could not be carried out, or not all of it.
+    failed: bool,
 }
 
 impl Supervisor {
@@ -227,9 +230,16 @@ impl Supervisor {
             match self.order.clone().map(|order| order.command) {
                 None => {}
                 Some(Command::Run { config }) => {
-                    if let Err(error) = self.ensure_running(&config).await {
-                        tracing::error!(%error, "the engine was not started");
-                        self.report(EnginePhase::Stopped, Some(error.to_string()));
+                    let done = self.ensure_running(&config).await;
+                    self.failed = done.is_err();
+                    if let Err(error) = done {
+                        tracing::error!(%error, "the engine is not as it shall be");
+                        // One that runs is not stopped by what could not be written.
+                        let phase = match &self.running {
+                            Some(_) => self.reports.borrow().phase,
+                            None => EnginePhase::Stopped,
+                        };
+                        self.report(phase, Some(error.to_string()));
                     }
                 }
                 Some(Command::Stop { mode }) => self.stop(mode).await?,
@@ -265,6 +275,7 @@ impl Supervisor {
                         self.pause_ms = (self.pause_ms * 2).min(RESTART_PAUSE_MS.1);
                     }
                 },
+                () = sleep(Duration::from_millis(RESTART_PAUSE_MS.1)), if self.failed => return,
                 () = sleep(Duration::from_secs(WELL_AFTER_SECONDS)),
                     if self.pause_ms > RESTART_PAUSE_MS.0 => self.pause_ms = RESTART_PAUSE_MS.0,
             }
@@ -282,8 +293,9 @@ impl Supervisor {
         };
         if let Some(engine) = &self.running {
             match change {
-                Change::None => {}
-                Change::Reload => {
+                // Some of another configuration may have been written, and be in force.
+                Change::None if !self.failed => {}
+                Change::None | Change::Reload => {
                     write_config(&data, config)?;
                     engine.reload()?;
                     write_started(&data, config)?;
@@ -292,6 +304,7 @@ impl Supervisor {
             }
         }
         if self.running.is_some() {
+            self.failed = false;
             let phase = self.reports.borrow().phase;
             self.report(phase, None);
             return Ok(());
@@ -320,6 +333,7 @@ impl Supervisor {
                 .await?;
         }
         self.pause_ms = RESTART_PAUSE_MS.0;
+        self.failed = false;
         self.report(EnginePhase::Stopped, None);
         Ok(())
     }
@@ -332,7 +346,7 @@ impl Supervisor {
                 EnginePhase::Stopped => !shall_run,
                 EnginePhase::Starting | EnginePhase::Stopping => false,
             };
-            done.then_some(order.number)
+            (done && !self.failed).then_some(order.number)
         });
         self.reports.send_replace(EngineReport {
             phase,
