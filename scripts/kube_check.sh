@@ -60,16 +60,16 @@ image="${KUBE_IMAGE:-$(kubectl -n "$system_namespace" get deployment lumadb-oper
 if is_ours; then
     . "$(dirname "$0")/kube/by_cloud.sh"
     . "$(dirname "$0")/kube/isolated.sh"
+    . "$(dirname "$0")/kube/growth.sh"
 else
     . "$(dirname "$0")/kube/by_operator.sh"
 fi
 
 cleanup() {
     ! is_ours || isolated_remove
+    ! is_ours || growth_remove
     database_remove
     tenants wait "pod/$database-1" --for delete --timeout 120s >/dev/null 2>&1 || true
-    # A volume that was used is emptied before it is used again.
-    ! is_ours || "$root/scripts/kube/volumes.sh" "$kubectl_program"
     rm -f "$said"
 }
 trap cleanup EXIT
@@ -120,10 +120,11 @@ if is_ours; then
     begun="$(now_ms)"
     tenants delete "$claim" "pod/$database-1" --wait=false >/dev/null
     tenants wait "$claim" --for delete --timeout 60s >/dev/null
-    rm -rf "$kube_dir/volumes/${lost##*-}"
     rows 'its volume was lost'
+    [ "$(tenants get "$claim" -o jsonpath='{.spec.volumeName}')" != "$lost" ] || die 'no volume was lost'
     report 'pod and volume lost, back from its archive after' $(($(now_ms) - begun))
 
     isolated_prepare
     isolated_check
+    growth_check
 fi

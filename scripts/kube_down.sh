@@ -7,7 +7,8 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || die "only root may end it"
 [ -e "$kube_dir" ] || exit 0
 # What starts things ends first.
-for name in lumadb-cloud kubelet kube-scheduler kube-controller-manager kube-proxy kube-router; do
+for name in lumadb-cloud kubelet kube-scheduler kube-controller-manager kube-proxy kube-router \
+    csi-provisioner csi-resizer loop-volumes; do
     stop "$name"
 done
 if running containerd; then
@@ -25,6 +26,12 @@ done
 awk -v folder="$kube_dir/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | tac |
     while read -r place; do
         umount "$place" 2>/dev/null || umount --lazy "$place"
+    done
+# A volume's device ends with its last mount, which another's view of the machine may still hold.
+losetup --list --noheadings --output NAME,BACK-FILE |
+    awk -v folder="$kube_dir/" 'index($2, folder) == 1 { print $1 }' |
+    while read -r device; do
+        losetup --detach "$device"
     done
 # Chains and sets of kube-router, which does not get that far itself where it runs no services.
 chains='KUBE-(ROUTER|POD-FW|NWPLCY)-'

@@ -28,11 +28,11 @@ else
     "$root/scripts/packages.sh" kube
     kubeconfig="$kube_dir/keys/admin.kubeconfig"
     built="$("$root/scripts/kubernetes.sh" etcd kube-apiserver kube-controller-manager kube-scheduler \
-        kube-proxy kube-router kubelet kubectl coredns)"
+        kube-proxy kube-router kubelet kubectl coredns csi-provisioner csi-resizer)"
     kubectl_program="$built/kubectl"
     mkdir -p "$kube_dir"
     "$root/scripts/kube/cluster.sh" "$built"
-    "$root/scripts/kube/volumes.sh" "$kubectl_program"
+    "$root/scripts/kube/storage.sh" "$built"
     # What is named otherwise is taken up by what runs.
     tag="$(cat "$programs"/lumadb-{cloud,node} "$root/deploy/image/layers.sh" | sha256sum | cut -c1-16)"
     image="lumadb/cloud:$tag" instance_image="lumadb/instance:$tag"

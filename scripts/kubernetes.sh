@@ -47,6 +47,8 @@ if [ ${#missing[@]} -gt 0 ]; then
         etcd) package=go.etcd.io/etcd/server/v3 ;;
         coredns) within="$module/dns" package=. ;;
         kube-router) within="$module/router" package=github.com/cloudnativelabs/kube-router/v2/cmd/kube-router ;;
+        csi-provisioner) within="$module/storage" package=github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner ;;
+        csi-resizer) within="$module/storage" package=github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer ;;
         kwok) within="$module/kwok" package=sigs.k8s.io/kwok/cmd/kwok ;;
         esac
         go -C "$within" build -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" \

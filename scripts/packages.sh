@@ -28,14 +28,16 @@ declare -A probe_of=(
     [iptables]=iptables
     [ipset]=ipset
     [iproute2]=ip
+    [mount]=/usr/sbin/losetup
+    [xfsprogs]=/usr/sbin/mkfs.xfs
     [libseccomp2]=/usr/lib/*/libseccomp.so.2
 )
 
 packages=(ca-certificates build-essential python3 python3-venv util-linux)
 case "$purpose" in
 run) ;;
-test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq) ;;
-kube) packages+=(openssl nftables iptables ipset iproute2 libseccomp2 procps jq curl postgresql-client postgresql) ;;
+test) packages+=(chromium fonts-dejavu-core postgresql-client postgresql procps curl jq mount xfsprogs) ;;
+kube) packages+=(openssl nftables iptables ipset iproute2 mount xfsprogs libseccomp2 procps jq curl postgresql-client postgresql) ;;
 bench) packages+=(postgresql-client postgresql pgbackrest zstd pgbouncer procps curl) ;;
 *) die "unknown purpose \`$purpose\`" ;;
 esac

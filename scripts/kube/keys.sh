@@ -53,4 +53,6 @@ client scheduler /CN=system:kube-scheduler
 client kubelet "/O=system:nodes/CN=system:node:$node_name"
 client proxy /CN=system:kube-proxy
 client router /CN=lumadb:router
+client provisioner /CN=lumadb:provisioner
+client resizer /CN=lumadb:resizer
 touch .whole

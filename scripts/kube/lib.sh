@@ -26,8 +26,7 @@ cgroup=lumadb-kube
 
 system_namespace=lumadb-system
 namespace=tenants
-volumes=16
-volume_size=10Gi
+volume_driver=loop-volumes.lumadb.cloud
 
 kubectl() { "$kubectl_program" --kubeconfig "$kubeconfig" "$@"; }
 ctr() { "$programs_dir/usr/bin/ctr" --address "$kube_dir/containerd.sock" --namespace k8s.io "$@"; }
