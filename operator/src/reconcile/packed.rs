@@ -1,6 +1,7 @@
-//! Objects of the cluster as texts: as values of their types they take more memory, and
-//! what is kept of a database is read only when it is looked at.
+//! Objects of the cluster as texts: as values of their types they take more memory, and what is kept
+//! of a database is read only when it is looked at.
 
+use crate::api::LumaInstance;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, PersistentVolumeClaim, Pod, PodSpec, Secret, Service, ServiceAccount,
@@ -13,8 +14,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-
-use crate::api::LumaInstance;
 
 /// A kind of which the operator keeps all objects that are its own.
 pub(super) trait Kept:
