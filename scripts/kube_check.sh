@@ -109,10 +109,13 @@ report 'no pod, serving after it was asked to wake' $(($(now_ms) - begun))
 
 # Its archive is the control plane's affair, and so is the edge.
 if is_ours; then
-    database_sleep
+    database_sleeps_after 5
+    has_no_pod() { ! tenants get pod "$database-1" >/dev/null 2>&1; }
+    wait_for 60 'the database to fall asleep' has_no_pod
     begun="$(now_ms)"
-    rows 'it slept, and a client came'
-    report 'no pod, first answer to a client that came after' $(($(now_ms) - begun))
+    rows 'a client woke it'
+    report 'no pod, first answer to a client after' $(($(now_ms) - begun))
+    database_sleeps_after 300
 
     database_back_up
     claim="$(tenants get pvc -l "lumadb.cloud/database=$database" -o name)"

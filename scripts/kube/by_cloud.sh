@@ -45,6 +45,8 @@ ask_once() { PGCONNECT_TIMEOUT=5 psql -XAtq "$uri" -c "$1" 2>"$said"; }
 
 # Ends the pod, keeping the volume.
 database_sleep() { call POST "/v1/databases/$id/suspend" '{}' >/dev/null; }
+# Falls asleep by itself after so many seconds without a client, until one comes.
+database_sleeps_after() { call PATCH "/v1/databases/$id" "{\"idle_timeout_seconds\": $1}" >/dev/null; }
 database_wake() { call POST "/v1/databases/$id/resume" '{}' >/dev/null; }
 
 database_back_up() {
