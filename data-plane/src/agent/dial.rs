@@ -6,8 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use hyper_util::rt::TokioIo;
 use lumadb_contract::enrollment::EnrollmentRequest;
 use lumadb_contract::id::{DatabaseId, IncarnationId};
@@ -24,16 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 /// Longest time until the parent has taken a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// When another attempt to connect begins beside those that are not answered, and how many there are.
-const ANOTHER_AFTER: Duration = Duration::from_millis(300);
-const ATTEMPTS_MAX: usize = 8;
 
 /// Longest time for a certificate: the parent asks its cluster.
 const ENROLL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -229,25 +223,6 @@ impl Dialer {
     }
 }
 
-/// Tries again beside what is not answered soon. The first packets of a pod are lost where the network
-/// does not know it yet, and a question to a name server is not repeated for five seconds.
-async fn until_answered<T, F>(connect: impl Fn() -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut attempts = FuturesUnordered::from_iter([connect()]);
-    loop {
-        let may_try = attempts.len() < ATTEMPTS_MAX;
-        tokio::select! {
-            Some(done) = attempts.next() => match done {
-                Err(_) if !attempts.is_empty() => {}
-                done => return done,
-            },
-            () = sleep(ANOTHER_AFTER), if may_try => attempts.push(connect()),
-        }
-    }
-}
-
 async fn dial_unix(socket: PathBuf) -> Result<Channel, DialError> {
     let dial = tower::service_fn(move |_: http::Uri| {
         let socket = socket.clone();
@@ -301,7 +276,7 @@ impl Server {
         let dial = tower::service_fn(move |_: http::Uri| {
             let (connector, host, name) = (connector.clone(), host.clone(), name.clone());
             async move {
-                let socket = until_answered(|| TcpStream::connect((host.as_str(), port))).await?;
+                let socket = TcpStream::connect((host.as_str(), port)).await?;
                 socket.set_nodelay(true)?;
                 connector.connect(name, socket).await.map(TokioIo::new)
             }
@@ -313,42 +288,5 @@ impl Server {
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true);
         Ok(endpoint.connect_with_connector(dial).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-
-    /// Attempts that are answered so, `None`: never; and how many there were until one was.
-    async fn attempts(answers: &[Option<io::Result<u8>>]) -> (Result<u8, io::ErrorKind>, usize) {
-        let begun = Cell::new(0);
-        let connect = || {
-            let answer = answers.get(begun.get()).map(|answer| match answer {
-                Some(Ok(connected)) => Some(Ok(*connected)),
-                Some(Err(error)) => Some(Err(error.kind().into())),
-                None => None,
-            });
-            begun.set(begun.get() + 1);
-            async move {
-                match answer.flatten() {
-                    Some(answer) => answer,
-                    None => std::future::pending().await,
-                }
-            }
-        };
-        let connected = until_answered(connect).await;
-        (connected.map_err(|error| error.kind()), begun.get())
-    }
-
-    #[tokio::test]
-    async fn what_is_not_answered_is_tried_again_beside_it() {
-        let refused = || Some(Err(io::ErrorKind::ConnectionRefused.into()));
-        assert_eq!(attempts(&[None, None, Some(Ok(7))]).await, (Ok(7), 3));
-        // One that fails beside others is not their end.
-        assert_eq!(attempts(&[None, refused(), Some(Ok(7))]).await, (Ok(7), 3));
-        let failed = Err(io::ErrorKind::ConnectionRefused);
-        assert_eq!(attempts(&[refused()]).await, (failed, 1));
     }
 }
