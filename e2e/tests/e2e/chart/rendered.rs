@@ -200,6 +200,22 @@ async fn what_counts_is_scraped_where_it_listens() -> Outcome<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn nodes_are_let_in_before_the_network_knows_their_pods() -> Outcome<()> {
+    let helm = Helm::new().await?;
+    let objects = helm.objects(&json!({})).await?;
+    let policy = found(&objects, &format!("NetworkPolicy {SYSTEM} lumadb-operator"))?;
+    let rules = policy["spec"]["ingress"].as_array();
+    let for_nodes: Vec<_> = rules
+        .into_iter()
+        .flatten()
+        .filter(|rule| rule["ports"][0]["port"] == "nodes")
+        .collect();
+    assert_eq!(for_nodes.len(), 1);
+    assert!(for_nodes[0].get("from").is_none(), "{policy}");
+    Ok(())
+}
+
 /// What may be done: group, resource, verb, and the name that it is bound to, if any.
 type Rights = BTreeMap<String, Vec<Value>>;
 
