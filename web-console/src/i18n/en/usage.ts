@@ -1,0 +1,40 @@
+/** What is metered, in which units, and the page that shows it. */
+export const usage = {
+  meter: {
+    storage: "Storage",
+    compute: "Compute",
+    requests: "Requests",
+    transfer_out: "Data transfer out",
+    vector_operations: "Vector operations",
+  },
+  sold: {
+    storage: "GB-months",
+    compute: "vCPU-hours",
+    requests: "million",
+    transfer_out: "GB",
+    vector_operations: "million",
+  },
+  limits: {
+    near: "{{meter}}: {{percent}} % of your plan’s limit was used.",
+    reached: "{{meter}}: your plan’s limit was reached this month.",
+    upgrade: "See larger plans",
+  },
+  usagePage: {
+    title: "Usage",
+    lead: "What your databases used, in the units that it is sold in.",
+    month: "Month",
+    meter: "What is counted",
+    ofIncluded: "of {{amount}} included in a month",
+    ofLimit: "of {{amount}}, the limit of a month",
+    forecast: "{{amount}} by the month’s end, if it goes on like this",
+    byDay: "{{meter}} by day",
+    byDayLabel: "{{meter}} on each day of {{month}}; as a table below",
+    byDatabase: "{{meter}} by database",
+    utc: "Days and months are those of UTC.",
+    asTable: "As a table",
+    export: "Export CSV",
+    day: "Day",
+    emptyTitle: "Nothing was used yet",
+    empty: "What your databases use is counted from the first connection on, and shown here.",
+  },
+} as const;
