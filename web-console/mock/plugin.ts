@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { getResponse } from "msw";
 import type { Connect, Plugin } from "vite";
-import { cloud, handlers } from "./handlers.ts";
+import { cloud, handlers } from "./handlers/index.ts";
 
 /** Serves the mocked API beside the console, for working on it without a control plane. */
 export function mockApi({ enabled }: { enabled: boolean }): Plugin {
