@@ -1,40 +1,14 @@
 //! Drills: backups that are restored to see whether they can be.
 
-use crate::support::{Answer, FakeRuntime, Fault, Loop, Person, TestCloud};
+use crate::support::{Fault, Scene};
 use lumadb_contract::archive::{RestorePhase, RestoreStatus, RestoreTarget, Verification};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstancePhase;
 use lumadb_control_plane::workflow::drills::round;
 use serde_json::Value;
-use std::sync::Arc;
 use time::Duration;
 
-struct Drilled {
-    cloud: TestCloud,
-    ada: Person,
-    runtime: Arc<FakeRuntime>,
-    shop: DatabaseId,
-}
-
-impl Drilled {
-    /// A database that was backed up and archived; the loop runs.
-    async fn new() -> (Self, Loop) {
-        let cloud = TestCloud::new().await;
-        let ada = cloud.person("ada@example.com").await;
-        cloud.set_plan(&ada, "pro-starter").await;
-        let runtime = FakeRuntime::new();
-        let running = cloud.start_loop(&runtime);
-        let shop = cloud.running(&ada, "shop").await;
-        cloud.archived(&ada, &runtime, shop).await;
-        let drilled = Self {
-            cloud,
-            ada,
-            runtime,
-            shop,
-        };
-        (drilled, running)
-    }
-
+impl Scene {
     async fn round(&self) {
         let done = round(&self.cloud.platform, &*self.runtime, "local").await;
         done.expect("a round");
@@ -49,16 +23,10 @@ impl Drilled {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
-        self.cloud.get(path).cookie(&self.ada.cookie).send().await
-    }
-
     async fn drills(&self) -> Vec<Value> {
-        let list = self
-            .get(&format!("/v1/databases/{}/drills", self.shop))
-            .await;
-        list.expect(200);
-        list.body["items"].as_array().expect("items").clone()
+        let path = format!("/v1/databases/{}/drills", self.shop);
+        let list = self.read(&path).await;
+        list["items"].as_array().expect("items").clone()
     }
 
     /// The scratch instance of the drill that is open.
@@ -102,7 +70,7 @@ impl Drilled {
 
 #[tokio::test]
 async fn a_drill_restores_checks_and_leaves_nothing() {
-    let (drilled, _loop) = Drilled::new().await;
+    let (drilled, _loop) = Scene::archived("pro-starter").await;
     drilled.round().await;
     assert!(drilled.drills().await.is_empty(), "not in its first week");
     let scratch = drilled.begun().await;
@@ -167,7 +135,7 @@ async fn a_drill_restores_checks_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_failed_drill_is_an_alarm_and_its_owner_hears_of_it() {
-    let (drilled, _loop) = Drilled::new().await;
+    let (drilled, _loop) = Scene::archived("pro-starter").await;
     let scratch = drilled.begun().await;
     let fault = "the index public.orders_pkey of main: a row is missing";
     let damaged = Verification {
@@ -199,7 +167,7 @@ async fn a_failed_drill_is_an_alarm_and_its_owner_hears_of_it() {
 
 #[tokio::test]
 async fn what_cannot_be_restored_or_does_not_end_has_failed() {
-    let (drilled, running) = Drilled::new().await;
+    let (drilled, running) = Scene::archived("pro-starter").await;
     let scratch = drilled.begun().await;
     drilled.runtime.report(scratch, |status| {
         status.restore = Some(RestoreStatus {
@@ -233,7 +201,7 @@ async fn what_cannot_be_restored_or_does_not_end_has_failed() {
 
 #[tokio::test]
 async fn a_drill_of_a_database_that_goes_away_is_no_alarm() {
-    let (drilled, _loop) = Drilled::new().await;
+    let (drilled, _loop) = Scene::archived("pro-starter").await;
     let scratch = drilled.begun().await;
     drilled.runtime.stick(false);
     let path = format!("/v1/databases/{}", drilled.shop);
@@ -255,7 +223,7 @@ async fn a_drill_of_a_database_that_goes_away_is_no_alarm() {
 
 #[tokio::test]
 async fn a_killed_drill_leaves_nothing_behind_and_is_tried_again() {
-    let (drilled, running) = Drilled::new().await;
+    let (drilled, running) = Scene::archived("pro-starter").await;
     drop(running);
     drilled.cloud.clock.advance(Duration::days(8));
     drilled.round().await;

@@ -1,8 +1,8 @@
 //! Restoring a database in place, and going back.
 
-use crate::support::{Answer, FakeRuntime, Loop, Person, START, TestCloud};
+use crate::support::{START, Scene};
 use http::Method;
-use lumadb_contract::archive::{RestorePhase, RestoreStatus, RestoreTarget};
+use lumadb_contract::archive::{RestorePhase, RestoreTarget};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{InstancePhase, RunState};
 use lumadb_contract::route::RouteState;
@@ -10,55 +10,10 @@ use lumadb_contract::usage::{UsageCounters, UsageGauges, UsageSample};
 use lumadb_control_plane::app::database::wake::wake;
 use lumadb_control_plane::runtime::{ComputeSpan, Reports};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use time::Duration;
 use uuid::Uuid;
 
-struct Past {
-    cloud: TestCloud,
-    ada: Person,
-    runtime: Arc<FakeRuntime>,
-    shop: DatabaseId,
-}
-
-impl Past {
-    /// A database that was backed up an hour ago and is archived since.
-    async fn new(plan: &str) -> (Self, Loop) {
-        let cloud = TestCloud::new().await;
-        let ada = cloud.person("ada@example.com").await;
-        cloud.set_plan(&ada, plan).await;
-        let runtime = FakeRuntime::new();
-        let running = cloud.start_loop(&runtime);
-        let shop = cloud.running(&ada, "shop").await;
-        cloud.archived(&ada, &runtime, shop).await;
-        let past = Self {
-            cloud,
-            ada,
-            runtime,
-            shop,
-        };
-        (past, running)
-    }
-
-    async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
-        let call = self.cloud.call(method, path).cookie(&self.ada.cookie);
-        if body.is_null() {
-            return call.send().await;
-        }
-        call.json(body).send().await
-    }
-
-    async fn read(&self, path: &str) -> Value {
-        let answer = self.call(Method::GET, path, &Value::Null).await;
-        answer.expect(200);
-        answer.body
-    }
-
-    async fn restore(&self, body: &Value) -> Answer {
-        let path = format!("/v1/databases/{}/restore", self.shop);
-        self.call(Method::POST, &path, body).await
-    }
-
+impl Scene {
     /// Asks for a restore in place; the branch that will be kept, and the operation.
     async fn asked(&self, body: &Value) -> (DatabaseId, String) {
         let answer = self.restore(body).await;
@@ -73,25 +28,6 @@ impl Past {
         assert_eq!(ended["state"], "succeeded", "{ended}");
         let steps = ended["steps"].as_array().expect("steps");
         assert!(steps.iter().all(|step| step["state"] == "succeeded"));
-    }
-
-    async fn connection(&self, id: DatabaseId) -> Value {
-        self.read(&format!("/v1/databases/{id}/connection")).await
-    }
-
-    /// The node of the one that is made says how far it is.
-    fn report(&self, id: DatabaseId, phase: RestorePhase, refusal: Option<&str>) {
-        self.runtime.report(id, |status| {
-            status.restore = Some(RestoreStatus {
-                phase,
-                bytes_done: 500,
-                bytes_total: 1000,
-                replayed_lsn: None,
-                reached: None,
-                refusal: refusal.map(ToOwned::to_owned),
-                verification: None,
-            });
-        });
     }
 
     /// Waits until the instance of an ID is told this.
@@ -114,7 +50,7 @@ impl Past {
 
 #[tokio::test]
 async fn a_database_restored_in_place_stays_itself_and_what_it_had_is_kept() {
-    let (past, _loop) = Past::new("pro-starter").await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let connection = past.connection(past.shop).await;
     let shop = past.cloud.database(&past.ada, past.shop).await;
     past.runtime.stick(true);
@@ -128,7 +64,7 @@ async fn a_database_restored_in_place_stays_itself_and_what_it_had_is_kept() {
     let target = spec.restore.expect("from the archive").target;
     assert!(matches!(target, RestoreTarget::Lsn(_)));
     // Meanwhile the database serves, and says what is going on.
-    past.report(kept, RestorePhase::Replaying, None);
+    past.restoring(kept, RestorePhase::Replaying, None);
     let path = format!("/v1/operations/{operation}");
     past.cloud
         .until(|| async {
@@ -149,9 +85,7 @@ async fn a_database_restored_in_place_stays_itself_and_what_it_had_is_kept() {
     assert_eq!(prepared["restore"]["bytes_total"], 1000);
     // A role that is made now is one of the database's, whatever takes its place.
     let roles = format!("/v1/databases/{}/roles", past.shop);
-    let late = past
-        .call(Method::POST, &roles, &json!({ "name": "late" }))
-        .await;
+    let late = past.post(&roles, &json!({ "name": "late" })).await;
     late.expect(201);
 
     past.runtime.stick(false);
@@ -218,7 +152,7 @@ async fn a_database_restored_in_place_stays_itself_and_what_it_had_is_kept() {
 
 #[tokio::test]
 async fn one_can_go_back_and_forth() {
-    let (past, _loop) = Past::new("pro-starter").await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let body = json!({ "in_place": true, "name": "old shop", "latest": true });
     let (kept, operation) = past.asked(&body).await;
     past.succeeds(&operation).await;
@@ -254,7 +188,7 @@ async fn one_can_go_back_and_forth() {
 
 #[tokio::test]
 async fn what_cannot_be_restored_in_place_is_refused() {
-    let (past, _loop) = Past::new("free").await;
+    let (past, _loop) = Scene::archived("free").await;
     let latest = json!({ "in_place": true, "latest": true });
     let outside = json!({ "in_place": true, "lsn": "0/1000000" });
     past.restore(&outside)
@@ -286,15 +220,11 @@ async fn what_cannot_be_restored_in_place_is_refused() {
     past.is_gone(three).await;
 
     let own = format!("/v1/databases/{}", past.shop);
-    let suspend = past
-        .call(Method::POST, &format!("{own}/suspend"), &Value::Null)
-        .await;
+    let suspend = past.post(&format!("{own}/suspend"), &Value::Null).await;
     suspend.expect(200);
     past.restore(&latest).await.expect_problem(409, "conflict");
     past.cloud.in_state(&past.ada, past.shop, "suspended").await;
-    let resume = past
-        .call(Method::POST, &format!("{own}/resume"), &Value::Null)
-        .await;
+    let resume = past.post(&format!("{own}/resume"), &Value::Null).await;
     resume.expect(200);
     past.cloud.in_state(&past.ada, past.shop, "running").await;
 
@@ -326,7 +256,7 @@ async fn what_cannot_be_restored_in_place_is_refused() {
     }
     // Cancelled, nothing of it is left.
     let cancel = format!("/v1/operations/{operation}/cancel");
-    let cancelled = past.call(Method::POST, &cancel, &Value::Null).await;
+    let cancelled = past.post(&cancel, &Value::Null).await;
     cancelled.expect(200);
     assert_eq!(cancelled.text("/state"), "cancelled");
     past.runtime.stick(false);
@@ -340,7 +270,7 @@ async fn what_cannot_be_restored_in_place_is_refused() {
 
 #[tokio::test]
 async fn what_the_node_refuses_leaves_the_database_as_it_was() {
-    let (past, _loop) = Past::new("pro-starter").await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     past.runtime.stick(true);
     let (kept, operation) = past
         .asked(&json!({ "in_place": true, "latest": true }))
@@ -349,7 +279,7 @@ async fn what_the_node_refuses_leaves_the_database_as_it_was() {
         .until(|| async { past.runtime.instance(kept).map(drop) })
         .await;
     let why = "The transaction 7 is not in the archive.";
-    past.report(kept, RestorePhase::Refused, Some(why));
+    past.restoring(kept, RestorePhase::Refused, Some(why));
     let ended = past.cloud.ended(&past.ada, &operation).await;
     assert_eq!(ended["state"], "failed");
     assert_eq!(ended["error"], why);
@@ -362,7 +292,7 @@ async fn what_the_node_refuses_leaves_the_database_as_it_was() {
 
 #[tokio::test]
 async fn a_database_that_does_not_stop_goes_on_and_nobody_wakes_one_that_shall() {
-    let (past, _loop) = Past::new("pro-starter").await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let (kept, operation) = past
         .asked(&json!({ "in_place": true, "latest": true }))
         .await;
@@ -381,10 +311,10 @@ async fn a_database_that_does_not_stop_goes_on_and_nobody_wakes_one_that_shall()
     let route = route.expect("asked").expect("a route");
     assert_eq!(route.state, RouteState::Asleep);
     let cancel = format!("/v1/operations/{operation}/cancel");
-    let cancel = past.call(Method::POST, &cancel, &Value::Null).await;
+    let cancel = past.post(&cancel, &Value::Null).await;
     cancel.expect_problem(409, "conflict");
     let backups = format!("/v1/databases/{}/backups", past.shop);
-    let backup = past.call(Method::POST, &backups, &json!({})).await;
+    let backup = past.post(&backups, &json!({})).await;
     backup.expect_problem(409, "conflict");
     let spec = past.runtime.instance(past.shop).expect("there").spec;
     assert_eq!(spec.run, RunState::Stopped, "nobody woke it");
@@ -420,7 +350,7 @@ fn farewell(of: u128, at: time::OffsetDateTime, requests: u64, storage_bytes: u6
 
 #[tokio::test]
 async fn what_each_counted_is_counted_once_and_for_whom_it_was() {
-    let (past, _loop) = Past::new("pro-starter").await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let reports = Reports::new(past.cloud.platform.store.clone(), past.cloud.clock.clone());
     let clock = &past.cloud.clock;
     past.runtime.stick(true);

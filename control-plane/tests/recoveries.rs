@@ -1,53 +1,12 @@
 //! Databases whose content is lost, and come back from their archives by themselves.
 
-use crate::support::{FakeRuntime, Fault, Loop, Person, TestCloud};
+use crate::support::{Fault, Scene};
 use http::Method;
-use lumadb_contract::archive::{RestorePhase, RestoreStatus, RestoreTarget};
-use lumadb_contract::id::DatabaseId;
+use lumadb_contract::archive::{RestorePhase, RestoreTarget};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use time::Duration;
 
-struct Lost {
-    cloud: TestCloud,
-    ada: Person,
-    runtime: Arc<FakeRuntime>,
-    shop: DatabaseId,
-}
-
-impl Lost {
-    /// A database that runs; the loop does too.
-    async fn running() -> (Self, Loop) {
-        let cloud = TestCloud::new().await;
-        let ada = cloud.person("ada@example.com").await;
-        cloud.set_plan(&ada, "pro-starter").await;
-        let runtime = FakeRuntime::new();
-        let running = cloud.start_loop(&runtime);
-        let shop = cloud.running(&ada, "shop").await;
-        let lost = Self {
-            cloud,
-            ada,
-            runtime,
-            shop,
-        };
-        (lost, running)
-    }
-
-    /// One that was backed up an hour ago and is archived since.
-    async fn archived() -> (Self, Loop) {
-        let (lost, running) = Self::running().await;
-        lost.cloud
-            .archived(&lost.ada, &lost.runtime, lost.shop)
-            .await;
-        (lost, running)
-    }
-
-    async fn read(&self, path: &str) -> Value {
-        let answer = self.cloud.get(path).cookie(&self.ada.cookie).send().await;
-        answer.expect(200);
-        answer.body
-    }
-
+impl Scene {
     /// Its recoveries, newest first.
     async fn recoveries(&self) -> Vec<Value> {
         let path = format!("/v1/databases/{}/operations", self.shop);
@@ -68,22 +27,7 @@ impl Lost {
             .await
     }
 
-    /// What its node says of its restore.
-    fn report(&self, phase: RestorePhase, refusal: Option<&str>) {
-        self.runtime.report(self.shop, |status| {
-            status.restore = Some(RestoreStatus {
-                phase,
-                bytes_done: 500,
-                bytes_total: 1000,
-                replayed_lsn: None,
-                reached: None,
-                refusal: refusal.map(ToOwned::to_owned),
-                verification: None,
-            });
-        });
-    }
-
-    async fn mails(&self) -> Vec<String> {
+    async fn subjects(&self) -> Vec<String> {
         let subjects = sqlx::query_scalar(
             "select payload ->> 'subject' from outbox
              where payload ->> 'subject' like 'Your database%' order by id",
@@ -124,7 +68,7 @@ const NOT_BACK: &str = "Your database shop lost its disk";
 
 #[tokio::test]
 async fn a_lost_database_comes_back_from_its_own_archive() {
-    let (lost, _loop) = Lost::archived().await;
+    let (lost, _loop) = Scene::archived("pro-starter").await;
     let path = format!("/v1/databases/{}", lost.shop);
     let connection = lost.read(&format!("{path}/connection")).await;
     let own = lost.runtime.instance(lost.shop).expect("there").spec;
@@ -145,7 +89,7 @@ async fn a_lost_database_comes_back_from_its_own_archive() {
     assert!(spec.generation > own.generation);
     assert_eq!(spec.roles, own.roles);
     // Meanwhile its owner sees how far it is, and nothing else can be done with it.
-    lost.report(RestorePhase::Replaying, None);
+    lost.restoring(lost.shop, RestorePhase::Replaying, None);
     lost.cloud
         .until(|| async {
             let all = lost.recoveries().await;
@@ -170,7 +114,7 @@ async fn a_lost_database_comes_back_from_its_own_archive() {
     assert_eq!(ended["state"], "succeeded", "{ended}");
     lost.cloud.in_state(&lost.ada, lost.shop, "running").await;
     assert_eq!(lost.read(&format!("{path}/connection")).await, connection);
-    assert_eq!(lost.mails().await, [BACK]);
+    assert_eq!(lost.subjects().await, [BACK]);
     let audited = lost.audited().await;
     assert_eq!(
         audited,
@@ -192,7 +136,7 @@ async fn a_lost_database_comes_back_from_its_own_archive() {
 
 #[tokio::test]
 async fn what_is_merely_not_there_is_left_alone() {
-    let (lost, _loop) = Lost::archived().await;
+    let (lost, _loop) = Scene::archived("pro-starter").await;
     lost.runtime.unmount(true);
     let instance = lost.runtime.lose(lost.shop).expect("there");
     lost.cloud.in_state(&lost.ada, lost.shop, "failed").await;
@@ -203,12 +147,12 @@ async fn what_is_merely_not_there_is_left_alone() {
     lost.cloud.in_state(&lost.ada, lost.shop, "running").await;
     assert_eq!(lost.runtime.made(lost.shop), 1);
     assert_eq!(lost.recoveries().await, Vec::<Value>::new());
-    assert_eq!(lost.mails().await, Vec::<String>::new());
+    assert_eq!(lost.subjects().await, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn without_a_backup_it_stays_lost_and_its_owner_is_told_once() {
-    let (lost, _loop) = Lost::running().await;
+    let (lost, _loop) = Scene::running("pro-starter").await;
     lost.runtime.lose(lost.shop);
     lost.cloud.in_state(&lost.ada, lost.shop, "failed").await;
     for _ in 0..3 {
@@ -216,7 +160,7 @@ async fn without_a_backup_it_stays_lost_and_its_owner_is_told_once() {
     }
     lost.cloud.in_state(&lost.ada, lost.shop, "failed").await;
     assert_eq!(lost.recoveries().await, Vec::<Value>::new());
-    assert_eq!(lost.mails().await, [NOT_BACK]);
+    assert_eq!(lost.subjects().await, [NOT_BACK]);
     assert_eq!(lost.audited().await, ["database.recovery_fail"]);
     let error: Option<String> = sqlx::query_scalar("select error from databases where id = $1")
         .bind(lost.shop.uuid())
@@ -230,7 +174,7 @@ async fn without_a_backup_it_stays_lost_and_its_owner_is_told_once() {
 
 #[tokio::test]
 async fn one_that_sleeps_comes_back_when_it_is_woken_and_a_suspended_one_when_it_is_resumed() {
-    let (lost, _loop) = Lost::archived().await;
+    let (lost, _loop) = Scene::archived("pro-starter").await;
     let path = format!("/v1/databases/{}", lost.shop);
     let suspend = lost.cloud.act(&lost.ada, &format!("{path}/suspend")).await;
     lost.cloud
@@ -251,7 +195,7 @@ async fn one_that_sleeps_comes_back_when_it_is_woken_and_a_suspended_one_when_it
 
 #[tokio::test]
 async fn what_cannot_be_restored_is_tried_some_times_and_given_up() {
-    let (lost, _loop) = Lost::archived().await;
+    let (lost, _loop) = Scene::archived("pro-starter").await;
     lost.runtime.stick(true);
     lost.runtime.lose(lost.shop);
     for attempt in 1..=5 {
@@ -263,7 +207,11 @@ async fn what_cannot_be_restored_is_tried_some_times_and_given_up() {
                 (is_new && spec.restore.is_some()).then_some(())
             })
             .await;
-        lost.report(RestorePhase::Refused, Some("The backup is damaged."));
+        lost.restoring(
+            lost.shop,
+            RestorePhase::Refused,
+            Some("The backup is damaged."),
+        );
         let ended = lost.ended(attempt).await;
         assert_eq!(ended["state"], "failed");
         assert_eq!(ended["error"], "The backup is damaged.");
@@ -274,7 +222,7 @@ async fn what_cannot_be_restored_is_tried_some_times_and_given_up() {
     }
     lost.cloud.in_state(&lost.ada, lost.shop, "failed").await;
     assert_eq!(lost.recoveries().await.len(), 5);
-    assert_eq!(lost.mails().await, [NOT_BACK]);
+    assert_eq!(lost.subjects().await, [NOT_BACK]);
     // What was made for it never passes for the database.
     let spec = lost.runtime.instance(lost.shop).expect("there").spec;
     assert!(spec.restore.is_some());
@@ -282,7 +230,7 @@ async fn what_cannot_be_restored_is_tried_some_times_and_given_up() {
 
 #[tokio::test]
 async fn every_step_fails_repeats_and_is_killed_and_it_comes_back_once() {
-    let (lost, mut running) = Lost::archived().await;
+    let (lost, mut running) = Scene::archived("pro-starter").await;
     // Its folder is cleared, and made anew.
     for step in 0..2 {
         for fault in Fault::ALL {
@@ -306,7 +254,7 @@ async fn every_step_fails_repeats_and_is_killed_and_it_comes_back_once() {
             assert_eq!(lost.runtime.made(lost.shop), made + 1, "{step} {fault:?}");
         }
     }
-    let mails = lost.mails().await;
+    let mails = lost.subjects().await;
     assert!(mails.iter().all(|mail| mail == BACK), "{mails:?}");
     assert_eq!(mails.len(), 10);
     drop(running);

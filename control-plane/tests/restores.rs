@@ -1,46 +1,14 @@
 //! Restoring a database into a new one.
 
-use crate::support::{Answer, FakeRuntime, Loop, Person, TestCloud};
+use crate::support::Scene;
 use lumadb_contract::archive::{Lsn, RestorePhase, RestoreStatus, RestoreTarget};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstancePhase;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
-struct Past {
-    cloud: TestCloud,
-    ada: Person,
-    runtime: Arc<FakeRuntime>,
-    source: DatabaseId,
-}
-
-impl Past {
-    /// A database that was backed up an hour ago and is archived since.
-    async fn new() -> (Self, Loop) {
-        let cloud = TestCloud::new().await;
-        let ada = cloud.person("ada@example.com").await;
-        cloud.set_plan(&ada, "pro-starter").await;
-        let runtime = FakeRuntime::new();
-        let running = cloud.start_loop(&runtime);
-        let source = cloud.running(&ada, "shop").await;
-        cloud.archived(&ada, &runtime, source).await;
-        let past = Self {
-            cloud,
-            ada,
-            runtime,
-            source,
-        };
-        (past, running)
-    }
-
-    async fn restore(&self, body: &Value) -> Answer {
-        let path = format!("/v1/databases/{}/restore", self.source);
-        let call = self.cloud.post(&path).cookie(&self.ada.cookie);
-        call.json(body).send().await
-    }
-
+impl Scene {
     async fn refused(&self, body: &Value, status: u16, problem: &str, field: &str) {
         let answer = self.restore(body).await;
         answer.expect_problem(status, problem);
@@ -56,19 +24,12 @@ impl Past {
         let moment = self.cloud.clock.now() - by;
         moment.format(&Rfc3339).expect("a time")
     }
-
-    async fn connection(&self, id: DatabaseId) -> Value {
-        let path = format!("/v1/databases/{id}/connection");
-        let answer = self.cloud.get(&path).cookie(&self.ada.cookie).send().await;
-        answer.expect(200);
-        answer.body
-    }
 }
 
 #[tokio::test]
 async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
-    let (past, _loop) = Past::new().await;
-    let roles = format!("/v1/databases/{}/roles", past.source);
+    let (past, _loop) = Scene::archived("pro-starter").await;
+    let roles = format!("/v1/databases/{}/roles", past.shop);
     let made = past.cloud.post(&roles).cookie(&past.ada.cookie);
     let made = made.json(&json!({ "name": "app" })).send().await;
     made.expect(201);
@@ -87,7 +48,7 @@ async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
     );
     assert_eq!(
         restored.text("/database/restore/source_database_id"),
-        past.source.to_string()
+        past.shop.to_string()
     );
     let spec = past
         .cloud
@@ -95,7 +56,7 @@ async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
         .await;
     let restore = spec.restore.expect("from the archive");
     assert_eq!(restore.target, RestoreTarget::Time(at));
-    let source = past.runtime.instance(past.source).expect("there").spec;
+    let source = past.runtime.instance(past.shop).expect("there").spec;
     let source = source.archive.expect("archived");
     assert_eq!(restore.source.archive_id, source.access.archive_id);
     let credentials = restore.source.store.credentials.expect("given");
@@ -107,7 +68,7 @@ async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
     assert_ne!(own.access.archive_id, source.access.archive_id);
     let names: Vec<_> = spec.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["owner", "app"]);
-    let source_spec = past.runtime.instance(past.source).expect("there").spec;
+    let source_spec = past.runtime.instance(past.shop).expect("there").spec;
     assert_eq!(spec.roles, source_spec.roles, "the same verifiers");
     assert_eq!(spec.logical_databases, source_spec.logical_databases);
     let password = |connection: &Value| {
@@ -116,18 +77,15 @@ async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
         let (_, rest) = rest.split_once(':').expect("a password");
         rest.split('@').next().expect("a password").to_owned()
     };
-    let (here, there) = (
-        past.connection(id).await,
-        past.connection(past.source).await,
-    );
+    let (here, there) = (past.connection(id).await, past.connection(past.shop).await);
     assert_eq!(password(&here), password(&there));
 }
 
 #[tokio::test]
 async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends() {
-    let (past, _loop) = Past::new().await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let pinned = || async {
-        let archive = past.runtime.instance(past.source)?.spec.archive?;
+        let archive = past.runtime.instance(past.shop)?.spec.archive?;
         Some(archive.pinned.len())
     };
     assert_eq!(pinned().await, Some(0));
@@ -140,7 +98,7 @@ async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends()
     past.cloud
         .until(|| async { pinned().await.filter(|pinned| *pinned == 1).map(drop) })
         .await;
-    let before = past.runtime.instance(past.source).expect("there").spec;
+    let before = past.runtime.instance(past.shop).expect("there").spec;
     let before = before.archive.expect("archived").expire_before;
     past.cloud
         .until(|| async { past.runtime.instance(id).map(drop) })
@@ -178,8 +136,8 @@ async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends()
     assert_eq!(running.body["steps"][2]["state"], "running");
     // Hours later nothing of the source has expired.
     past.cloud.clock.advance(Duration::hours(6));
-    past.cloud.in_state(&past.ada, past.source, "running").await;
-    let after = past.runtime.instance(past.source).expect("there").spec;
+    past.cloud.in_state(&past.ada, past.shop, "running").await;
+    let after = past.runtime.instance(past.shop).expect("there").spec;
     assert_eq!(after.archive.expect("archived").expire_before, before);
 
     past.runtime.stick(false);
@@ -213,7 +171,7 @@ async fn a_restore_tells_how_far_it_is_and_holds_its_source_fast_until_it_ends()
 
 #[tokio::test]
 async fn a_refusal_of_the_node_is_told_to_whoever_asked() {
-    let (past, _loop) = Past::new().await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     past.runtime.stick(true);
     let restored = past
         .restore(&json!({ "name": "again", "transaction": 4_000_000_000_u32 }))
@@ -253,7 +211,7 @@ async fn a_refusal_of_the_node_is_told_to_whoever_asked() {
 
 #[tokio::test]
 async fn targets_outside_of_the_window_are_refused_with_the_field_at_fault() {
-    let (past, _loop) = Past::new().await;
+    let (past, _loop) = Scene::archived("pro-starter").await;
     let outside = async |field: &str, value: Value| {
         let body = json!({ "name": "again", field: value });
         past.refused(&body, 422, "restore_target", field).await;
@@ -282,21 +240,13 @@ async fn targets_outside_of_the_window_are_refused_with_the_field_at_fault() {
 
 #[tokio::test]
 async fn nothing_is_restored_where_there_is_no_backup_or_no_room() {
-    let cloud = TestCloud::new().await;
-    let ada = cloud.person("ada@example.com").await;
-    let runtime = FakeRuntime::new();
-    let _loop = cloud.start_loop(&runtime);
-    let id = cloud.running(&ada, "one").await;
-    let path = format!("/v1/databases/{id}/restore");
-    let restore = async |name: &str| {
-        let call = cloud.post(&path).cookie(&ada.cookie);
-        call.json(&json!({ "name": name, "latest": true }))
-            .send()
-            .await
-    };
+    let (past, _loop) = Scene::running("free").await;
+    let restore = async |name: &str| past.restore(&json!({ "name": name, "latest": true })).await;
     let answer = restore("again").await;
     answer.expect_problem(422, "restore_target");
-    cloud.archived(&ada, &runtime, id).await;
+    past.cloud
+        .archived(&past.ada, &past.runtime, past.shop)
+        .await;
     restore("two").await.expect(201);
     restore("three").await.expect(201);
     // A free organization has three.

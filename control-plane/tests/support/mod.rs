@@ -6,6 +6,7 @@ mod databases;
 mod objects;
 mod request;
 mod runtime;
+mod scene;
 pub(crate) mod smtp;
 
 pub(crate) use cloud::{PASSWORD, Person, START, TestCloud};
@@ -13,3 +14,4 @@ pub(crate) use databases::{Loop, backup_status};
 pub(crate) use objects::{FakeObjects, Trouble};
 pub(crate) use request::Answer;
 pub(crate) use runtime::{FakeRuntime, Fault};
+pub(crate) use scene::Scene;
