@@ -162,6 +162,15 @@ it("a database that is somebody else's is not there", async () => {
   expect(await screen.findByRole("heading", { name: "Nothing is here" })).toBeVisible();
 });
 
+it("an address without a page says so, and leads back", async () => {
+  open("/nowhere");
+  expect(await screen.findByRole("heading", { name: "Nothing is here" })).toBeVisible();
+  expect(screen.getByRole("link", { name: "Go to databases" })).toHaveAttribute(
+    "href",
+    "/databases",
+  );
+});
+
 it("the activity tells who did what, also what the console has no words for", async () => {
   const { user } = open("/activity");
   expect(await screen.findByText("Created the database")).toBeVisible();

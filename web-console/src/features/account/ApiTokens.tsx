@@ -6,7 +6,7 @@ import { $api } from "#/api/client";
 import { queries } from "#/api/queries";
 import type { ApiToken } from "#/api/types";
 import { formatDay, formatRelative } from "#/lib/format";
-import { KeyArt } from "#/ui/art";
+import { KeyArt } from "#/ui/art/KeyArt";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";

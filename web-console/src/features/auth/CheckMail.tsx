@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Trans, useTranslation } from "react-i18next";
-import { LetterArt } from "#/ui/art";
+import { LetterArt } from "#/ui/art/LetterArt";
 import { useTitle } from "#/ui/Page";
 import ui from "#/ui/ui.module.css";
 import css from "./auth.module.css";

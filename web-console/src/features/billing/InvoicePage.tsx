@@ -10,7 +10,7 @@ import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { Lost } from "../shell/Broken";
+import { Lost } from "../shell/Lost";
 import { InvoiceLines } from "./InvoiceLines";
 import { InvoiceState } from "./InvoiceState";
 import { formatCents } from "./money";

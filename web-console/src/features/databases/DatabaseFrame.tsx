@@ -8,7 +8,7 @@ import { asApiError } from "#/api/problem";
 import { queries } from "#/api/queries";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { StateBadge } from "#/ui/StateBadge";
-import { Lost } from "../shell/Broken";
+import { Lost } from "../shell/Lost";
 import css from "./databases.module.css";
 
 const ConnectDialog = lazy(() => import("../connect/ConnectDialog"));

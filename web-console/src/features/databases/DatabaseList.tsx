@@ -7,7 +7,7 @@ import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database } from "#/api/types";
 import { formatBytes, formatCompute, formatCount, formatDay, formatMemory } from "#/lib/format";
-import { DawnArt } from "#/ui/art";
+import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";

@@ -1,17 +1,17 @@
-import { Button } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, useRouter } from "@tanstack/react-router";
-import { type ReactNode, useEffect } from "react";
+import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { ApiError, asApiError } from "#/api/problem";
 import { queries } from "#/api/queries";
-import { LostArt } from "#/ui/art";
-import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
 import { Logo } from "#/ui/Logo";
 import { useTitle } from "#/ui/Page";
 import page from "#/ui/ui.module.css";
 import css from "./shell.module.css";
+
+// No page that people come to first; what stands for a server that is away has to be here already.
+const Lost = lazy(async () => ({ default: (await import("./Lost")).Lost }));
 
 /** Milliseconds after which a page is tried again whose server was away. */
 const RETRY_MS = 4_000;
@@ -77,10 +77,13 @@ export function BrokenAlone({ error }: { error: unknown }) {
   );
 }
 
+/** In place of everything, where no page has this address. */
 export function LostAlone() {
   return (
     <Alone>
-      <Lost />
+      <Suspense>
+        <Lost />
+      </Suspense>
     </Alone>
   );
 }
@@ -97,27 +100,5 @@ function Alone({ children }: { children: ReactNode }) {
       </nav>
       <main>{children}</main>
     </>
-  );
-}
-
-/** In place of a page that is not there. */
-export function Lost() {
-  const { t } = useTranslation();
-  useTitle(t("lost.title"));
-  return (
-    <div className={page.page}>
-      <Empty
-        art={<LostArt />}
-        title={t("lost.title")}
-        isPage
-        actions={
-          <Button component={Link} to="/databases">
-            {t("lost.home")}
-          </Button>
-        }
-      >
-        <p>{t("lost.text")}</p>
-      </Empty>
-    </div>
   );
 }

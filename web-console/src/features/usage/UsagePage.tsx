@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database, Plan, Usage } from "#/api/types";
 import { formatMonth } from "#/lib/format";
-import { DawnArt } from "#/ui/art";
+import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
