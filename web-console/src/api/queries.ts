@@ -26,6 +26,13 @@ const PAGED = {
   getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) => next_cursor ?? undefined,
 };
 
+/** What an answer holds; one that holds nothing is a failure. */
+async function bodyOf<Body>(answer: Promise<{ data?: Body }>): Promise<Body> {
+  const { data } = await answer;
+  if (data === undefined) throw new Error("an answer without a body");
+  return data;
+}
+
 export const queries = {
   me: () => $api.queryOptions("get", "/v1/me", {}, { staleTime: 60_000 }),
   sessions: () => $api.queryOptions("get", "/v1/me/sessions", {}),
@@ -41,17 +48,16 @@ export const queries = {
     }),
   auditEvents: (organizationId: string) => ({
     queryKey: ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],
-    queryFn: async ({ pageParam, signal }: Asked) => {
-      const { data } = await api.GET("/v1/organizations/{organization_id}/audit-events", {
-        params: {
-          path: { organization_id: organizationId },
-          query: { limit: EVENTS_ITEMS, ...(pageParam === undefined ? {} : { cursor: pageParam }) },
-        },
-        signal,
-      });
-      if (data === undefined) throw new Error("an answer without a body");
-      return data;
-    },
+    queryFn: ({ pageParam: cursor, signal }: Asked) =>
+      bodyOf(
+        api.GET("/v1/organizations/{organization_id}/audit-events", {
+          params: {
+            path: { organization_id: organizationId },
+            query: { limit: EVENTS_ITEMS, cursor },
+          },
+          signal,
+        }),
+      ),
     ...PAGED,
   }),
   databases: (projectId: string) =>
@@ -130,21 +136,16 @@ export const queries = {
     }),
   usageSamples: (databaseId: string, hour: string) => ({
     queryKey: ["get", "/v1/databases/{database_id}/usage/samples", databaseId, hour],
-    queryFn: async ({ pageParam, signal }: Asked) => {
-      const { data } = await api.GET("/v1/databases/{database_id}/usage/samples", {
-        params: {
-          path: { database_id: databaseId },
-          query: {
-            hour,
-            limit: SAMPLES_ITEMS,
-            ...(pageParam === undefined ? {} : { cursor: pageParam }),
+    queryFn: ({ pageParam: cursor, signal }: Asked) =>
+      bodyOf(
+        api.GET("/v1/databases/{database_id}/usage/samples", {
+          params: {
+            path: { database_id: databaseId },
+            query: { hour, limit: SAMPLES_ITEMS, cursor },
           },
-        },
-        signal,
-      });
-      if (data === undefined) throw new Error("an answer without a body");
-      return data;
-    },
+          signal,
+        }),
+      ),
     ...PAGED,
   }),
   limitNotices: (organizationId: string) =>
@@ -196,20 +197,16 @@ export const queries = {
     }),
   invoices: (organizationId: string) => ({
     queryKey: ["get", "/v1/organizations/{organization_id}/invoices", organizationId],
-    queryFn: async ({ pageParam, signal }: Asked) => {
-      const { data } = await api.GET("/v1/organizations/{organization_id}/invoices", {
-        params: {
-          path: { organization_id: organizationId },
-          query: {
-            limit: INVOICES_ITEMS,
-            ...(pageParam === undefined ? {} : { cursor: pageParam }),
+    queryFn: ({ pageParam: cursor, signal }: Asked) =>
+      bodyOf(
+        api.GET("/v1/organizations/{organization_id}/invoices", {
+          params: {
+            path: { organization_id: organizationId },
+            query: { limit: INVOICES_ITEMS, cursor },
           },
-        },
-        signal,
-      });
-      if (data === undefined) throw new Error("an answer without a body");
-      return data;
-    },
+          signal,
+        }),
+      ),
     ...PAGED,
   }),
   metrics: (databaseId: string, minutes: number) =>
