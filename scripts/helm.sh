@@ -7,17 +7,9 @@ version=v4.3.1
 folder="$cache/helm/$version"
 
 if [ ! -x "$folder/helm" ]; then
-    command -v go >/dev/null || die "\`go\` is not installed (https://go.dev): it builds Helm"
-    say "Building Helm $version into $folder (a minute or two, once)"
-    mkdir -p "$cache/helm"
-    # Beside its place first: two may build at once, and one that was stopped leaves nothing.
-    beside="$(mktemp -d "$cache/helm/.build-XXXXXX")"
-    trap 'rm -rf "$beside"' EXIT
-    # The compiler collects its garbage seldom, but within bounds: a third less to calculate.
-    export CGO_ENABLED=0 GOWORK=off GOFLAGS=-modcacherw GOGC=400 GOMEMLIMIT=3GiB
+    go_begin "Helm $version" "$folder"
     GOBIN="$beside" go install -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w" \
         "helm.sh/helm/v4/cmd/helm@$version" >&2
-    mkdir -p "$folder"
     mv "$beside/helm" "$folder/helm"
 fi
 echo "$folder/helm"

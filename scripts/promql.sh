@@ -11,15 +11,9 @@ mark="$(cat "$module"/{go.mod,go.sum,main.go} "$0" | sha256sum | cut -c1-16)"
 folder="$cache/promql/$mark"
 
 if [ ! -x "$folder/promql" ]; then
-    command -v go >/dev/null || die "\`go\` is not installed (https://go.dev): it builds the reader of PromQL"
-    say "Building the reader of PromQL into $folder"
-    mkdir -p "$cache/promql"
-    # Beside its place first: two may build at once, and one that was stopped leaves nothing.
-    beside="$(mktemp -d "$cache/promql/.build-XXXXXX")"
-    trap 'rm -rf "$beside"' EXIT
-    export CGO_ENABLED=0 GOWORK=off GOFLAGS=-modcacherw GOGC=400 GOMEMLIMIT=3GiB
+    go_begin "the reader of PromQL" "$folder"
     fetched="$(go -C "$module" mod download -json "$operator" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')"
-    mkdir -p "$folder" "$beside/crds"
+    mkdir "$beside/crds"
     for resource in podmonitors prometheusrules; do
         cp "$fetched/example/prometheus-operator-crd/monitoring.coreos.com_$resource.yaml" "$beside/crds/"
     done
