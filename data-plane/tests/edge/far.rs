@@ -1,9 +1,10 @@
 //! A node on another machine: who is let in, and what a client hears where no way leads there.
 
 use super::far_authority::FarAuthority;
+use super::node::cluster_address;
 use super::sessions::config;
 use super::tls_client::{Tls, encrypted, plain};
-use super::world::{DATABASE, REGION, Wishes, World, cluster_address};
+use super::world::{DATABASE, REGION, Wishes, World};
 use lumadb_contract::edge_link::{ALPN, certificate_name};
 use lumadb_contract::handoff::{Cancel, Opening, Verdict};
 use lumadb_contract::id::DatabaseId;

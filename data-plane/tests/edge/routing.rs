@@ -1,8 +1,9 @@
 //! Who is let in, to where, and when that ends.
 
+use super::node::{app, verifier};
 use super::sessions::config;
 use super::tls_client::{Tls, encrypted, plain, told};
-use super::world::{DATABASE, PASSWORD, WAYS, Wishes, World, app, verifier};
+use super::world::{DATABASE, PASSWORD, WAYS, Wishes, World};
 use futures::future;
 use lumadb_contract::route::RouteState;
 use lumadb_data_plane::agent::Sessions;
