@@ -16,6 +16,11 @@ const TONES = {
   expired: "calm",
 } as const;
 
+/** Whether a backup is still to come. */
+export function isMoving({ state }: Pick<Backup, "state">): boolean {
+  return state === "pending" || state === "running";
+}
+
 /** Every backup of a database, the newest first. */
 export function BackupList({
   backups,
@@ -55,7 +60,6 @@ function Row({ backup, onRestore }: { backup: Backup; onRestore: (at: string) =>
   const { state, ended_at, requested_at } = backup;
   const at = ended_at ?? requested_at;
   const name = backup.name ?? t(`backups.origin.${backup.origin}`);
-  const isMoving = state === "pending" || state === "running";
   return (
     <tr>
       <td>
@@ -69,7 +73,11 @@ function Row({ backup, onRestore }: { backup: Backup; onRestore: (at: string) =>
         </span>
       </td>
       <td>
-        <State tone={TONES[state]} moving={isMoving} label={t(`backups.stateOf.${state}`)} />
+        <State
+          tone={TONES[state]}
+          moving={isMoving(backup)}
+          label={t(`backups.stateOf.${state}`)}
+        />
       </td>
       <td className={`${ui.spare} nowrap tabular`}>
         {state === "running" ? (

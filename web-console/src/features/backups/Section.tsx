@@ -1,0 +1,61 @@
+import { Button } from "@mantine/core";
+import type { UseQueryResult } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { Bone, Loaded } from "#/ui/Loaded";
+import { Panel } from "#/ui/Panel";
+
+/** A titled list, with a button to add to it where there is one. */
+export function Section<Item>({
+  title,
+  lead,
+  none,
+  query,
+  action,
+  disabled = false,
+  onAction,
+  children,
+}: {
+  title: string;
+  lead: string;
+  /** Said in the place of an empty list. */
+  none: string;
+  query: UseQueryResult<{ items: Item[] }, unknown>;
+  action?: string;
+  disabled?: boolean;
+  onAction?: () => void;
+  children: (items: Item[]) => ReactNode;
+}) {
+  return (
+    <Panel
+      title={title}
+      lead={lead}
+      flush
+      actions={
+        action === undefined ? undefined : (
+          <Button size="sm" variant="default" disabled={disabled} onClick={onAction}>
+            {action}
+          </Button>
+        )
+      }
+    >
+      <Loaded
+        query={query}
+        skeleton={
+          <div style={{ padding: 20 }}>
+            <Bone height={60} />
+          </div>
+        }
+      >
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="muted" style={{ padding: 20 }}>
+              {none}
+            </p>
+          ) : (
+            children(items)
+          )
+        }
+      </Loaded>
+    </Panel>
+  );
+}
