@@ -32,7 +32,6 @@ export function Loaded<Data>({
   skeleton: ReactNode;
   children: (data: Data) => ReactNode;
 }) {
-  const { t } = useTranslation();
   // Stays while it is tried again: a page that is asked for every few seconds would flicker.
   const failed = useRef<unknown>(undefined);
   if (query.data !== undefined) return children(query.data);
@@ -46,9 +45,15 @@ export function Loaded<Data>({
       />
     );
   }
+  return <Loading>{skeleton}</Loading>;
+}
+
+/** Says to voices what gray shapes say to eyes. */
+export function Loading({ children }: { children: ReactNode }) {
+  const { t } = useTranslation();
   return (
     <div role="status" aria-label={t("loading")}>
-      {skeleton}
+      {children}
     </div>
   );
 }

@@ -100,13 +100,7 @@ export function Backups({ databaseId }: { databaseId: string }) {
       </Section>
       {dialog === undefined ? null : (
         <Suspense>
-          <Dialogs
-            database={database}
-            window={window.data}
-            points={pointItems}
-            dialog={dialog}
-            onClose={() => setDialog(undefined)}
-          />
+          <Dialogs database={database} dialog={dialog} onClose={() => setDialog(undefined)} />
         </Suspense>
       )}
     </div>

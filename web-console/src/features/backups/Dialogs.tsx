@@ -3,7 +3,7 @@ import { lazy } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged } from "#/api/queries";
-import type { Database, RestorePoint, RestoreWindow } from "#/api/types";
+import type { Database } from "#/api/types";
 import { notifyDone } from "#/ui/notify";
 
 const RestoreDialog = lazy(() => import("./RestoreDialog"));
@@ -15,14 +15,10 @@ export type Dialog = { kind: "restore"; at?: string } | { kind: "backup" } | { k
 /** The one dialog of the page that is open. */
 export function Dialogs({
   database,
-  window,
-  points,
   dialog,
   onClose,
 }: {
   database: Database;
-  window: RestoreWindow | undefined;
-  points: readonly RestorePoint[];
   dialog: Dialog;
   onClose: () => void;
 }) {
@@ -42,15 +38,7 @@ export function Dialogs({
   const params = { path: { database_id: database.id } };
   switch (dialog.kind) {
     case "restore":
-      return window === undefined ? null : (
-        <RestoreDialog
-          database={database}
-          window={window}
-          points={points}
-          at={dialog.at}
-          onClose={onClose}
-        />
-      );
+      return <RestoreDialog database={database} at={dialog.at} onClose={onClose} />;
     case "backup":
       return (
         <NameDialog

@@ -2,7 +2,7 @@ import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
 import { DATABASE, database, deletedDatabase, drill, restoreWindow } from "#mock/data";
-import { problem } from "#mock/handlers";
+import { handlers, problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
 
@@ -142,7 +142,9 @@ it("restores a deleted database under its old name, as it was at last", async ()
   expect(within(list).getByText("Never backed up")).toBeVisible();
   await user.click(within(list).getByRole("button", { name: /Restore old-shop/ }));
   const dialog = await screen.findByRole("dialog");
-  await user.click(within(dialog).getByRole("button", { name: "Restore into a new database" }));
+  await user.click(
+    await within(dialog).findByRole("button", { name: "Restore into a new database" }),
+  );
   await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
   expect(heard.body).toEqual({ name: "old-shop", latest: true });
 });
@@ -210,4 +212,34 @@ it("goes back to what was kept once the name is typed", async () => {
   await user.click(within(dialog).getByRole("button", { name: "Go back" }));
   await waitFor(() => expect(router.state.location.pathname).toMatch(/\/creation$/));
   expect(heard.body).toEqual({ in_place: true, kept_database_id: id });
+});
+
+it("ends in an error with a way to try again where it is not known what can be restored", async () => {
+  cloud.current.deleted = [deletedDatabase()];
+  server.use(
+    http.get("*/v1/databases/:id/restore-window", () =>
+      problem(403, "forbidden", "You may not see it."),
+    ),
+  );
+  const { user } = open("/databases");
+  await user.click(await screen.findByRole("button", { name: /Restore old-shop/ }));
+  const dialog = await screen.findByRole("dialog", { name: "Restore old-shop" });
+  expect(await within(dialog).findByText("You may not see it.")).toBeVisible();
+  server.resetHandlers();
+  server.use(...handlers(cloud.current));
+  await user.click(within(dialog).getByRole("button", { name: "Try again" }));
+  expect(await within(dialog).findByLabelText("Name of the new database")).toHaveValue("old-shop");
+});
+
+it("restores to any moment where restore points cannot be read", async () => {
+  server.use(
+    http.get("*/v1/databases/:id/restore-points", () =>
+      problem(403, "forbidden", "You may not see them."),
+    ),
+  );
+  const { user } = open(here);
+  await user.click(await screen.findByRole("button", { name: "Restore" }));
+  const dialog = await screen.findByRole("dialog");
+  expect(await within(dialog).findByLabelText("A moment")).toBeVisible();
+  expect(within(dialog).queryByRole("option", { name: "A restore point" })).toBeNull();
 });

@@ -61,26 +61,10 @@ export function DeletedDatabases({ projectId }: { projectId: string }) {
         </table>
       </div>
       {chosen === undefined ? null : (
-        <Restore database={chosen} onClose={() => setChosen(undefined)} />
+        <Suspense>
+          <RestoreDialog database={chosen} deleted onClose={() => setChosen(undefined)} />
+        </Suspense>
       )}
     </Panel>
-  );
-}
-
-function Restore({ database, onClose }: { database: DeletedDatabase; onClose: () => void }) {
-  const { data: window } = useQuery(queries.restoreWindow(database.id));
-  const { data: points } = useQuery(queries.restorePoints(database.id));
-  if (window === undefined || points === undefined) return null;
-  return (
-    <Suspense>
-      <RestoreDialog
-        database={database}
-        deleted
-        window={window}
-        points={points.items}
-        at={undefined}
-        onClose={onClose}
-      />
-    </Suspense>
   );
 }
