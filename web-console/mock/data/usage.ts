@@ -1,5 +1,5 @@
-import type { Metrics, Usage, UsageSamples } from "../../src/api/types";
-import { GB } from "./common.ts";
+import type { Metrics, OrganizationUsage, Usage, UsageSamples } from "../../src/api/types";
+import { GB, PROJECT } from "./common.ts";
 
 export function usage(): Usage {
   const totals = {
@@ -16,6 +16,27 @@ export function usage(): Usage {
     granularity: "day",
     totals,
     items: [{ start: "2026-11-26T00:00:00Z", ...totals }],
+  };
+}
+
+/** What databases used that each used the same. */
+export function organizationUsage(databaseIds: readonly string[]): OrganizationUsage {
+  const { totals, items, ...asked } = usage();
+  const times = databaseIds.length;
+  return {
+    ...asked,
+    group_by: "database",
+    totals: {
+      requests: totals.requests * times,
+      errors: totals.errors * times,
+      transfer_out_bytes: totals.transfer_out_bytes * times,
+      vector_operations: totals.vector_operations * times,
+      compute_milli_vcpu_seconds: totals.compute_milli_vcpu_seconds * times,
+      storage_byte_seconds: String(BigInt(totals.storage_byte_seconds) * BigInt(times)),
+    },
+    items: items.flatMap((item) =>
+      databaseIds.map((database_id) => ({ ...item, project_id: PROJECT, database_id })),
+    ),
   };
 }
 

@@ -23,7 +23,7 @@ export function handlers(state: Cloud): RequestHandler[] {
     ...accountHandlers(state),
     ...databaseHandlers(state),
     ...operationHandlers(state),
-    ...usageHandlers,
+    ...usageHandlers(state),
     ...backupHandlers(state),
     ...importHandlers(state),
     ...billingHandlers(state),

@@ -116,10 +116,13 @@ export const queries = {
     $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
       params: { path: { database_id: databaseId }, query: { from, granularity: "day" } },
     }),
-  /** Usage of a month, by day. */
-  usageOfMonth: (databaseId: string, from: string, to: string) =>
-    $api.queryOptions("get", "/v1/databases/{database_id}/usage", {
-      params: { path: { database_id: databaseId }, query: { from, to, granularity: "day" } },
+  /** Usage of an organization in a month, by day and database; of those too that are gone. */
+  usageOfMonth: (organizationId: string, from: string, to: string) =>
+    $api.queryOptions("get", "/v1/organizations/{organization_id}/usage", {
+      params: {
+        path: { organization_id: organizationId },
+        query: { from, to, granularity: "day", group_by: "database" },
+      },
     }),
   /** Usage of at most a month, by hour. */
   usageByHour: (databaseId: string, from: string, to: string) =>

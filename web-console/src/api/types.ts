@@ -29,6 +29,7 @@ export type Me = Schemas["Me"];
 export type Metrics = Schemas["Metrics"];
 export type Operation = Schemas["Operation"];
 export type OperationStep = Operation["steps"][number];
+export type OrganizationUsage = Schemas["OrganizationUsage"];
 export type Plan = Schemas["Plan"];
 export type PlanChange = Schemas["PlanChange"];
 export type Price = Schemas["Price"];

@@ -1,28 +1,39 @@
+import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import type { Database, Usage } from "#/api/types";
+import { queries } from "#/api/queries";
+import type { Database, OrganizationUsage } from "#/api/types";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
+import { useScope } from "../shell/useScope";
 import { formatSoldNumber, type Meter, type Month, soldOf } from "./meters";
 import css from "./usage.module.css";
 
-/** A meter in a month by database, the one that used most first. */
+/**
+ * A meter in a month by database, the one that used most first. One that is gone counts too, under
+ * its identifier where its name is not known.
+ */
 export function ByDatabase({
   meter,
   databases,
-  usages,
+  usage,
   month,
 }: {
   meter: Meter;
   databases: readonly Database[];
-  usages: readonly Usage[];
+  usage: OrganizationUsage;
   month: Month;
 }) {
   const { t } = useTranslation();
-  const rows = databases.map(({ id, name }, index) => {
-    const totals = usages[index]?.totals;
-    return { id, name, used: totals === undefined ? 0 : soldOf(meter, totals, month) };
-  });
-  rows.sort((one, other) => other.used - one.used);
+  const { projectId } = useScope();
+  const { data: deleted } = useQuery(queries.deletedDatabases(projectId));
+  const names = new Map(
+    [...databases, ...(deleted?.items ?? [])].map(({ id, name }) => [id, name]),
+  );
+  const used = new Map(databases.map(({ id }) => [id, 0]));
+  for (const { database_id: id, ...item } of usage.items) {
+    if (id) used.set(id, (used.get(id) ?? 0) + soldOf(meter, item, month));
+  }
+  const rows = [...used].sort(([, one], [, other]) => other - one);
   return (
     <Panel title={t("usagePage.byDatabase", { meter: t(`meter.${meter}`) })} flush>
       <div className={ui.tableWrap}>
@@ -36,10 +47,10 @@ export function ByDatabase({
             </tr>
           </thead>
           <tbody>
-            {rows.map(({ id, name, used }) => (
+            {rows.map(([id, amount]) => (
               <tr key={id}>
-                <td style={{ overflowWrap: "anywhere" }}>{name}</td>
-                <td className={css.number}>{formatSoldNumber(used)}</td>
+                <td style={{ overflowWrap: "anywhere" }}>{names.get(id) ?? id}</td>
+                <td className={css.number}>{formatSoldNumber(amount)}</td>
               </tr>
             ))}
           </tbody>

@@ -1,5 +1,5 @@
 import { useTranslation } from "react-i18next";
-import type { Usage } from "#/api/types";
+import type { OrganizationUsage } from "#/api/types";
 import { formatMonth } from "#/lib/format";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
@@ -19,15 +19,15 @@ function dayName(month: Month, index: number): string {
 /** A meter on each day of a month, as bars and as a table. */
 export function ByDay({
   meter,
-  usages,
+  usage,
   month,
 }: {
   meter: Meter;
-  usages: readonly Usage[];
+  usage: OrganizationUsage;
   month: Month;
 }) {
   const { t } = useTranslation();
-  const days = byDay(meter, usages, month);
+  const days = byDay(meter, usage.items, month);
   const said = (index: number) =>
     `${dayName(month, index)}: ${formatSoldNumber(days[index] ?? 0)} ${t(`sold.${meter}`)}`;
   return (

@@ -1,12 +1,12 @@
 import { useTranslation } from "react-i18next";
-import type { Plan, Usage } from "#/api/types";
+import type { OrganizationUsage, Plan } from "#/api/types";
 import { amountOf, formatSoldNumber, type Meter, type Month, projected, soldOf } from "./meters";
 import css from "./usage.module.css";
 
 /** What a month comes to of one meter, beside what the plan has; pressed, the page is about it. */
 export function MeterCard({
   meter,
-  usages,
+  usage,
   month,
   now,
   plan,
@@ -14,7 +14,7 @@ export function MeterCard({
   onPress,
 }: {
   meter: Meter;
-  usages: readonly Usage[];
+  usage: OrganizationUsage;
   month: Month;
   now: Date;
   plan: Plan | undefined;
@@ -22,7 +22,7 @@ export function MeterCard({
   onPress: () => void;
 }) {
   const { t } = useTranslation();
-  const total = usages.reduce((sum, { totals }) => sum + soldOf(meter, totals, month), 0);
+  const total = soldOf(meter, usage.totals, month);
   const limit = plan?.limits.find((amount) => amount.meter === meter);
   const included = plan?.included.find((amount) => amount.meter === meter);
   const amount = limit ?? included;

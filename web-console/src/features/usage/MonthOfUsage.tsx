@@ -1,10 +1,6 @@
-import { useQueries } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
-import type { Database } from "#/api/types";
-import { Failure } from "#/ui/Failure";
-import { Bone, Loading } from "#/ui/Loaded";
+import type { Database, OrganizationUsage } from "#/api/types";
 import { usePlan } from "../databases/usePlan";
 import { ByDatabase } from "./ByDatabase";
 import { ByDay } from "./ByDay";
@@ -12,25 +8,14 @@ import { MeterCard } from "./MeterCard";
 import { METERS, type Meter, type Month } from "./meters";
 import css from "./usage.module.css";
 
-/** Milliseconds between looks: usage is counted, not watched. */
-const REFRESH_MS = 60_000;
-
-/** What stands for the meters and their days while they are read. */
-export function UsageSkeleton() {
-  return (
-    <div className="stack">
-      <Bone height={110} panel />
-      <Bone height={280} panel />
-    </div>
-  );
-}
-
 /** A month by meter, and the chosen meter by day and by database. */
 export function MonthOfUsage({
+  usage,
   databases,
   month,
   now,
 }: {
+  usage: OrganizationUsage;
   databases: readonly Database[];
   month: Month;
   now: Date;
@@ -38,31 +23,6 @@ export function MonthOfUsage({
   const { t } = useTranslation();
   const [meter, setMeter] = useState<Meter>("storage");
   const plan = usePlan();
-  const results = useQueries({
-    queries: databases.map(({ id }) => ({
-      ...queries.usageOfMonth(id, month.from, month.to),
-      refetchInterval: REFRESH_MS,
-    })),
-  });
-  const failed = results.find(({ isError, data }) => isError && data === undefined);
-  if (failed !== undefined) {
-    return (
-      <Failure
-        error={failed.error}
-        isRetrying={failed.isFetching}
-        onRetry={() => void failed.refetch()}
-      />
-    );
-  }
-  const usages = results.map(({ data }) => data);
-  if (usages.some((usage) => usage === undefined)) {
-    return (
-      <Loading>
-        <UsageSkeleton />
-      </Loading>
-    );
-  }
-  const known = usages.filter((usage) => usage !== undefined);
   return (
     <div className="stack">
       <fieldset className={css.meters} style={{ border: 0, margin: 0, padding: 0 }}>
@@ -71,7 +31,7 @@ export function MonthOfUsage({
           <MeterCard
             key={one}
             meter={one}
-            usages={known}
+            usage={usage}
             month={month}
             now={now}
             plan={plan.data?.plan}
@@ -80,8 +40,8 @@ export function MonthOfUsage({
           />
         ))}
       </fieldset>
-      <ByDay meter={meter} usages={known} month={month} />
-      <ByDatabase meter={meter} databases={databases} usages={known} month={month} />
+      <ByDay meter={meter} usage={usage} month={month} />
+      <ByDatabase meter={meter} databases={databases} usage={usage} month={month} />
     </div>
   );
 }

@@ -6,15 +6,18 @@ import { queries } from "#/api/queries";
 import { formatMonth } from "#/lib/format";
 import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
-import { Loaded } from "#/ui/Loaded";
+import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
 import { useScope } from "../shell/useScope";
 import { LimitNotices } from "./LimitNotices";
-import { MonthOfUsage, UsageSkeleton } from "./MonthOfUsage";
+import { MonthOfUsage } from "./MonthOfUsage";
 import { monthOf } from "./meters";
 
 /** Months that can be looked at. */
 const MONTHS = 12;
+
+/** Milliseconds between looks: usage is counted, not watched. */
+const REFRESH_MS = 60_000;
 
 /** What was used in a month: by meter, by day, by database. */
 export function UsagePage() {
@@ -24,6 +27,10 @@ export function UsagePage() {
   const now = new Date();
   const month = monthOf(now, before);
   const databases = useQuery(queries.databases(projectId));
+  const usage = useQuery({
+    ...queries.usageOfMonth(organization.id, month.from, month.to),
+    refetchInterval: REFRESH_MS,
+  });
   return (
     <Page
       title={t("usagePage.title")}
@@ -51,17 +58,30 @@ export function UsagePage() {
       }
     >
       <LimitNotices />
-      <Loaded query={databases} skeleton={<UsageSkeleton />}>
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty art={<DawnArt />} title={t("usagePage.emptyTitle")}>
-              <p>{t("usagePage.empty")}</p>
-            </Empty>
-          ) : (
-            <MonthOfUsage key={month.id} databases={items} month={month} now={now} />
-          )
-        }
+      <Loaded query={databases} skeleton={<Skeleton />}>
+        {({ items: known }) => (
+          <Loaded key={month.id} query={usage} skeleton={<Skeleton />}>
+            {(used) =>
+              known.length === 0 && used.items.length === 0 ? (
+                <Empty art={<DawnArt />} title={t("usagePage.emptyTitle")}>
+                  <p>{t("usagePage.empty")}</p>
+                </Empty>
+              ) : (
+                <MonthOfUsage usage={used} databases={known} month={month} now={now} />
+              )
+            }
+          </Loaded>
+        )}
       </Loaded>
     </Page>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div className="stack">
+      <Bone height={110} panel />
+      <Bone height={280} panel />
+    </div>
   );
 }

@@ -81,15 +81,17 @@ export function formatSoldNumber(value: number): string {
 }
 
 /** What a meter comes to on each day of a month; a day without usage is zero. */
-export function byDay(meter: Meter, usages: readonly Usage[], month: Month): number[] {
+export function byDay(
+  meter: Meter,
+  items: readonly (Quantities & { start: string })[],
+  month: Month,
+): number[] {
   const days = new Array<number>(month.days).fill(0);
   const first = new Date(month.from).getTime();
-  for (const { items } of usages) {
-    for (const item of items) {
-      const day = Math.floor((new Date(item.start).getTime() - first) / DAY_MS);
-      const before = days[day];
-      if (before !== undefined) days[day] = before + soldOf(meter, item, month);
-    }
+  for (const item of items) {
+    const day = Math.floor((new Date(item.start).getTime() - first) / DAY_MS);
+    const before = days[day];
+    if (before !== undefined) days[day] = before + soldOf(meter, item, month);
   }
   return days;
 }

@@ -1,7 +1,7 @@
-import { screen } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { usage } from "#mock/data";
+import { deletedDatabase, usage } from "#mock/data";
 import { problem } from "#mock/handlers";
 import { open } from "../../test/render";
 import { server, useCloud } from "../../test/server";
@@ -23,11 +23,37 @@ it("shows each meter with its limit, by day and by database", async () => {
 
 it("ends in an error with a way to try again where usage cannot be read", async () => {
   server.use(
-    http.get("*/v1/databases/:id/usage", () => problem(403, "forbidden", "You may not see it.")),
+    http.get("*/v1/organizations/:id/usage", () =>
+      problem(403, "forbidden", "You may not see it."),
+    ),
   );
   open("/usage");
   expect(await screen.findByText("You may not see it.")).toBeVisible();
   expect(screen.getByRole("button", { name: "Try again" })).toBeEnabled();
+});
+
+it("keeps the error, and the way to try again, while it is tried again", async () => {
+  let asked = 0;
+  server.use(
+    http.get("*/v1/organizations/:id/usage", async () => {
+      asked += 1;
+      if (asked > 1) await new Promise(() => {});
+      return problem(403, "forbidden", "You may not see it.");
+    }),
+  );
+  const { user } = open("/usage");
+  await user.click(await screen.findByRole("button", { name: "Try again" }));
+  await waitFor(() => expect(asked).toBe(2));
+  expect(screen.getByText("You may not see it.")).toBeVisible();
+});
+
+it("counts databases too that are deleted, by name where it is known", async () => {
+  cloud.current.deleted = [deletedDatabase()];
+  open("/usage");
+  expect(await screen.findByRole("button", { name: /Requests/ })).toHaveTextContent("3.85million");
+  const list = screen.getByRole("region", { name: "Storage by database" });
+  expect(await within(list).findByText("old-shop")).toBeVisible();
+  expect(within(list).getAllByRole("row")).toHaveLength(4);
 });
 
 it("teaches where there is no database yet", async () => {
@@ -47,7 +73,7 @@ it("counts in the units that are sold", () => {
   expect(soldOf("storage", held, november)).toBe(1);
   expect(amountOf({ meter: "compute", amount: 1_000, per: "moment" }, november)).toBe(720);
   expect(amountOf({ meter: "requests", amount: 100_000, per: "day" }, november)).toBe(3);
-  const days = byDay("requests", [usage(), usage()], november);
+  const days = byDay("requests", [...usage().items, ...usage().items], november);
   expect(days[25]).toBeCloseTo(2.568, 3);
   expect(days.filter((value) => value === 0)).toHaveLength(29);
 });
