@@ -19,6 +19,15 @@ export function Bone({
   return <span className={look} style={{ width, height }} aria-hidden="true" />;
 }
 
+/** In the place of a list that fills a panel. */
+export function BoneRows() {
+  return (
+    <div style={{ padding: 20 }}>
+      <Bone height={60} />
+    </div>
+  );
+}
+
 /**
  * What was read, a skeleton while it is read for the first time, or the error with a way to try
  * again. There is no fourth state: a skeleton always ends in one of the other two.

@@ -6,7 +6,7 @@ import { queries } from "#/api/queries";
 import type { Session } from "#/api/types";
 import { formatDay, formatMoment, formatRelative } from "#/lib/format";
 import { Failure } from "#/ui/Failure";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
@@ -62,14 +62,7 @@ function Sessions() {
           <Failure error={revoke.error} />
         </div>
       ) : null}
-      <Loaded
-        query={query}
-        skeleton={
-          <div style={{ padding: 20 }}>
-            <Bone height={60} />
-          </div>
-        }
-      >
+      <Loaded query={query} skeleton={<BoneRows />}>
         {({ items }) => (
           <Table
             sessions={items}

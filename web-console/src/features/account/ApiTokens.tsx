@@ -9,7 +9,7 @@ import { formatDay, formatRelative } from "#/lib/format";
 import { KeyArt } from "#/ui/art/KeyArt";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
 import { Empty } from "#/ui/Empty";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
@@ -29,14 +29,7 @@ export function ApiTokens() {
   return (
     <Page title={t("nav.tokens")} lead={t("tokens.lead")} actions={isEmpty ? undefined : create}>
       <Panel flush>
-        <Loaded
-          query={query}
-          skeleton={
-            <div style={{ padding: 20 }}>
-              <Bone height={60} />
-            </div>
-          }
-        >
+        <Loaded query={query} skeleton={<BoneRows />}>
           {({ items }) =>
             items.length === 0 ? (
               <Empty art={<KeyArt />} title={t("tokens.emptyTitle")} actions={create}>

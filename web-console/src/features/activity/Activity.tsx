@@ -6,7 +6,7 @@ import type { AuditEvent } from "#/api/types";
 import { formatMoment, formatRelative } from "#/lib/format";
 import { Empty } from "#/ui/Empty";
 import { Failure } from "#/ui/Failure";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
@@ -22,14 +22,7 @@ export function Activity() {
     <Page title={t("nav.activity")} lead={t("activity.lead")}>
       <div className="stack">
         <Panel flush>
-          <Loaded
-            query={query}
-            skeleton={
-              <div style={{ padding: 20 }}>
-                <Bone height={60} />
-              </div>
-            }
-          >
+          <Loaded query={query} skeleton={<BoneRows />}>
             {({ pages }) => <Events events={pages.flatMap(({ items }) => items)} />}
           </Loaded>
         </Panel>

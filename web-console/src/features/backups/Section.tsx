@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { Panel } from "#/ui/Panel";
 
 /** A titled list, with a button to add to it where there is one. */
@@ -38,14 +38,7 @@ export function Section<Item>({
         )
       }
     >
-      <Loaded
-        query={query}
-        skeleton={
-          <div style={{ padding: 20 }}>
-            <Bone height={60} />
-          </div>
-        }
-      >
+      <Loaded query={query} skeleton={<BoneRows />}>
         {({ items }) =>
           items.length === 0 ? (
             <p className="muted" style={{ padding: 20 }}>

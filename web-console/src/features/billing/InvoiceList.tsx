@@ -6,7 +6,7 @@ import { queries } from "#/api/queries";
 import type { InvoiceSummary } from "#/api/types";
 import { formatDay, formatMonth } from "#/lib/format";
 import { Failure } from "#/ui/Failure";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import css from "./billing.module.css";
@@ -34,14 +34,7 @@ export function InvoiceList({ organizationId }: { organizationId: string }) {
         </Button>
       }
     >
-      <Loaded
-        query={query}
-        skeleton={
-          <div style={{ padding: 20 }}>
-            <Bone height={60} />
-          </div>
-        }
-      >
+      <Loaded query={query} skeleton={<BoneRows />}>
         {({ pages }) => <Rows invoices={pages.flatMap(({ items }) => items)} />}
       </Loaded>
       {query.isFetchNextPageError ? (

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
 import type { Import } from "#/api/types";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { useTitle } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
@@ -72,7 +72,7 @@ export function Imports({ databaseId }: { databaseId: string }) {
           </Button>
         }
       >
-        <Loaded query={imports} skeleton={<Rows />}>
+        <Loaded query={imports} skeleton={<BoneRows />}>
           {({ items }) =>
             items.length === 0 ? (
               <p className="muted" style={{ padding: 20 }}>
@@ -89,14 +89,6 @@ export function Imports({ databaseId }: { databaseId: string }) {
           <ImportDialog database={database} onClose={() => setAsking(false)} />
         </Suspense>
       ) : null}
-    </div>
-  );
-}
-
-function Rows() {
-  return (
-    <div style={{ padding: 20 }}>
-      <Bone height={60} />
     </div>
   );
 }

@@ -7,7 +7,7 @@ import { $api } from "#/api/client";
 import { databasesChanged, queries } from "#/api/queries";
 import type { LogicalDatabase } from "#/api/types";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
@@ -48,14 +48,7 @@ export function LogicalDatabases({ databaseId }: { databaseId: string }) {
         </Button>
       }
     >
-      <Loaded
-        query={query}
-        skeleton={
-          <div style={{ padding: 20 }}>
-            <Bone height={60} />
-          </div>
-        }
-      >
+      <Loaded query={query} skeleton={<BoneRows />}>
         {({ items }) => <Table items={items} onDelete={open} />}
       </Loaded>
       {dialog === "create" ? (

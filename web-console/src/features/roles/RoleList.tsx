@@ -9,7 +9,7 @@ import { databasesChanged, queries } from "#/api/queries";
 import type { Role } from "#/api/types";
 import { formatMoment, formatRelative } from "#/lib/format";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
-import { Bone, Loaded } from "#/ui/Loaded";
+import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
@@ -38,14 +38,7 @@ export function RoleList({ databaseId }: { databaseId: string }) {
         </Button>
       }
     >
-      <Loaded
-        query={query}
-        skeleton={
-          <div style={{ padding: 20 }}>
-            <Bone height={60} />
-          </div>
-        }
-      >
+      <Loaded query={query} skeleton={<BoneRows />}>
         {({ items }) => <Table roles={items} onChoose={setDialog} />}
       </Loaded>
       {dialog === undefined ? null : (
