@@ -7,7 +7,7 @@ import type { Database } from "#/api/types";
 import { notifyDone } from "#/ui/notify";
 
 const RestoreDialog = lazy(() => import("./RestoreDialog"));
-const NameDialog = lazy(() => import("./NameDialog"));
+const NameDialog = lazy(() => import("#/ui/NameDialog"));
 
 /** Which one is open; for a restore, with the moment that it offers. */
 export type Dialog = { kind: "restore"; at?: string } | { kind: "backup" } | { kind: "point" };
@@ -45,7 +45,8 @@ export function Dialogs({
           title={t("backups.createTitle")}
           lead={t("backups.createLead")}
           action={t("backups.create")}
-          required={false}
+          label={t("backups.nameOptional")}
+          validate={() => true}
           busy={backUp.isPending}
           error={backUp.error}
           onSubmit={(name) => backUp.mutate({ params, body: name === "" ? {} : { name } })}
@@ -58,7 +59,8 @@ export function Dialogs({
           title={t("backups.pointCreate")}
           lead={t("backups.pointLead")}
           action={t("backups.pointCreate")}
-          required
+          label={t("form.nameOf")}
+          validate={(name) => name.trim() !== "" || t("form.required")}
           busy={mark.isPending}
           error={mark.error}
           onSubmit={(name) => mark.mutate({ params, body: { name } })}

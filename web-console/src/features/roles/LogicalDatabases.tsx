@@ -11,8 +11,9 @@ import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
+import { isPgName } from "./name";
 
-const NameForm = lazy(() => import("./NameForm"));
+const NameDialog = lazy(() => import("#/ui/NameDialog"));
 
 export function LogicalDatabases({ databaseId }: { databaseId: string }) {
   const { t } = useTranslation();
@@ -53,10 +54,12 @@ export function LogicalDatabases({ databaseId }: { databaseId: string }) {
       </Loaded>
       {dialog === "create" ? (
         <Suspense>
-          <NameForm
+          <NameDialog
             title={t("logical.create")}
             lead={t("logical.createLead")}
             action={t("logical.create")}
+            label={t("form.nameOf")}
+            validate={(name) => isPgName(name) || t("form.pgName")}
             busy={create.isPending}
             error={create.error}
             onSubmit={(name) =>

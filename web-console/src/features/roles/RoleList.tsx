@@ -13,9 +13,10 @@ import { BoneRows, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
+import { isPgName } from "./name";
 import { PasswordOnce } from "./PasswordOnce";
 
-const NameForm = lazy(() => import("./NameForm"));
+const NameDialog = lazy(() => import("#/ui/NameDialog"));
 
 type Dialog =
   | { kind: "create" }
@@ -154,10 +155,12 @@ function Dialogs({
     case "create":
       return (
         <Suspense>
-          <NameForm
+          <NameDialog
             title={t("roles.create")}
             lead={t("roles.createLead")}
             action={t("roles.create")}
+            label={t("form.nameOf")}
+            validate={(name) => isPgName(name) || t("form.pgName")}
             busy={create.isPending}
             error={create.error}
             onSubmit={(name) =>

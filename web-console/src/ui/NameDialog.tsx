@@ -2,14 +2,15 @@ import { Button, Modal, TextInput } from "@mantine/core";
 import { useForm } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "#/api/problem";
-import { Failure } from "#/ui/Failure";
-import { isPgName } from "./name";
+import { Failure } from "./Failure";
 
-/** Asks for the name of something new inside a database. */
-export default function NameForm({
+/** Asks for a name. */
+export default function NameDialog({
   title,
   lead,
   action,
+  label,
+  validate,
   busy,
   error,
   onSubmit,
@@ -18,6 +19,9 @@ export default function NameForm({
   title: string;
   lead: string;
   action: string;
+  label: string;
+  /** `true`, or what is wrong with a name. */
+  validate: (name: string) => true | string;
   busy: boolean;
   error: unknown;
   onSubmit: (name: string) => void;
@@ -28,17 +32,21 @@ export default function NameForm({
   const refused = error ? asApiError(error).fields.get("name") : undefined;
   return (
     <Modal opened onClose={onClose} title={title}>
-      <form className="stack" noValidate onSubmit={form.handleSubmit(({ name }) => onSubmit(name))}>
+      <form
+        className="stack"
+        noValidate
+        onSubmit={form.handleSubmit(({ name }) => onSubmit(name.trim()))}
+      >
         <p className="muted">{lead}</p>
         {error && refused === undefined ? <Failure error={error} /> : null}
         <TextInput
-          label={t("form.nameOf")}
+          label={label}
           autoComplete="off"
           autoCapitalize="off"
           spellCheck={false}
           maxLength={63}
           data-autofocus
-          {...form.register("name", { validate: (name) => isPgName(name) || t("form.pgName") })}
+          {...form.register("name", { validate })}
           error={form.formState.errors.name?.message ?? refused}
         />
         <div className="end">
