@@ -1,8 +1,8 @@
 import { useTranslation } from "react-i18next";
 import type { DatabaseState } from "#/api/types";
-import css from "./ui.module.css";
+import { State, type Tone } from "./State";
 
-const TONES: Record<DatabaseState, { tone: "good" | "warm" | "calm" | "bad"; moving: boolean }> = {
+const TONES: Record<DatabaseState, { tone: Tone; moving: boolean }> = {
   pending: { tone: "warm", moving: true },
   running: { tone: "good", moving: false },
   asleep: { tone: "calm", moving: false },
@@ -14,10 +14,5 @@ const TONES: Record<DatabaseState, { tone: "good" | "warm" | "calm" | "bad"; mov
 export function StateBadge({ state }: { state: DatabaseState }) {
   const { t } = useTranslation();
   const { tone, moving } = TONES[state];
-  return (
-    <span className={`${css.state} ${css[tone]} ${moving ? css.moving : ""}`}>
-      <span className={css.dot} />
-      {t(`state.${state}`)}
-    </span>
-  );
+  return <State tone={tone} moving={moving} label={t(`state.${state}`)} />;
 }

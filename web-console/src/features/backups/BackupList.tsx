@@ -2,11 +2,11 @@ import { Button, VisuallyHidden } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { Backup } from "#/api/types";
 import { formatBytes, formatMoment, formatRelative } from "#/lib/format";
+import { State } from "#/ui/State";
 import ui from "#/ui/ui.module.css";
 import css from "./backups.module.css";
 import { percentOf } from "./moments";
 import { Progress } from "./Progress";
-import { State } from "./State";
 
 const TONES = {
   pending: "warm",

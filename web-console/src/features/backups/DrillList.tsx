@@ -1,9 +1,9 @@
 import { useTranslation } from "react-i18next";
 import type { Drill } from "#/api/types";
 import { formatBytes, formatCount, formatDuration, formatMoment } from "#/lib/format";
+import { State } from "#/ui/State";
 import ui from "#/ui/ui.module.css";
 import css from "./backups.module.css";
-import { State } from "./State";
 
 const TONES = { running: "warm", succeeded: "good", failed: "bad", abandoned: "calm" } as const;
 

@@ -1,10 +1,10 @@
 import { useTranslation } from "react-i18next";
 import type { RestorePoint } from "#/api/types";
 import { formatMoment } from "#/lib/format";
+import { State } from "#/ui/State";
 import ui from "#/ui/ui.module.css";
 import css from "./backups.module.css";
 import { formatUtc } from "./moments";
-import { State } from "./State";
 
 /** The named moments of a database, the newest first. */
 export function PointList({ points }: { points: readonly RestorePoint[] }) {

@@ -9,7 +9,7 @@ import type { SpendCapStages } from "#/api/types";
 import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { notifyDone } from "#/ui/notify";
-import ui from "#/ui/ui.module.css";
+import { State } from "#/ui/State";
 
 /** Which databases stop first once the cap is used, and how far each is. */
 export function CapOrder({ organizationId }: { organizationId: string }) {
@@ -59,10 +59,10 @@ function Databases({
             <div className="row">
               <span>{name}</span>
               {stage === null ? null : (
-                <span className={`${ui.state} ${stage === "asleep" ? ui.bad : ui.warm}`}>
-                  <span className={ui.dot} />
-                  {t(`billing.capStage.${stage}`)}
-                </span>
+                <State
+                  tone={stage === "asleep" ? "bad" : "warm"}
+                  label={t(`billing.capStage.${stage}`)}
+                />
               )}
               <ActionIcon
                 variant="subtle"

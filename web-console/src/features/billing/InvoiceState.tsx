@@ -1,10 +1,8 @@
 import { useTranslation } from "react-i18next";
 import type { InvoiceSummary } from "#/api/types";
-import ui from "#/ui/ui.module.css";
+import { State, type Tone } from "#/ui/State";
 
-type State = InvoiceSummary["state"];
-
-const TONES: Record<State, "good" | "warm" | "calm" | "bad"> = {
+const TONES: Record<InvoiceSummary["state"], Tone> = {
   draft: "calm",
   final: "warm",
   paid: "good",
@@ -12,12 +10,7 @@ const TONES: Record<State, "good" | "warm" | "calm" | "bad"> = {
   void: "calm",
 };
 
-export function InvoiceState({ state }: { state: State }) {
+export function InvoiceState({ state }: Pick<InvoiceSummary, "state">) {
   const { t } = useTranslation();
-  return (
-    <span className={`${ui.state} ${ui[TONES[state]]}`}>
-      <span className={ui.dot} />
-      {t(`invoice.state.${state}`)}
-    </span>
-  );
+  return <State tone={TONES[state]} label={t(`invoice.state.${state}`)} />;
 }

@@ -1,10 +1,11 @@
 import { useTranslation } from "react-i18next";
 import type { Import } from "#/api/types";
 import { formatBytes, formatMoment } from "#/lib/format";
+import { State, type Tone } from "#/ui/State";
 import ui from "#/ui/ui.module.css";
 import css from "../backups/backups.module.css";
 
-const TONES: Record<Import["state"], string> = {
+const TONES: Record<Import["state"], Tone> = {
   pending: "warm",
   checking: "warm",
   copying: "warm",
@@ -58,12 +59,11 @@ function Row({ of }: { of: Import }) {
         {error === null ? null : <span className={css.sub}>{error}</span>}
       </td>
       <td>
-        <span
-          className={`${ui.state} ${ui[TONES[state]]} ${of.ended_at === null ? ui.moving : ""}`}
-        >
-          <span className={ui.dot} />
-          {t(`imports.stateOf.${state}`)}
-        </span>
+        <State
+          tone={TONES[state]}
+          moving={of.ended_at === null}
+          label={t(`imports.stateOf.${state}`)}
+        />
       </td>
       <td className={`${ui.spare} nowrap tabular`}>
         {of.bytes_copied > 0 ? formatBytes(of.bytes_copied) : "–"}

@@ -5,13 +5,13 @@ import { hasEnded, type Operation } from "#/api/types";
 import { formatDuration, formatMoment, formatRelative } from "#/lib/format";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Panel } from "#/ui/Panel";
-import ui from "#/ui/ui.module.css";
+import { State, type Tone } from "#/ui/State";
 import css from "./overview.module.css";
 
 /** Operations shown; older ones are in the API. */
 const SHOWN_MAX = 6;
 
-const TONES: Record<Operation["state"], string> = {
+const TONES: Record<Operation["state"], Tone> = {
   pending: "warm",
   running: "warm",
   succeeded: "good",
@@ -55,12 +55,11 @@ function Row({ operation }: { operation: Operation }) {
   return (
     <li className={css.operation}>
       <span className="row">
-        <span
-          className={`${ui.state} ${ui[TONES[state] ?? "calm"]} ${hasEnded(operation) ? "" : ui.moving}`}
-        >
-          <span className={ui.dot} />
-          {t(`operations.state.${state}`)}
-        </span>
+        <State
+          tone={TONES[state]}
+          moving={!hasEnded(operation)}
+          label={t(`operations.state.${state}`)}
+        />
         {t(`operations.kind.${operation.kind}`)}
       </span>
       <span className={css.when} title={formatMoment(created_at)}>
