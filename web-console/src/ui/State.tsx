@@ -1,3 +1,5 @@
+import { useTranslation } from "react-i18next";
+import type { DatabaseState } from "#/api/types";
 import css from "./ui.module.css";
 
 export type Tone = "calm" | "warm" | "good" | "bad";
@@ -19,4 +21,20 @@ export function State({
       {label}
     </span>
   );
+}
+
+const TONES: Record<DatabaseState, { tone: Tone; moving: boolean }> = {
+  pending: { tone: "warm", moving: true },
+  running: { tone: "good", moving: false },
+  asleep: { tone: "calm", moving: false },
+  suspended: { tone: "calm", moving: false },
+  deleting: { tone: "bad", moving: true },
+  failed: { tone: "bad", moving: false },
+};
+
+/** How a database stands. */
+export function StateBadge({ state }: { state: DatabaseState }) {
+  const { t } = useTranslation();
+  const { tone, moving } = TONES[state];
+  return <State tone={tone} moving={moving} label={t(`state.${state}`)} />;
 }

@@ -7,7 +7,7 @@ import { useTranslation } from "react-i18next";
 import { asApiError } from "#/api/problem";
 import { queries } from "#/api/queries";
 import { Bone, Loaded } from "#/ui/Loaded";
-import { StateBadge } from "#/ui/StateBadge";
+import { StateBadge } from "#/ui/State";
 import { Lost } from "../shell/Lost";
 import css from "./databases.module.css";
 

@@ -11,7 +11,7 @@ import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
-import { StateBadge } from "#/ui/StateBadge";
+import { StateBadge } from "#/ui/State";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
 import { DeletedDatabases } from "./DeletedDatabases";
