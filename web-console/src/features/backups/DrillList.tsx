@@ -11,7 +11,9 @@ const TONES = { running: "warm", succeeded: "good", failed: "bad", abandoned: "c
 export function DrillList({ drills }: { drills: readonly Drill[] }) {
   const { t } = useTranslation();
   return (
-    <div className={ui.tableWrap}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
+    // biome-ignore lint/a11y/useSemanticElements: no fields are in it
+    <div className={ui.tableWrap} role="group" tabIndex={0} aria-label={t("drills.title")}>
       <table className={ui.table}>
         <thead>
           <tr>

@@ -168,6 +168,8 @@ it("shows what drills found, and what is wrong where one failed", async () => {
   expect(within(list).getByText("820 ms")).toBeVisible();
   expect(within(list).getByText("Failed")).toBeVisible();
   expect(within(list).getByText(/orders_pkey of main/)).toBeVisible();
+  // Too wide for a phone, it scrolls; nothing in it could take a keyboard there.
+  expect(within(list).getByRole("group", { name: "Drills" })).toHaveAttribute("tabindex", "0");
 });
 
 it("restores in place once the name is typed, and follows what takes its place", async () => {
