@@ -1,6 +1,7 @@
 //! What is said of a region that is a Kubernetes cluster.
 
-use super::settings::{ObjectStore, Region, RuntimeKind};
+use super::edge::{Region, RuntimeKind};
+use super::object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
