@@ -37,6 +37,13 @@ impl Scene {
             .await;
     }
 
+    /// Instances move again. What was told to stop while they did not is told so once more when the
+    /// loop looks at it the next time, and that is due by then.
+    fn unstick(&self) {
+        self.runtime.stick(false);
+        self.cloud.clock.advance(Duration::minutes(7));
+    }
+
     async fn is_gone(&self, id: DatabaseId) {
         self.cloud
             .until(|| async {
@@ -259,7 +266,7 @@ async fn what_cannot_be_restored_in_place_is_refused() {
     let cancelled = past.post(&cancel, &Value::Null).await;
     cancelled.expect(200);
     assert_eq!(cancelled.text("/state"), "cancelled");
-    past.runtime.stick(false);
+    past.unstick();
     past.is_gone(kept).await;
     past.call(Method::DELETE, &own, &Value::Null)
         .await
@@ -283,7 +290,7 @@ async fn what_the_node_refuses_leaves_the_database_as_it_was() {
     let ended = past.cloud.ended(&past.ada, &operation).await;
     assert_eq!(ended["state"], "failed");
     assert_eq!(ended["error"], why);
-    past.runtime.stick(false);
+    past.unstick();
     past.is_gone(kept).await;
     let spec = past.runtime.instance(past.shop).expect("there").spec;
     assert_eq!((spec.serves(), spec.run), (past.shop, RunState::Running));
@@ -321,7 +328,7 @@ async fn a_database_that_does_not_stop_goes_on_and_nobody_wakes_one_that_shall()
     past.cloud.clock.advance(Duration::minutes(4));
     let ended = past.cloud.ended(&past.ada, &operation).await;
     assert_eq!(ended["state"], "failed");
-    past.runtime.stick(false);
+    past.unstick();
     past.cloud.in_state(&past.ada, past.shop, "running").await;
     past.is_gone(kept).await;
 }

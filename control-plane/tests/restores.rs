@@ -30,9 +30,12 @@ impl Scene {
 async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
     let (past, _loop) = Scene::archived("pro-starter").await;
     let roles = format!("/v1/databases/{}/roles", past.shop);
-    let made = past.cloud.post(&roles).cookie(&past.ada.cookie);
-    let made = made.json(&json!({ "name": "app" })).send().await;
+    let made = past.post(&roles, &json!({ "name": "app" })).await;
     made.expect(201);
+    // Its node has heard of it, too.
+    past.cloud
+        .ended(&past.ada, &made.text("/operation/id"))
+        .await;
     past.runtime.stick(true);
     let at = past.cloud.clock.now() - Duration::minutes(30);
     let text = at.format(&Rfc3339).expect("a time");
