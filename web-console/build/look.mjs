@@ -81,7 +81,7 @@ const PAGES = [
       await page.getByRole("textbox", { name: /Type/ }).fill("shop");
       await page.getByRole("button", { name: "Restore in place" }).click();
       // What an earlier round kept is there already, and goes as the page does.
-      await page.waitForURL(/\/creation/);
+      await page.getByRole("heading", { name: /^Restoring/ }).waitFor();
       await page.getByText("Kept from before").waitFor({ timeout: 30_000 });
       await page.getByText("Kept from before").scrollIntoViewIfNeeded();
     },
