@@ -10,3 +10,8 @@ export const GB = 1_000_000_000;
 export function ago(minutes: number): string {
   return new Date(Date.now() - minutes * 60_000).toISOString();
 }
+
+/** An identifier of its own for the next of several. */
+export function nextId(prefix: string, count: number): string {
+  return `${prefix}_01jdk3x5v9e8rb6w4q2n7m${String(count).padStart(4, "0")}`;
+}

@@ -53,7 +53,7 @@ export function backupHandlers(state: Cloud): RequestHandler[] {
 function restored(state: Cloud, body: DatabaseRestore) {
   if (body.kept_database_id) return changingPlaces(state, body.kept_database_id, true);
   const database = data.database({
-    id: "db_01jdk3x5v9e8rb6w4q2n7m0c4z",
+    id: data.nextId("db", state.databases.length),
     name: body.name ?? "shop-before-2026-11-27",
     state: "pending",
     connections: 0,

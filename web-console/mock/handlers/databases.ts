@@ -33,7 +33,7 @@ export function databaseHandlers(state: Cloud): RequestHandler[] {
         return problem(409, "conflict", "A database of this name exists already.", "name");
       }
       const database = data.database({
-        id: "db_01jdk3x5v9e8rb6w4q2n7m0c3z",
+        id: data.nextId("db", state.databases.length),
         name: body.name,
         state: "pending",
         connections: 0,

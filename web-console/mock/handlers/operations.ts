@@ -25,7 +25,7 @@ export function begun(
   steps: readonly string[],
 ): Operation {
   const operation = data.operation({
-    id: `op_01jdk3x5v9e8rb6w4q2n7m${String(state.operations.size).padStart(4, "0")}`,
+    id: data.nextId("op", state.operations.size),
     kind,
     database_id: databaseId,
     state: "pending",
