@@ -48,122 +48,32 @@ pub async fn organization_locate(
     )
 }
 
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn project_locate(
-    tx: &mut IdentityTx,
-    id: ProjectId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from projects o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
+/// Makes `…_locate` for what lies in a table: the SQL is checked for each.
+macro_rules! locate {
+    ($locate:ident, $id:ty, $table:tt) => {
+        /// `None` unless the transaction's user is a member of the organization that owns it.
+        pub async fn $locate(tx: &mut IdentityTx, id: $id) -> Result<Option<Located>, StoreError> {
+            located(
+                sqlx::query_as!(
+                    Row,
+                    r#"select o.organization_id as "organization_id: OrganizationId", m.role from "#
+                        + $table
+                        + "
+                         o join memberships m on m.organization_id = o.organization_id
+                                             and m.user_id = scope_user()
+                         where o.id = $1",
+                    id.uuid()
+                )
+                .fetch_optional(tx.connection())
+                .await?,
+            )
+        }
+    };
 }
 
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn database_locate(
-    tx: &mut IdentityTx,
-    id: DatabaseId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from databases o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
-}
-
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn operation_locate(
-    tx: &mut IdentityTx,
-    id: OperationId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from operations o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
-}
-
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn backup_locate(
-    tx: &mut IdentityTx,
-    id: BackupId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from backups o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
-}
-
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn import_locate(
-    tx: &mut IdentityTx,
-    id: ImportId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from imports o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
-}
-
-/// `None` unless the transaction's user is a member of the organization that owns it.
-pub async fn invoice_locate(
-    tx: &mut IdentityTx,
-    id: InvoiceId,
-) -> Result<Option<Located>, StoreError> {
-    located(
-        sqlx::query_as!(
-            Row,
-            r#"select o.organization_id as "organization_id: OrganizationId", m.role
-               from invoices o
-               join memberships m on m.organization_id = o.organization_id
-                                 and m.user_id = scope_user()
-               where o.id = $1"#,
-            id.uuid()
-        )
-        .fetch_optional(tx.connection())
-        .await?,
-    )
-}
+locate!(project_locate, ProjectId, "projects");
+locate!(database_locate, DatabaseId, "databases");
+locate!(operation_locate, OperationId, "operations");
+locate!(backup_locate, BackupId, "backups");
+locate!(import_locate, ImportId, "imports");
+locate!(invoice_locate, InvoiceId, "invoices");
