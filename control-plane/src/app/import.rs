@@ -255,9 +255,7 @@ pub async fn import_list(
     before: Option<ImportId>,
     limit: i64,
 ) -> Result<Vec<Import>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, database, false).await?;
+    let (mut tx, _) = database::reading(platform, caller, database).await?;
     let rows = import::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Import::from).collect())

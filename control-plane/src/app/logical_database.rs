@@ -65,9 +65,7 @@ pub async fn logical_database_list(
     caller: &Caller,
     database: DatabaseId,
 ) -> Result<Vec<LogicalDatabase>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, database, false).await?;
+    let (mut tx, _) = database::reading(platform, caller, database).await?;
     let rows = logical_database::list(&mut tx, database).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(LogicalDatabase::from).collect())

@@ -216,9 +216,7 @@ pub async fn operation_list(
     before: Option<OperationId>,
     limit: i64,
 ) -> Result<Vec<Operation>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, database, false).await?;
+    let (mut tx, _) = database::reading(platform, caller, database).await?;
     let rows = operation::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Operation::from).collect())

@@ -197,9 +197,7 @@ pub async fn role_list(
     caller: &Caller,
     database: DatabaseId,
 ) -> Result<Vec<Role>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, database, false).await?;
+    let (mut tx, _) = database::reading(platform, caller, database).await?;
     let rows = role::list(&mut tx, database).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Role::from).collect())

@@ -181,9 +181,7 @@ pub async fn backup_list(
     before: Option<BackupId>,
     limit: i64,
 ) -> Result<Vec<Backup>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find_past(&mut tx, database).await?;
+    let (mut tx, _) = database::reading_past(platform, caller, database).await?;
     let rows = backup::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Backup::from).collect())

@@ -1,9 +1,8 @@
 //! Drills: what they found of a database's backups.
 
-use crate::app::authorize::authorize;
 use crate::app::database;
 use crate::app::state::DrillState;
-use crate::app::{Action, AppError, Caller, Platform};
+use crate::app::{AppError, Caller, Platform};
 use crate::store::drill::{self, DrillRow};
 use lumadb_contract::id::{DatabaseId, DrillId};
 use serde::Serialize;
@@ -72,9 +71,7 @@ pub async fn drill_list(
     before: Option<DrillId>,
     limit: i64,
 ) -> Result<Vec<Drill>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find_past(&mut tx, database).await?;
+    let (mut tx, _) = database::reading_past(platform, caller, database).await?;
     let rows = drill::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Drill::from).collect())

@@ -132,9 +132,7 @@ pub async fn restore_point_list(
     before: Option<RestorePointId>,
     limit: i64,
 ) -> Result<Vec<RestorePoint>, AppError> {
-    let member = authorize(platform, caller, database, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    database::find_past(&mut tx, database).await?;
+    let (mut tx, _) = database::reading_past(platform, caller, database).await?;
     let rows = restore_point::list(&mut tx, database, before, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(RestorePoint::from).collect())

@@ -1,7 +1,6 @@
 //! The moments of its past that a database can be restored to.
 
-use crate::app::authorize::authorize;
-use crate::app::{Action, AppError, Caller, Platform, ProblemType, database};
+use crate::app::{AppError, Caller, Platform, ProblemType, database};
 use crate::store::archive::{self, ArchiveRow};
 use crate::store::{EitherTx, TenantTx};
 use lumadb_contract::archive::{Lsn, RestoreTarget};
@@ -229,9 +228,7 @@ pub async fn restore_window_get(
     caller: &Caller,
     id: DatabaseId,
 ) -> Result<RestoreWindow, AppError> {
-    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    let row = database::find_past(&mut tx, id).await?;
+    let (mut tx, row) = database::reading_past(platform, caller, id).await?;
     let archive = archive_of(&mut tx, id).await?;
     tx.commit().await?;
     let now = platform.clock.now();

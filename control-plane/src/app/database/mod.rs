@@ -33,9 +33,7 @@ pub async fn database_get(
     caller: &Caller,
     id: DatabaseId,
 ) -> Result<Database, AppError> {
-    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
-    let mut tx = platform.store.tenant(member.organization).await?;
-    let row = find(&mut tx, id, false).await?;
+    let (tx, row) = reading(platform, caller, id).await?;
     tx.commit().await?;
     Ok(row.into())
 }
@@ -53,6 +51,30 @@ pub async fn database_list(
     let rows = database::list(&mut tx, project, after, limit).await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(Database::from).collect())
+}
+
+/// A transaction that reads of a database, which is there and the caller's to see.
+pub(super) async fn reading(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+) -> Result<(TenantTx, DatabaseRow), AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
+    let mut tx = platform.store.tenant(member.organization).await?;
+    let row = find(&mut tx, id, false).await?;
+    Ok((tx, row))
+}
+
+/// The same of one of which something can be restored ([`find_past`]).
+pub(super) async fn reading_past(
+    platform: &Platform,
+    caller: &Caller,
+    id: DatabaseId,
+) -> Result<(TenantTx, DatabaseRow), AppError> {
+    let member = authorize(platform, caller, id, Action::DatabaseRead).await?;
+    let mut tx = platform.store.tenant(member.organization).await?;
+    let row = find_past(&mut tx, id).await?;
+    Ok((tx, row))
 }
 
 /// One that is there: a deleted one is not.
