@@ -20,8 +20,8 @@ pub use claim::claim;
 pub use instance::{instance, service_account};
 pub use network_policy::network_policy;
 pub use pod::{
-    ENGINE_CONTAINER, NODE_CONTAINER, Resources, engine_resources, node_resources, pod,
-    resize_patch,
+    ENGINE_CONTAINER, NODE_CONTAINER, Resources, engine_resources, mark_patch, marked,
+    node_resources, pod, resize_patch,
 };
 pub use secret::{PASSWORD_KEY, instance_secret, owner_secret};
 pub use service::{address, service};

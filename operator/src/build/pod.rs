@@ -6,8 +6,8 @@
 
 use super::stamp::stamp_pod;
 use super::{
-    AUTHORITY_FILE, AUTHORITY_NAME, INSTANCE_LABEL, METRICS_PORT, SQL_PORT, database_name,
-    instance_name, metadata,
+    AUTHORITY_FILE, AUTHORITY_NAME, INSTANCE_LABEL, METRICS_PORT, SQL_PORT, annotation,
+    database_name, instance_name, metadata,
 };
 use crate::api::{ByteSize, Compute, CpuAmount, DatabaseClass, LumaDatabase};
 use crate::canonical::digest;
@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
 use lumadb_contract::enrollment::TOKEN_AUDIENCE;
 use lumadb_contract::id::DatabaseId;
 use serde_json::{Value, json};
@@ -30,6 +31,9 @@ use std::collections::BTreeMap;
 pub const ENGINE_CONTAINER: &str = "engine";
 /// The node.
 pub const NODE_CONTAINER: &str = "node";
+
+/// Annotation by which a pod changes when its volume has grown.
+const VOLUME_MARK: &str = "volume";
 
 const ENGINE_USER: i64 = 10_001;
 const NODE_USER: i64 = 10_002;
@@ -167,6 +171,19 @@ pub fn resize_patch(resources: &Resources) -> Value {
         "name": ENGINE_CONTAINER,
         "resources": resources.requirements(),
     }]}})
+}
+
+/// What a pod is patched with, so that its machine looks at it: the size of its volume, that of the pod
+/// with this UID alone.
+pub fn mark_patch(uid: &str, volume: &str) -> Value {
+    json!({"metadata": {"uid": uid, "annotations": {annotation(VOLUME_MARK): volume}}})
+}
+
+/// The size that a pod was marked with last.
+pub fn marked(pod: &Pod) -> Option<&str> {
+    pod.annotations()
+        .get(&annotation(VOLUME_MARK))
+        .map(String::as_str)
 }
 
 /// The hash of a pod but for what the engine gets, which changes while it runs.

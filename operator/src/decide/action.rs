@@ -37,6 +37,12 @@ pub enum Action {
         resources: Resources,
         or_delete: Option<String>,
     },
+    /// Has the machine of that pod look at it: its volume has this size, and the file system has not.
+    MarkPod {
+        name: String,
+        uid: String,
+        volume: String,
+    },
 }
 
 /// Why a pod ends.
@@ -87,6 +93,7 @@ impl Action {
             Self::CreatePod(_) => "create_pod",
             Self::DeletePod { .. } => "delete_pod",
             Self::ResizePod { .. } => "resize_pod",
+            Self::MarkPod { .. } => "mark_pod",
         }
     }
 

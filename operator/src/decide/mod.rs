@@ -148,6 +148,7 @@ pub fn decide(settings: &Settings, observed: &Observed, now: Timestamp) -> Decis
     actions.extend(instance.action.clone());
     // Last: a cluster that cannot grow volumes refuses it, and the rest is done all the same.
     actions.extend(storage.growth.clone());
+    actions.extend(storage.mark.clone());
     let look_at = instance.look_at;
     let instance_status = instance_status(observed, &instance);
     Decision {

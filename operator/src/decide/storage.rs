@@ -3,8 +3,9 @@
 use super::{Action, Observed, differs};
 use crate::api::{Autogrow, ByteSize, StorageStatus, VolumeReport};
 use crate::build;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::ResourceExt;
 
 /// A volume that grows by itself grows by a quarter, and at least by this.
 const STEP_BYTES_MIN: u64 = 1 << 30;
@@ -25,6 +26,8 @@ pub(super) enum Trouble {
 pub(super) struct Storage {
     pub(super) creation: Option<Action>,
     pub(super) growth: Option<Action>,
+    /// Lets the pod's machine know of a growth.
+    pub(super) mark: Option<Action>,
     pub(super) trouble: Option<Trouble>,
     pub(super) status: StorageStatus,
     /// The cluster has not granted yet what was asked for.
@@ -50,6 +53,7 @@ pub(super) fn decide(observed: &Observed) -> Storage {
     let mut storage = Storage {
         creation: None,
         growth: None,
+        mark: None,
         trouble: None,
         status: recorded.clone(),
         grows: false,
@@ -98,6 +102,7 @@ pub(super) fn decide(observed: &Observed) -> Storage {
             grows_to: matches!(growth, Growth::To(_)).then_some(size),
         });
     }
+    storage.mark = mark(claim, observed.pod.as_deref());
     if let Growth::Ended(text) = growth {
         storage.low = Some(text);
     }
@@ -194,6 +199,25 @@ fn grow(room: Room, report: Option<VolumeReport>, autogrow: Option<&Autogrow>) -
     let step = (room.requested / 4).max(STEP_BYTES_MIN);
     let grown = ByteSize::gibibytes_over(room.requested.saturating_add(step));
     Growth::To(grown.min(autogrow.maximum))
+}
+
+/// A volume that has grown waits for the machine of its pod, which lets the file system grow when it
+/// looks at the pod: by itself every minute or so, and at once when the pod has changed. It is changed
+/// once for each size.
+fn mark(claim: &PersistentVolumeClaim, pod: Option<&Pod>) -> Option<Action> {
+    let conditions = claim.status.as_ref()?.conditions.as_ref()?;
+    let waits = |condition: &PersistentVolumeClaimCondition| {
+        condition.type_ == "FileSystemResizePending" && condition.status == "True"
+    };
+    let resources = claim.spec.as_ref()?.resources.as_ref()?;
+    let volume = &resources.requests.as_ref()?.get("storage")?.0;
+    let pod = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none())?;
+    let is_news = conditions.iter().any(waits) && build::marked(pod) != Some(volume);
+    is_news.then(|| Action::MarkPod {
+        name: pod.name_any(),
+        uid: pod.uid().unwrap_or_default(),
+        volume: volume.clone(),
+    })
 }
 
 fn requested_bytes(claim: &PersistentVolumeClaim) -> Option<u64> {

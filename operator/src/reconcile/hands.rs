@@ -2,7 +2,7 @@
 
 use super::metrics::Metrics;
 use crate::api::{LumaDatabase, LumaDatabaseStatus, LumaInstance, LumaInstanceStatus};
-use crate::build::{self, FIELD_MANAGER, PASSWORD_KEY, resize_patch};
+use crate::build::{self, FIELD_MANAGER, PASSWORD_KEY, mark_patch, resize_patch};
 use crate::clock;
 use crate::decide::{Action, Note};
 use base64::Engine as _;
@@ -104,6 +104,16 @@ impl Hands {
                         self.delete(namespace, what, name, uid).await
                     }
                     (result, _) => result.map(|_| true),
+                }
+            }
+            Action::MarkPod { name, uid, volume } => {
+                let api: Api<Pod> = self.api(namespace);
+                let parameters = manager();
+                let patch = Patch::Merge(mark_patch(uid, volume));
+                match answer(what, api.patch(name, &parameters, &patch)).await {
+                    // Another of its name, or none.
+                    Err(Trouble::Outdated(_)) => Ok(false),
+                    result => result.map(|_| true),
                 }
             }
         }

@@ -215,6 +215,7 @@ fn a_volume_that_fills_up_grows_until_its_maximum() {
     );
     assert!(world.is(STORAGE_LOW) && world.is(READY));
     assert!(world.endings.is_empty());
+    assert_eq!(world.marks, 3, "the machine is told once of each growth");
     world.report(50);
     world.settle();
     assert!(!world.is(STORAGE_LOW));

@@ -3,8 +3,8 @@
 
 use crate::support::database;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ContainerStatus, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod,
-    PodCondition, PodStatus, Secret, Service, ServiceAccount,
+    ConfigMap, ContainerStatus, PersistentVolumeClaim, PersistentVolumeClaimCondition,
+    PersistentVolumeClaimStatus, Pod, PodCondition, PodStatus, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) secret: Option<Secret>,
     /// Claims that were made, ever.
     pub(crate) claims_made: usize,
+    /// How often a pod was changed so that its machine looks at it.
+    pub(crate) marks: usize,
     pub(crate) pods_made: usize,
     /// Why pods were ended, in order.
     pub(crate) endings: Vec<Why>,
@@ -67,6 +69,7 @@ impl World {
             authority: None,
             secret: None,
             claims_made: 0,
+            marks: 0,
             pods_made: 0,
             endings: Vec::new(),
         }
@@ -166,6 +169,7 @@ impl World {
                 or_delete,
                 ..
             } => self.resize_pod(*resources, or_delete.as_deref()),
+            Action::MarkPod { uid, volume, .. } => self.mark_pod(uid, volume),
         }
     }
 
@@ -249,6 +253,17 @@ impl World {
         }
     }
 
+    fn mark_pod(&mut self, uid: &str, volume: &str) {
+        let pod = self.pod.as_mut().expect("a pod");
+        assert_eq!(pod.uid().as_deref(), Some(uid));
+        let patch = lumadb_operator::build::mark_patch(uid, volume);
+        for (name, value) in patch["metadata"]["annotations"].as_object().expect("some") {
+            let value = value.as_str().expect("text").to_owned();
+            pod.annotations_mut().insert(name.clone(), value);
+        }
+        self.marks += 1;
+    }
+
     /// What the cluster does by itself, one step. Whether something changed.
     pub(crate) fn cluster(&mut self) -> bool {
         self.play_claim() | self.play_pod()
@@ -263,6 +278,18 @@ impl World {
         let status = claim.status.get_or_insert_default();
         if spec.volume_name.is_some() && status.capacity == asked {
             return false;
+        }
+        // A file system that is in use grows when the machine looks at the pod.
+        let running = self.pod.as_ref().filter(|_| spec.volume_name.is_some());
+        let size = asked.as_ref().map(|asked| asked["storage"].0.as_str());
+        if running.is_some_and(|pod| lumadb_operator::build::marked(pod) != size) {
+            let waits = PersistentVolumeClaimCondition {
+                type_: "FileSystemResizePending".into(),
+                status: "True".into(),
+                ..PersistentVolumeClaimCondition::default()
+            };
+            let before = status.conditions.replace(vec![waits]);
+            return before != status.conditions;
         }
         spec.volume_name = Some(format!("volume-{}", self.claims_made));
         *status = PersistentVolumeClaimStatus {
