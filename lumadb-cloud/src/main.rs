@@ -8,6 +8,7 @@ mod database;
 mod keys;
 mod kms;
 mod master_key;
+mod region;
 mod service;
 mod status;
 mod telemetry;
@@ -18,7 +19,7 @@ use config::{Config, RuntimeKind};
 use lumadb_contract::archive::RestoreTarget;
 use lumadb_contract::id::ArchiveId;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
-use lumadb_control_plane::store::setup::{RegionSetup, Setup};
+use lumadb_control_plane::store::setup::Setup;
 use lumadb_data_plane::{memory, sending};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -214,14 +215,7 @@ async fn migrate(data: &DataFolder, config: &Config) -> Result<(), Failure> {
     let mut database = Setup::open(&database::administrator(data)).await?;
     let applied = database.migrate().await?;
     if config.region.runtime == RuntimeKind::Kubernetes {
-        let own = (config.edge.host.as_str(), config.edge.listen.port());
-        let (host, port) = config.region.clients_connect_to(own);
-        let region = RegionSetup {
-            name: config.region.name.clone(),
-            display_name: config.region.display_name.clone(),
-            host,
-            port,
-        };
+        let region = region::region_setup(config, config.edge.listen.port())?;
         database.region(&region).await?;
     }
     database.close().await?;

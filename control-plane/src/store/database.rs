@@ -38,6 +38,8 @@ pub struct DatabaseRow {
     pub host: String,
     pub port: i32,
     pub wildcard_dns: bool,
+    /// By which authority clients know its edges; see [`super::setup::RegionSetup`].
+    pub edge_authority_pem: Option<String>,
     /// Where its first content came from; `None`: it began empty.
     pub restore: Option<Json<RestoreRow>>,
     /// The last restore in place that it took part in.
@@ -194,7 +196,7 @@ async fn select(
                   d.durability as "durability: Durability", d.observed_generation,
                   d.observed as "observed: Observed",
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
-                  d.storage_bytes, r.host, r.port, r.wildcard_dns,
+                  d.storage_bytes, r.host, r.port, r.wildcard_dns, r.edge_authority_pem,
                   (select to_jsonb(o) from restores o where o.database_id = d.id)
                       as "restore: Json<RestoreRow>",
                   (select to_jsonb(p) from in_place_restores p

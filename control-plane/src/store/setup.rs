@@ -32,6 +32,9 @@ pub struct RegionSetup {
     /// Host and port that clients connect to.
     pub host: String,
     pub port: u16,
+    /// The authority by which clients know the edges there, PEM; `None`: the data folder's own; empty:
+    /// one that they know anyway.
+    pub edge_authority_pem: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +80,16 @@ impl Setup {
     /// Makes the region be as given.
     pub async fn region(&mut self, region: &RegionSetup) -> Result<(), StoreError> {
         sqlx::query!(
-            "insert into regions (name, display_name, host, port) values ($1, $2, $3, $4)
+            "insert into regions (name, display_name, host, port, edge_authority_pem)
+             values ($1, $2, $3, $4, $5)
              on conflict (name) do update
-                set display_name = excluded.display_name, host = excluded.host, port = excluded.port",
+                set display_name = excluded.display_name, host = excluded.host, port = excluded.port,
+                    edge_authority_pem = excluded.edge_authority_pem",
             region.name,
             region.display_name,
             region.host,
-            i32::from(region.port)
+            i32::from(region.port),
+            region.edge_authority_pem
         )
         .execute(&mut self.connection)
         .await?;

@@ -207,11 +207,12 @@ async fn clients_see_the_certificate_that_the_operator_of_a_cloud_names() -> Out
     let cloud = Cloud::start_with(&[
         ("LUMADB_EDGE_CERTIFICATE_FILE", &chain),
         ("LUMADB_EDGE_KEY_FILE", &private),
+        ("LUMADB_REGION_EDGE_AUTHORITY", &chain),
     ])
     .await?;
     let ada = Account::sign_up(&cloud, "ada").await?;
     let database = ada.create_database("first").await?;
-    assert_eq!(database.ca_certificate_pem, "");
+    assert_eq!(database.ca_certificate_pem, certificate.pem());
     let verified = database.uri.replace(
         "sslmode=require",
         &format!("sslmode=verify-full&sslrootcert={chain}"),

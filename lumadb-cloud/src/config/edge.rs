@@ -67,6 +67,9 @@ impl Edge {
     }
 }
 
+/// What `region.edge_authority` says of one that clients know anyway.
+pub(crate) const EDGE_AUTHORITY_PUBLIC: &str = "public";
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Region {
@@ -79,6 +82,9 @@ pub(crate) struct Region {
     /// Without them strings name the edge of this machine, and databases do not fall asleep.
     pub(crate) edge_host: Option<String>,
     pub(crate) edge_port: Option<u16>,
+    /// File with the authority, PEM, by which clients know the edges, to be shown to them;
+    /// [`EDGE_AUTHORITY_PUBLIC`]: they know it anyway. Unless it is set, that of the data folder.
+    pub(crate) edge_authority: Option<PathBuf>,
 }
 
 impl Default for Region {
@@ -89,6 +95,7 @@ impl Default for Region {
             runtime: RuntimeKind::default(),
             edge_host: None,
             edge_port: None,
+            edge_authority: None,
         }
     }
 }

@@ -58,6 +58,7 @@ pub(super) const KEYS: &[(&str, &str, Kind)] = &[
     ("region", "runtime", Kind::Text),
     ("region", "edge_host", Kind::Text),
     ("region", "edge_port", Kind::Number),
+    ("region", "edge_authority", Kind::Text),
     ("cluster", "kubeconfig", Kind::Text),
     ("cluster", "namespace", Kind::Text),
     ("cluster", "operator_namespace", Kind::Text),
@@ -216,6 +217,7 @@ mod tests {
             region: Region {
                 edge_host: Some("x".into()),
                 edge_port: Some(1),
+                edge_authority: Some("x".into()),
                 ..Region::default()
             },
             cluster: Cluster {

@@ -14,7 +14,7 @@ mod settings;
 
 pub(crate) use billing::Stripe;
 pub(crate) use cluster::Cluster;
-pub(crate) use edge::{PlaintextFrom, RuntimeKind};
+pub(crate) use edge::{EDGE_AUTHORITY_PUBLIC, PlaintextFrom, RuntimeKind};
 pub(crate) use keys::{SECRET_KEY_VARIABLE, WEBHOOK_SECRET_VARIABLE};
 pub(crate) use object_store::{Kms, ObjectStore};
 pub(crate) use settings::Config;

@@ -24,6 +24,7 @@ pub(crate) use services::reachable;
 
 use crate::config::Config;
 use crate::keys::KeyFiles;
+use crate::region::region_setup;
 use crate::{database, telemetry};
 use control::{Control, Drills};
 use lumadb_control_plane::app::archive::rewrap;
@@ -34,7 +35,7 @@ use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::pool::makers_stop;
 use lumadb_control_plane::runtime::local::process::Processes;
 use lumadb_control_plane::runtime::local::user_ids;
-use lumadb_control_plane::store::setup::{RegionSetup, Setup};
+use lumadb_control_plane::store::setup::Setup;
 use services::{ServiceSetup, Services};
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
@@ -208,14 +209,8 @@ async fn schema(
     rewrap::keys_ensure(&mut database, &keys, now)
         .await
         .map_err(|error| explain(&error))?;
-    let own = (config.edge.host.as_str(), setup.addresses.edge.port());
-    let (host, port) = config.region.clients_connect_to(own);
-    let region = RegionSetup {
-        name: config.region.name.clone(),
-        display_name: config.region.display_name.clone(),
-        host,
-        port,
-    };
+    let region =
+        region_setup(config, setup.addresses.edge.port()).map_err(|error| explain(&error))?;
     database
         .region(&region)
         .await

@@ -80,6 +80,8 @@ pub struct Target<'a> {
     pub port: u16,
     /// Whether `db-….{host}` resolves.
     pub wildcard_dns: bool,
+    /// See [`RegionSetup`](crate::store::setup::RegionSetup).
+    pub edge_authority_pem: Option<&'a str>,
     pub role: &'a PgName,
     pub logical_database: &'a PgName,
     pub password: Option<&'a str>,
@@ -140,6 +142,7 @@ impl<'a> Target<'a> {
             // The schema admits ports alone.
             port: u16::try_from(row.port).unwrap_or_default(),
             wildcard_dns: row.wildcard_dns,
+            edge_authority_pem: row.edge_authority_pem.as_deref(),
             role,
             logical_database,
             password,
@@ -156,8 +159,14 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub fn connection(&self, ca_certificate_pem: Option<&str>) -> Connection {
+    /// `own_authority_pem` is what clients know servers by that show certificates of this data folder's.
+    pub fn connection(&self, own_authority_pem: Option<&str>) -> Connection {
         let (host, user) = self.address();
+        let authority = match self.edge_authority_pem {
+            None => own_authority_pem,
+            Some("") => None,
+            theirs => theirs,
+        };
         let forms = Forms {
             host: &host,
             port: self.port,
@@ -170,7 +179,7 @@ impl<'a> Target<'a> {
             port: self.port,
             logical_database: self.logical_database.to_string(),
             password_included: self.password.is_some(),
-            ca_certificate_pem: ca_certificate_pem.map(str::to_owned),
+            ca_certificate_pem: authority.map(str::to_owned),
             host,
             user,
         }
@@ -326,21 +335,42 @@ mod tests {
     use std::fmt::Write as _;
     use uuid::Uuid;
 
-    fn golden(wildcard_dns: bool, password: Option<&str>) -> String {
+    fn made<T>(wildcard_dns: bool, password: Option<&str>, give: impl Fn(Target<'_>) -> T) -> T {
         let (role, name) = (
             "owner".parse().expect("a name"),
             "main".parse().expect("a name"),
         );
-        let target = Target {
+        give(Target {
             id: DatabaseId::from_uuid(Uuid::from_u128(0x0193_5d3e_8f00_7abc_8def_0123_4567_89ab)),
             host: "eu.example.com",
             port: 5432,
             wildcard_dns,
+            edge_authority_pem: None,
             role: &role,
             logical_database: &name,
             password,
+        })
+    }
+
+    #[test]
+    fn clients_are_told_of_the_authority_of_the_edges_that_they_come_to() {
+        let shown = |theirs, own| {
+            made(false, None, |target| {
+                let target = Target {
+                    edge_authority_pem: theirs,
+                    ..target
+                };
+                target.connection(own).ca_certificate_pem
+            })
         };
-        let connection = target.connection(None);
+        assert_eq!(shown(None, Some("own")), Some("own".into()));
+        assert_eq!(shown(None, None), None);
+        assert_eq!(shown(Some("theirs"), Some("own")), Some("theirs".into()));
+        assert_eq!(shown(Some(""), Some("own")), None, "it is a public one");
+    }
+
+    fn golden(wildcard_dns: bool, password: Option<&str>) -> String {
+        let connection = made(wildcard_dns, password, |target| target.connection(None));
         let mut text = format!(
             "host {}, port {}, user {}, password included: {}\n",
             connection.host, connection.port, connection.user, connection.password_included
