@@ -41,6 +41,8 @@ enum Section {
     Backup,
     /// Samples taken in, months closed
     Billing,
+    /// Databases as pods of a real Kubernetes on this machine, which is made as root
+    Kubelet,
     /// The operator of a cluster with thousands of databases, on nodes that are played
     Kwok,
 }
@@ -55,6 +57,7 @@ impl Section {
             Self::Up => "up",
             Self::Backup => "backup",
             Self::Billing => "billing",
+            Self::Kubelet => "kubelet",
             Self::Kwok => "kwok",
         }
     }
@@ -68,6 +71,7 @@ impl Section {
             Self::Up => section::up::measure(settings).await,
             Self::Backup => section::backup::measure(settings).await,
             Self::Billing => section::billing::measure(settings).await,
+            Self::Kubelet => section::kubelet::measure(settings).await,
             Self::Kwok => section::kwok::measure(settings).await,
         }
     }

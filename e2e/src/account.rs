@@ -5,6 +5,7 @@ use crate::cloud::Cloud;
 use crate::wait::until;
 use crate::{Outcome, mail};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// The password of every person made here.
@@ -44,11 +45,16 @@ pub struct Database {
 impl Account {
     /// Signs up, follows the mailed link and makes a token.
     pub async fn sign_up(cloud: &Cloud, name: &str) -> Outcome<Self> {
+        Self::sign_up_at(cloud.api(), &cloud.data_dir(), name).await
+    }
+
+    /// The same at any cloud on this machine: its API to a caller whom nobody knows, and its data folder,
+    /// where mails lie.
+    pub async fn sign_up_at(api: &Api, data_dir: &Path, name: &str) -> Outcome<Self> {
         let email = format!("{name}@example.org");
         let person = json!({"email": email, "password": PASSWORD, "display_name": name});
-        let api = cloud.api();
         api.post("/v1/auth/sign-up", &person).await?.expect(202)?;
-        let token = mail::token_mailed(&cloud.data_dir(), &email, "/verify").await?;
+        let token = mail::token_mailed(data_dir, &email, "/verify").await?;
         let verified = api
             .post("/v1/auth/verify-email", &json!({"token": token}))
             .await?

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod backup;
 pub(crate) mod billing;
 pub(crate) mod connect;
+pub(crate) mod kubelet;
 pub(crate) mod kwok;
 pub(crate) mod memory;
 pub(crate) mod relay;
