@@ -96,6 +96,10 @@ pub(crate) struct RunArguments {
     /// Address for clients that come without an edge.
     #[arg(long)]
     pub(crate) listen: Option<SocketAddr>,
+    /// Role of the platform's own services: processes of root or of this user come as that role, and
+    /// without a password, by node-run/.s.PGSQL.5432.
+    #[arg(long)]
+    pub(crate) service_role: Option<String>,
     /// Address for health and metrics, beside node-run/metrics.sock.
     #[arg(long)]
     pub(crate) metrics: Option<SocketAddr>,

@@ -119,6 +119,7 @@ async fn node(arguments: RunArguments) -> Result<(), Failure> {
         parent,
         spec: arguments.spec,
         listen: arguments.listen,
+        service_role: arguments.service_role,
         metrics: arguments.metrics,
         now: clock::now,
     };

@@ -46,6 +46,9 @@ pub struct NodeConfig {
     pub spec: Option<PathBuf>,
     /// A port for clients that come without an edge.
     pub listen: Option<SocketAddr>,
+    /// Role of the platform's own services, whose processes come by
+    /// [`service_socket`](InstanceDir::service_socket) and need no password.
+    pub service_role: Option<String>,
     /// A port for health and metrics, beside their socket.
     pub metrics: Option<SocketAddr>,
     pub now: fn() -> OffsetDateTime,
@@ -267,11 +270,20 @@ impl Sockets {
             clients: postgres::Listeners {
                 node: bind_unix(&config.instance.node_socket())?,
                 clients: bind_tcp(config.listen).await?,
+                services: services(config)?,
             },
             health: bind_unix(&config.instance.metrics_socket())?,
             metrics: bind_tcp(config.metrics).await?,
         })
     }
+}
+
+fn services(config: &NodeConfig) -> Result<Option<postgres::Services>, NodeError> {
+    let Some(role) = config.service_role.clone() else {
+        return Ok(None);
+    };
+    let listener = bind_unix(&config.instance.service_socket())?;
+    Ok(Some(postgres::Services { listener, role }))
 }
 
 fn bind_unix(path: &Path) -> Result<UnixListener, NodeError> {

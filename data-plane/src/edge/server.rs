@@ -247,17 +247,7 @@ async fn accept_clients(listener: TcpListener, shared: Arc<Shared>, half_open: A
 async fn accept_sql(listener: UnixListener, shared: Arc<Shared>) {
     let places = Arc::new(tokio::sync::Semaphore::new(SQL_SESSIONS_MAX));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                socket::accept_failed(&error).await;
-                continue;
-            }
-        };
-        if !socket::is_trusted(&stream) {
-            tracing::warn!("a connection from another user was refused");
-            continue;
-        }
+        let stream = socket::accept_trusted(&listener).await;
         let Ok(place) = places.clone().try_acquire_owned() else {
             shared.metrics.count(Outcome::HalfOpenLimit);
             continue;

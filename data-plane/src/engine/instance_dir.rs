@@ -146,6 +146,11 @@ impl InstanceDir {
         self.node_run().join("node.sock")
     }
 
+    /// Where the platform's own services come; named as PostgreSQL's clients look for it in a folder.
+    pub fn service_socket(&self) -> PathBuf {
+        self.node_run().join(".s.PGSQL.5432")
+    }
+
     /// Health, readiness and metrics over HTTP.
     pub fn metrics_socket(&self) -> PathBuf {
         self.node_run().join("metrics.sock")

@@ -117,6 +117,7 @@ impl World {
         let listeners = Listeners {
             node: socket::bind(&node_socket).expect("a socket"),
             clients: Some(clients),
+            services: None,
         };
         let id = DATABASE.parse().expect("valid");
         tokio::spawn(postgres::serve(

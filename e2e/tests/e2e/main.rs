@@ -6,6 +6,7 @@ mod billing_drill;
 mod browser;
 mod chart;
 mod control;
+mod control_durability;
 mod counting;
 mod dependencies;
 mod drills;

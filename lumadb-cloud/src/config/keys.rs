@@ -82,6 +82,7 @@ pub(super) const KEYS: &[(&str, &str, Kind)] = &[
     ("object_store", "credentials_file", Kind::Text),
     ("object_store", "storage_class", Kind::Text),
     ("object_store", "server_side_encryption", Kind::Text),
+    ("control", "durability", Kind::Text),
     ("kms", "key_id", Kind::Text),
     ("kms", "endpoint", Kind::Text),
     ("kms", "region", Kind::Text),
@@ -240,6 +241,9 @@ mod tests {
                 storage_class: Some("x".into()),
                 server_side_encryption: Some("x".into()),
                 ..ObjectStore::default()
+            },
+            control: Control {
+                durability: Some(ControlDurability::S3),
             },
             kms: Kms {
                 key_id: Some("x".into()),

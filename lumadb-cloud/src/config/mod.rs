@@ -5,6 +5,7 @@
 
 mod billing;
 mod cluster;
+mod control;
 mod edge;
 mod keys;
 mod limits;
@@ -14,6 +15,7 @@ mod settings;
 
 pub(crate) use billing::Stripe;
 pub(crate) use cluster::Cluster;
+pub(crate) use control::ControlDurability;
 pub(crate) use edge::{EDGE_AUTHORITY_PUBLIC, PlaintextFrom, RuntimeKind};
 pub(crate) use keys::{SECRET_KEY_VARIABLE, WEBHOOK_SECRET_VARIABLE};
 pub(crate) use object_store::{Kms, ObjectStore};

@@ -2,6 +2,7 @@
 
 use super::billing::{Billing, Stripe};
 use super::cluster::Cluster;
+use super::control::Control;
 use super::edge::{Edge, Region};
 use super::limits::{LimitsConfig, QuotasConfig};
 use super::object_store::{Kms, ObjectStore};
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) cluster: Cluster,
     pub(crate) pool: Pool,
     pub(crate) object_store: ObjectStore,
+    pub(crate) control: Control,
     pub(crate) kms: Kms,
     pub(crate) operator: Operator,
     pub(crate) import: Import,

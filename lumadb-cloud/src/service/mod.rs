@@ -105,7 +105,7 @@ pub(crate) async fn platform(
 ) -> Result<Platform, ServiceError> {
     let files = KeyFiles::new(data.keys());
     let archives = object_store::archives(&files, &config.object_store, &config.kms)?;
-    let store = Store::open(database::application(data), connections_max);
+    let store = Store::open(database::application(data, config), connections_max);
     let keys = Keys {
         seal_key: rewrap::seal_key(&store, &archives.master_keys).await?,
         service_signer: ServiceSigner::load(&files.api_private())?,

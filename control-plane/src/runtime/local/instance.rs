@@ -99,6 +99,17 @@ impl InstancePrograms {
         self
     }
 
+    /// Has the node let processes of this user in as `role`, without a password, by a socket in
+    /// [`InstanceFolder::node_run`]. A node that runs without that is replaced.
+    pub fn with_service_role(mut self, role: &str) -> Self {
+        let mut node = Program::clone(&self.node);
+        node.arguments
+            .extend(["--service-role".into(), role.into()]);
+        node.fingerprint = format!("service role {role}");
+        self.node = Arc::new(node);
+        self
+    }
+
     /// The helper of an engine that shall run as `spec` says, and need not wait for its node.
     fn engine_of(&self, spec: &InstanceSpec) -> Arc<Program> {
         let mut engine = Program::clone(&self.engine);

@@ -12,7 +12,7 @@ use super::hello::peek_hello;
 use super::quiet::QuietStream;
 use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
-use super::server::{Server, farewell, objection};
+use super::server::{Label, Server, farewell, objection};
 use super::startup::Startup;
 use super::target::{Target, target};
 use super::tls::TlsServer;
@@ -24,7 +24,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use lumadb_contract::handoff::{self, Opening, SocketStage, Verdict};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
-use lumadb_contract::scram::ScramVerifier;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -122,8 +121,7 @@ impl Server {
         };
         let greeting = handover::verdict_frame(Verdict::Accepted)?;
         let login = Login {
-            role: session.role,
-            verifier: None,
+            label: Label::Role(session.role, None),
             minor: session.protocol_minor,
             parameters: session.parameters,
         };
@@ -132,6 +130,51 @@ impl Server {
             let verdict = handover::verdict_frame(Verdict::NotReady)?;
             client.write_all(&verdict).await?;
             client.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// A service of the platform's own, at the door that is meant for it.
+    pub(super) async fn serve_service(
+        &self,
+        stream: UnixStream,
+        role: &str,
+    ) -> Result<(), HandshakeError> {
+        let stream = ClientStream::Unix(QuietStream::new(stream)?);
+        let reading = client::read_request(stream);
+        let (stream, request) = tokio::time::timeout(HANDSHAKE_TIMEOUT, reading)
+            .await
+            .map_err(|_| HandshakeError::Closed)??;
+        let startup = match request {
+            Request::Startup(startup) => startup,
+            Request::Cancel(cancel) => {
+                self.cancel(&cancel.secret).await;
+                stream.close().await;
+                return Ok(());
+            }
+        };
+        let target = match self.target(&startup, None) {
+            Ok(target) if target.role == role => target,
+            Ok(_) => {
+                let fatal = Fatal::new(
+                    sqlstate::INVALID_AUTHORIZATION,
+                    "this socket is for the platform's own services",
+                );
+                stream.refuse(&fatal).await;
+                return Err(HandshakeError::Refused(fatal));
+            }
+            Err(fatal) => {
+                stream.refuse(&fatal).await;
+                return Err(HandshakeError::Refused(fatal));
+            }
+        };
+        let login = Login {
+            label: Label::Service(target.role),
+            minor: startup.spoken_minor(),
+            parameters: target.parameters,
+        };
+        if let Ok((stream, admission)) = self.admit(stream).await {
+            self.run_or_refuse(stream, login, admission).await;
         }
         Ok(())
     }
@@ -277,9 +320,9 @@ impl Server {
         }
         // Whoever authenticated has a checked name.
         let role: PgName = target.role.parse().map_err(|_| HandshakeError::Closed)?;
+        let verifier = serving.roles.get(&role).cloned();
         let login = Login {
-            verifier: serving.roles.get(&role).cloned(),
-            role,
+            label: Label::Role(role, verifier),
             minor: startup.spoken_minor(),
             parameters: target.parameters,
         };
@@ -342,14 +385,13 @@ impl Server {
         mut greeting: Vec<u8>,
         admission: Admission,
     ) -> Result<(), (ClientStream, EngineError)> {
-        let label = (login.role.clone(), login.verifier.clone());
-        let session = self.sessions.enter(label.clone());
+        let session = self.sessions.enter(login.label.clone());
         // What changed between authentication and here was not ended with the others. (A role that
         // the edge knows already may be news to this node.)
         let serving = self.state.serving();
-        let changed = match label.1 {
-            Some(_) => objection(&label, &serving),
-            None => farewell(&serving),
+        let changed = match &login.label {
+            Label::Role(_, None) => farewell(&serving),
+            label => objection(label, &serving),
         };
         if let Some((order, fatal)) = changed {
             session.control().end(order, &fatal);
@@ -417,15 +459,14 @@ impl Server {
 
 /// Who is logged in, and how the session starts.
 struct Login {
-    role: PgName,
-    verifier: Option<ScramVerifier>,
+    label: Label,
     minor: u16,
     parameters: Vec<(String, String)>,
 }
 
 impl Login {
     fn startup(&self) -> Startup {
-        let mut parameters = vec![("user".to_owned(), self.role.to_string())];
+        let mut parameters = vec![("user".to_owned(), self.label.user().to_owned())];
         parameters.extend(self.parameters.iter().cloned());
         Startup {
             minor: self.minor,

@@ -37,4 +37,4 @@ pub mod tls;
 pub mod wire;
 mod withhold;
 
-pub use server::{Listeners, serve};
+pub use server::{Listeners, Services, serve};

@@ -31,11 +31,37 @@ pub struct Listeners {
     pub node: UnixListener,
     /// Clients that come without an edge.
     pub clients: Option<TcpListener>,
+    /// The platform's own services, where this is its own database.
+    pub services: Option<Services>,
 }
 
-/// Whose a session is: its role, and the verifier if the role authenticated here. What the edge
-/// authenticated, the edge cuts.
-pub(super) type Label = (PgName, Option<ScramVerifier>);
+/// A way in without a password, for processes of the user that runs the platform.
+#[derive(Debug)]
+pub struct Services {
+    pub listener: UnixListener,
+    /// The one role that they may be; not one of the spec.
+    pub role: String,
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Label {
+    /// A role of the spec, and the verifier if it authenticated here. What the edge authenticated, the
+    /// edge cuts.
+    Role(PgName, Option<ScramVerifier>),
+    /// That of [`Services`].
+    Service(String),
+}
+
+impl Label {
+    /// The role's name at the engine.
+    pub(super) fn user(&self) -> &str {
+        match self {
+            Self::Role(role, _) => role.as_str(),
+            Self::Service(role) => role,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -88,6 +114,7 @@ pub async fn serve(
         () = more_room => {}
         () = server.clone().accept_edges(&listeners.node) => {}
         () = server.clone().accept_clients(listeners.clients.as_ref()) => {}
+        () = server.clone().accept_services(listeners.services.as_ref()) => {}
     }
     drop(listeners);
     let leaving = Fatal::new(
@@ -135,21 +162,26 @@ impl Server {
 
     async fn accept_edges(self: Arc<Self>, listener: &UnixListener) {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    socket::accept_failed(&error).await;
-                    continue;
-                }
-            };
-            if !socket::is_trusted(&stream) {
-                tracing::warn!("a connection from another user was refused");
-                continue;
-            }
+            let stream = socket::accept_trusted(listener).await;
             let server = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = server.serve_edge(stream).await {
                     tracing::debug!(%error, "an edge's connection ended early");
+                }
+            });
+        }
+    }
+
+    async fn accept_services(self: Arc<Self>, services: Option<&Services>) {
+        let Some(Services { listener, role }) = services else {
+            return std::future::pending().await;
+        };
+        loop {
+            let stream = socket::accept_trusted(listener).await;
+            let (server, role) = (self.clone(), role.clone());
+            tokio::spawn(async move {
+                if let Err(error) = server.serve_service(stream, &role).await {
+                    tracing::debug!(%error, "a service's connection ended early");
                 }
             });
         }
@@ -193,7 +225,10 @@ pub(super) fn farewell(serving: &Serving) -> Option<(Order, Fatal)> {
 }
 
 /// Why a session may not go on, and how long it still may.
-pub(super) fn objection((role, verifier): &Label, serving: &Serving) -> Option<(Order, Fatal)> {
+pub(super) fn objection(label: &Label, serving: &Serving) -> Option<(Order, Fatal)> {
+    let Label::Role(role, verifier) = label else {
+        return farewell(serving);
+    };
     let current = serving.roles.get(role);
     let text = if current.is_none() {
         "terminating connection: the role was removed"

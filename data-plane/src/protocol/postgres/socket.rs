@@ -21,8 +21,18 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether the other end is root or our own user: nobody else speaks for clients.
-pub fn is_trusted(stream: &UnixStream) -> bool {
+/// The next connection of root or of our own user: nobody else speaks for clients.
+pub async fn accept_trusted(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) if is_trusted(&stream) => return stream,
+            Ok(_) => tracing::warn!("a connection from another user was refused"),
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+fn is_trusted(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream
         .peer_cred()

@@ -6,7 +6,7 @@
 use super::super::error::UpError;
 use super::super::folder::{read_optional, replace};
 use super::super::say;
-use crate::config::Config;
+use crate::config::{Config, ControlDurability};
 use crate::keys::KeyFiles;
 use crate::service::object_store;
 use lumadb_contract::archive::{
@@ -39,6 +39,9 @@ const RETENTION: Duration = Duration::days(14);
 /// Longest wait of WAL for the built-in object store, milliseconds. That lies on the disk of the
 /// database itself, so a shorter one wins nothing.
 const BUILT_IN_LAG_MS: u32 = 200;
+
+/// The same for another one, as databases of paid plans have it.
+const LAG_MS: u32 = 1000;
 
 /// Where archives lie while `up` runs: its own server where it listens now.
 pub(super) fn archives(
@@ -110,7 +113,7 @@ pub(super) fn spec(
     data: &DataFolder,
     archives: &Archives,
     chain: &KeyChain,
-    built_in: bool,
+    config: &Config,
 ) -> Result<ArchiveSpec, UpError> {
     let explain = |error: &dyn std::error::Error| UpError::explain(data.root(), error);
     Ok(ArchiveSpec {
@@ -118,12 +121,12 @@ pub(super) fn spec(
             .access_by(chain, Rights::Write)
             .map_err(|error| explain(&error))?,
         wrapped_key: serde_json::to_value(chain).map_err(|error| explain(&error))?,
-        durability: if built_in {
-            Durability::Lag {
+        durability: match config.control_durability() {
+            ControlDurability::S3 => Durability::S3,
+            ControlDurability::Lag if config.object_store.is_built_in() => Durability::Lag {
                 lag_ms: BUILT_IN_LAG_MS,
-            }
-        } else {
-            Durability::S3
+            },
+            ControlDurability::Lag => Durability::Lag { lag_ms: LAG_MS },
         },
         backups: Vec::new(),
         expire_before: None,

@@ -16,6 +16,7 @@ pub(crate) use restore::{Asked, run as restore};
 use super::error::UpError;
 use super::say;
 use crate::config::Config;
+use crate::database::APPLICATION_ROLE;
 use crate::keys::KeyFiles;
 use crate::service::object_store;
 use archive::Schedule;
@@ -113,7 +114,7 @@ pub(crate) async fn start(
         Some(chain) => chain,
         None => archive::chain_make(data, &archives, clock)?,
     };
-    let mut archive = archive::spec(data, &archives, &chain, config.object_store.is_built_in())?;
+    let mut archive = archive::spec(data, &archives, &chain, config)?;
     archive.expire_before = Some(archive::expire_before(clock.now()));
     let mut kept = KeptSpec::open(data, clock)?;
     let spec = kept.next(Some(archive.clone()), None)?;
@@ -177,7 +178,8 @@ impl Attached {
                 database,
                 place.suffix,
             )
-            .with_node_environment(&object_store::environment(&config.object_store)),
+            .with_node_environment(&object_store::environment(&config.object_store))
+            .with_service_role(APPLICATION_ROLE),
             processes: Processes::new(data.clone()),
             expected: parent.expect(database, NodeUser(owners.map(|owners| owners.node))),
             spans: None,
