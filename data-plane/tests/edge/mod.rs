@@ -8,6 +8,7 @@ mod far_authority;
 mod hostile;
 mod node;
 mod routing;
+mod services;
 mod sessions;
 mod tls_client;
 mod world;

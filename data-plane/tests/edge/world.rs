@@ -11,8 +11,9 @@ use lumadb_data_plane::agent::NodeState;
 use lumadb_data_plane::edge::{
     ControlPlane, Edge, EdgeConfig, EdgeLimits, Plaintext, Source, SqlDoor,
 };
-use lumadb_data_plane::protocol::postgres::{self, Listeners, socket};
+use lumadb_data_plane::protocol::postgres::{self, Listeners, Services, socket};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -23,6 +24,9 @@ pub(super) const DATABASE: &str = "db_01jd8k2m9n0000000000000001";
 pub(super) const ROUTE_NUMBER: u32 = 77;
 pub(super) const PASSWORD: &str = "pencil";
 pub(super) const REGION: &str = "test-1";
+
+/// A role that the engine has and the spec does not.
+pub(super) const SERVICE_ROLE: &str = "lumadb_admin";
 
 /// The moment at which everything here happens.
 pub(super) fn now() -> OffsetDateTime {
@@ -75,6 +79,15 @@ pub(super) struct World {
     control_runtime: Option<tokio::runtime::Runtime>,
 }
 
+fn services(folder: &Path) -> Services {
+    let folder = folder.join("services");
+    std::fs::create_dir(&folder).expect("made");
+    Services {
+        listener: socket::bind(&folder.join(".s.PGSQL.5432")).expect("a socket"),
+        role: SERVICE_ROLE.to_owned(),
+    }
+}
+
 /// A runtime may not be dropped within another one's task.
 impl Drop for World {
     fn drop(&mut self) {
@@ -117,7 +130,7 @@ impl World {
         let listeners = Listeners {
             node: socket::bind(&node_socket).expect("a socket"),
             clients: Some(clients),
-            services: None,
+            services: Some(services(folder.path())),
         };
         let id = DATABASE.parse().expect("valid");
         tokio::spawn(postgres::serve(
@@ -176,6 +189,11 @@ impl World {
             .until(|text| text.contains("lumadb_edge_routes 1\n"))
             .await;
         world
+    }
+
+    /// The folder of the socket that services come by, as [`SERVICE_ROLE`].
+    pub(super) fn services(&self) -> PathBuf {
+        self.folder.path().join("services")
     }
 
     pub(super) fn stop_control(&mut self) {
