@@ -141,7 +141,8 @@ def pour(stretches, database, meter, start, end, quantity):
     for stretch, pool, length in cells:
         done += length
         until = floor(F(quantity * done, covered))
-        stretch.pools[meter, pool][database] += until - given
+        if until > given:
+            stretch.pools[meter, pool][database] += until - given
         given = until
 
 

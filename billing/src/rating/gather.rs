@@ -145,6 +145,10 @@ pub(super) fn pool(pieces: &[Piece], stretches: &[Stretch<'_>]) -> Result<Vec<Po
             passed_us += part.us;
             let until = mul_div_down(piece.quantity, passed_us, covered_us)
                 .ok_or(RatingError::OutOfRange)?;
+            // A part of a second may have got nothing: that is no use, and makes no line.
+            if until == given {
+                continue;
+            }
             let used = pools[part.stretch]
                 .entry(piece.meter)
                 .or_default()

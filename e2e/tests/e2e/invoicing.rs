@@ -288,7 +288,11 @@ fn line_of<'a>(invoice: &'a Value, meter: &str) -> Outcome<&'a Value> {
 
 /// The line for requests opens into hours, and an hour into what the node said.
 async fn opens_into_samples(ada: &Account, invoice: &Value, database: &Database) -> Outcome<()> {
-    let line = line_of(invoice, "requests")?;
+    // There may be one for the plan of before too, of a second or two.
+    let mut lines = invoice["lines"].as_array().ok_or("no lines")?.iter();
+    let line = lines
+        .rfind(|line| line["usage"]["meter"] == "requests")
+        .ok_or("no line for requests")?;
     let id = text(invoice, "/id")?;
     let path = format!(
         "/v1/invoices/{id}/lines/{}/hours?database_id={}",
