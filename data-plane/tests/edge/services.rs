@@ -3,6 +3,7 @@
 use super::world::{SERVICE_ROLE, Wishes, World};
 use lumadb_data_plane::agent::Sessions;
 use std::time::Duration;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 async fn connect(world: &World, role: &str) -> Result<Client, Error> {
@@ -26,7 +27,7 @@ async fn services_are_one_role_without_a_password_and_nobody_else() {
     assert_eq!(who(&client).await.expect("answered"), expected);
     // No role of tenants comes this way.
     for role in ["app", "nobody", "postgres"] {
-        let error = connect(&world, role).await.err().expect("refused");
+        let error = connect(&world, role).await.expect_err("refused");
         let said = error.as_db_error().expect("an answer");
         assert!(said.message().contains("own services"), "{role}: {said}");
     }
@@ -36,8 +37,8 @@ async fn services_are_one_role_without_a_password_and_nobody_else() {
         sleeping.cancel_query(NoTls).await
     });
     cancelled.expect("sent");
-    let error = slept.err().expect("cancelled");
-    assert_eq!(error.code().map(|code| code.code()), Some("57014"));
+    let error = slept.expect_err("cancelled");
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
 }
 
 #[tokio::test]
@@ -57,6 +58,6 @@ async fn services_stay_whatever_roles_tenants_have_and_end_with_the_database() {
             Err(error) => break error,
         }
     };
-    let ended = error.is_closed() || error.code().is_some_and(|code| code.code() == "57P01");
+    let ended = error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN);
     assert!(ended, "{error}");
 }

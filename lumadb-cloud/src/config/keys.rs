@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::config::billing::{Billing, Stripe};
     use crate::config::cluster::Cluster;
+    use crate::config::control::{Control, ControlDurability};
     use crate::config::edge::{Edge, Region};
     use crate::config::limits::QuotasConfig;
     use crate::config::object_store::{Kms, ObjectStore};

@@ -104,7 +104,7 @@ async fn bring_up(
         .map_err(|error| UpError::explain(data.root(), &error))?;
     programs::sweep(data, &programs);
     let served = services::any_runs(data);
-    let (control, drills) = tokio::select! {
+    let (mut control, drills) = tokio::select! {
         started = control::start(data, config, &programs, addresses.object_store, &clock) => started?,
         () = stop.told() => return Err(abandon(data, served).await),
     };
@@ -115,17 +115,20 @@ async fn bring_up(
         programs: &programs,
         addresses,
     };
+    let answers = control.answers(config);
     let started = async {
         if let Err(error) = schema(data, config, &setup).await {
             return Err((error, None));
         }
         setup
-            .start()
+            .start(answers)
             .await
             .map_err(|(error, services)| (error, Some(services)))
     };
     let started = tokio::select! {
         started = started => started,
+        // The first backup is asked for there.
+        () = control.archive_keep() => Err((UpError::Interrupted, None)),
         () = stop.told() => Err((UpError::Interrupted, None)),
     };
     match started {

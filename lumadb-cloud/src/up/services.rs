@@ -35,14 +35,14 @@ const ATTEMPTS_MAX: u32 = 4;
 /// what that archives into.
 pub(crate) const NAMES: [&str; 5] = ["edge", "api", "worker", "s3", "stripe-fake"];
 
-/// How long each may take to end; the worker ends every node.
-const GRACES: [Duration; 5] = [
-    Duration::from_secs(30),
-    Duration::from_secs(30),
-    Duration::from_mins(3),
-    Duration::from_secs(30),
-    Duration::from_secs(10),
-];
+/// How long one may take to end; the worker ends every node.
+fn grace(name: &str) -> Duration {
+    match name {
+        "worker" => Duration::from_mins(3),
+        "stripe-fake" => Duration::from_secs(10),
+        _ => Duration::from_secs(30),
+    }
+}
 
 /// What a service needs to be told besides the configuration file.
 #[derive(Debug)]
@@ -117,43 +117,60 @@ impl ServiceSetup<'_> {
         format!("{:016x}", hasher.finish())
     }
 
-    /// Starts or adopts all of them at once and waits until each is ready.
-    pub(crate) async fn start(&self) -> Result<Services, (UpError, Services)> {
-        let processes = Processes::new(self.data.clone());
+    /// Starts or adopts all of them and waits until each is ready. Those that ask the control plane's
+    /// database come once `answers`: it may need the object store for that.
+    pub(crate) async fn start(
+        &self,
+        answers: impl Future<Output = Result<(), UpError>>,
+    ) -> Result<Services, (UpError, Services)> {
         let mut services = Services {
             keepers: Vec::new(),
             watchers: Vec::new(),
         };
-        for (name, grace) in NAMES.into_iter().zip(GRACES) {
-            if !self.is_wanted(name) {
-                leave_off(&processes, name, grace).await;
-                continue;
-            }
-            match self.program(name) {
-                Ok(program) => services.keepers.push((
-                    name,
-                    grace,
-                    Keeper::new(
-                        processes.clone(),
-                        name.to_owned(),
-                        Wish::Run(Arc::new(program)),
-                    ),
-                )),
-                Err(error) => return Err((error, services)),
-            }
+        match self.start_into(&mut services, answers).await {
+            Ok(()) => Ok(services),
+            Err(error) => Err((error, services)),
+        }
+    }
+
+    async fn start_into(
+        &self,
+        services: &mut Services,
+        answers: impl Future<Output = Result<(), UpError>>,
+    ) -> Result<(), UpError> {
+        for name in ["s3", "stripe-fake"] {
+            self.keep(services, name).await?;
+        }
+        answers.await?;
+        for name in ["edge", "api", "worker"] {
+            self.keep(services, name).await?;
         }
         // The edge last: it is ready when the API answers it.
         for name in ["s3", "stripe-fake", "worker", "api", "edge"] {
-            if let Err(error) = self.wait_ready(&services, name).await {
-                return Err((error, services));
-            }
+            self.wait_ready(services, name).await?;
         }
         for (name, _, keeper) in &services.keepers {
             services
                 .watchers
                 .push(tokio::spawn(watch(name, keeper.state())));
         }
-        Ok(services)
+        Ok(())
+    }
+
+    /// Starts or adopts one, if it is wanted.
+    async fn keep(&self, services: &mut Services, name: &'static str) -> Result<(), UpError> {
+        let processes = Processes::new(self.data.clone());
+        let grace = grace(name);
+        if !self.is_wanted(name) {
+            leave_off(&processes, name, grace).await;
+            return Ok(());
+        }
+        let wish = Wish::Run(Arc::new(self.program(name)?));
+        let keeper = Keeper::new(processes, name.to_owned(), wish);
+        services.keepers.push((name, grace, keeper));
+        let place = |name: &str| NAMES.iter().position(|known| *known == name);
+        services.keepers.sort_by_key(|(name, ..)| place(name));
+        Ok(())
     }
 
     /// Our own S3 server runs only where no other one was named, and a server stands in for Stripe

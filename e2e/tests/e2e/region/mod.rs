@@ -52,10 +52,11 @@ impl World {
     /// With more settings of the cloud.
     async fn with(more: &[(&str, &str)]) -> Outcome<Self> {
         // Where nobody is: no node runs here that would archive.
-        let nowhere: [(&str, &str); 3] = [
+        let nowhere: [(&str, &str); 4] = [
             ("LUMADB_OBJECT_STORE_BUCKET", "archives"),
             ("LUMADB_OBJECT_STORE_ENDPOINT", "http://127.0.0.1:9"),
             ("LUMADB_OBJECT_STORE_PREFIX", "luma"),
+            ("LUMADB_CONTROL_DURABILITY", "lag"),
         ];
         Self::with_store(&[nowhere.as_slice(), more].concat()).await
     }

@@ -15,7 +15,7 @@ pub(crate) use restore::{Asked, run as restore};
 
 use super::error::UpError;
 use super::say;
-use crate::config::Config;
+use crate::config::{Config, ControlDurability};
 use crate::database::APPLICATION_ROLE;
 use crate::keys::KeyFiles;
 use crate::service::object_store;
@@ -80,6 +80,7 @@ pub(crate) struct Control {
     attached: Attached,
     spec: KeptSpec,
     archive: ArchiveSpec,
+    schedule: Schedule,
     clock: Clock,
 }
 
@@ -129,6 +130,7 @@ pub(crate) async fn start(
         attached,
         spec: kept,
         archive,
+        schedule: Schedule::default(),
         clock: clock.clone(),
     };
     if let Err(error) = control.attached.wait_ready(data, spec.generation).await {
@@ -236,10 +238,47 @@ fn is_ready(observed: &Observation, generation: u64) -> bool {
 }
 
 impl Control {
+    /// Waits until services are answered: at once, or where their answers wait for the archive as soon as
+    /// that can be restored from, which takes a first backup.
+    pub(crate) fn answers(
+        &self,
+        config: &Config,
+    ) -> impl Future<Output = Result<(), UpError>> + use<> {
+        let waits = config.control_durability() == ControlDurability::S3;
+        let mut observation = self.attached.instance.observation();
+        let log = self.data.logs().join("node.control.log");
+        async move {
+            let is_restorable = |observed: &Observation| {
+                let archive = status_of(observed).and_then(|status| status.archive.as_ref());
+                let last = archive.and_then(|archive| archive.windows.last());
+                last.is_some_and(|window| window.until.is_none())
+            };
+            if !waits || is_restorable(&observation.borrow_and_update()) {
+                return Ok(());
+            }
+            say::line("Waiting for the archive of the control plane's database");
+            let restorable = async { observation.wait_for(is_restorable).await.is_ok() };
+            let waited = tokio::time::timeout(READY_TIMEOUT, restorable).await;
+            if waited.is_ok_and(|restorable| restorable) {
+                return Ok(());
+            }
+            let observed = observation.borrow();
+            let archive = status_of(&observed).and_then(|status| status.archive.as_ref());
+            let error = archive.and_then(|archive| archive.error.clone());
+            Err(UpError::NotUp {
+                what: "the archive of the control plane's database".into(),
+                why: format!(
+                    "{}; with control.durability = \"lag\" nobody waits for it",
+                    error.unwrap_or_else(|| "there is no backup yet".into())
+                ),
+                log,
+            })
+        }
+    }
+
     /// Has backups made and what is old expire, for as long as it is polled.
     pub(crate) async fn archive_keep(&mut self) {
         let mut observation = self.attached.instance.observation();
-        let mut schedule = Schedule::default();
         let mut told = None;
         loop {
             let observed = observation.borrow_and_update().clone();
@@ -264,9 +303,10 @@ impl Control {
                         self.archive.wrapped_key.clone()
                     }
                 };
+                let backups = self.schedule.look(&status, now, new_id);
                 self.ask(ArchiveSpec {
                     wrapped_key,
-                    backups: schedule.look(&status, now, new_id),
+                    backups,
                     expire_before: Some(archive::expire_before(now)),
                     ..self.archive.clone()
                 });
