@@ -3,6 +3,7 @@
 //! What is not here answers `NotImplemented`; so does what an operation is asked to do beyond
 //! storing (encryption, locks, tags): better no object than one that is not what was asked for.
 
+mod about;
 mod bucket;
 mod conditions;
 mod error;

@@ -1,5 +1,6 @@
 //! Uploads in parts.
 
+use super::about::{content_of, refuse_beyond_storing};
 use super::conditions::{of_write, page_size, refuse};
 use super::receive::{Given, Received, receive};
 use super::{Answer, Service, blocking};
@@ -47,14 +48,7 @@ pub(super) async fn create(
     service: &Service,
     input: CreateMultipartUploadInput,
 ) -> Answer<CreateMultipartUploadOutput> {
-    refuse(&[
-        (input.server_side_encryption.is_some(), "encryption"),
-        (input.sse_customer_algorithm.is_some(), "encryption"),
-        (input.object_lock_mode.is_some(), "object lock"),
-        (input.object_lock_legal_hold_status.is_some(), "object lock"),
-        (input.tagging.is_some(), "tags"),
-        (input.website_redirect_location.is_some(), "websites"),
-    ])?;
+    refuse_beyond_storing!(input)?;
     let asked = checksum_asked(
         input.checksum_algorithm.as_ref(),
         input.checksum_type.as_ref(),
@@ -62,14 +56,7 @@ pub(super) async fn create(
     let bucket = service.bucket(&input.bucket)?;
     let about = NewUpload {
         key: input.key.clone(),
-        content: super::write::content(Content {
-            content_type: input.content_type,
-            cache_control: input.cache_control,
-            content_disposition: input.content_disposition,
-            content_encoding: input.content_encoding,
-            content_language: input.content_language,
-            metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-        })?,
+        content: content_of!(input)?,
         checksum: asked,
         initiated_ms: service.storage.disk().clock.now_ms(),
     };

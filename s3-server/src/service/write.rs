@@ -1,5 +1,6 @@
 //! Writes, copies and removes objects.
 
+use super::about::{content_of, refuse_beyond_storing};
 use super::conditions::{ReadConditions, of_headers, of_write, refuse};
 use super::receive::{Given, Received, receive};
 use super::{Answer, Service, blocking, error};
@@ -17,30 +18,11 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
-/// User metadata of an object, names and values, bytes: S3's limit.
-const METADATA_BYTES_MAX: usize = 2048;
-
 /// Objects of one request to delete, at most: S3's limit.
 const DELETES_MAX: usize = 1000;
 
 /// Copied at once, bytes.
 const COPY_BYTES: usize = 1024 * 1024;
-
-/// Checks what a client says of an object.
-pub(super) fn content(mut content: Content) -> S3Result<Content> {
-    let metadata = content.metadata.iter();
-    let bytes: usize = metadata.map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > METADATA_BYTES_MAX {
-        return Err(s3_error!(MetadataTooLarge, "user metadata takes too much"));
-    }
-    // The chunks of the transfer are no encoding of the object.
-    content.content_encoding = content.content_encoding.and_then(|encoding| {
-        let kept = encoding.split(',').map(str::trim);
-        let kept: Vec<_> = kept.filter(|one| *one != "aws-chunked").collect();
-        (!kept.concat().is_empty()).then(|| kept.join(","))
-    });
-    Ok(content)
-}
 
 /// Completes the description of a received body and gives it its name.
 fn publish(
@@ -59,25 +41,11 @@ pub(super) async fn put(
 ) -> Answer<PutObjectOutput> {
     let given = Given::read(&request.headers, request.trailing_headers)?;
     let input = request.input;
-    refuse(&[
-        (input.server_side_encryption.is_some(), "encryption"),
-        (input.sse_customer_algorithm.is_some(), "encryption"),
-        (input.object_lock_mode.is_some(), "object lock"),
-        (input.object_lock_legal_hold_status.is_some(), "object lock"),
-        (input.tagging.is_some(), "tags"),
-        (input.write_offset_bytes.is_some(), "appending"),
-        (input.website_redirect_location.is_some(), "websites"),
-    ])?;
+    let appends = (input.write_offset_bytes.is_some(), "appending");
+    refuse_beyond_storing!(input, appends)?;
     let condition = of_write(input.if_match, input.if_none_match)?;
     let bucket = service.bucket(&input.bucket)?;
-    let content = content(Content {
-        content_type: input.content_type,
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-    })?;
+    let content = content_of!(input)?;
     let mut header = Header::new(&input.key, content);
     let received = receive(bucket.clone(), &header, input.body, given, None).await?;
     let Received {
@@ -123,14 +91,7 @@ pub(super) async fn copy(
 ) -> Answer<CopyObjectOutput> {
     let condition = of_headers(&request.headers)?;
     let input = request.input;
-    refuse(&[
-        (input.server_side_encryption.is_some(), "encryption"),
-        (input.sse_customer_algorithm.is_some(), "encryption"),
-        (input.object_lock_mode.is_some(), "object lock"),
-        (input.object_lock_legal_hold_status.is_some(), "object lock"),
-        (input.tagging.is_some(), "tags"),
-        (input.website_redirect_location.is_some(), "websites"),
-    ])?;
+    refuse_beyond_storing!(input)?;
     let CopySource::Bucket {
         bucket: from_bucket,
         key: from_key,
@@ -148,14 +109,7 @@ pub(super) async fn copy(
             "a copy onto itself changes nothing"
         ));
     }
-    let new_content = content(Content {
-        content_type: input.content_type,
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-    })?;
+    let new_content = content_of!(input)?;
     let named = input.checksum_algorithm.as_ref();
     let copy = Copy {
         key: input.key,
