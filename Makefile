@@ -58,8 +58,15 @@ chaos: packages-test engine console ## Lose databases with their disks under loa
 	LUMADB_CHAOS_ROUNDS="$(ROUNDS)" LUMADB_CHAOS_DURABILITY="$(DURABILITY)" \
 	cargo test --locked --workspace --test e2e -- --ignored --nocapture oracle::chaos
 
-# Minutes of `make chaos-billing`
+# Minutes of `make chaos-billing` and of `make chaos-outage`
 MINUTES ?= 10
+
+.PHONY: chaos-outage
+chaos-outage: packages-test engine console ## Write while the object store is away, then lose the disks; MINUTES=10
+	cargo build --locked --release -p lumadb-cloud -p lumadb-node
+	"$(CARGO_TARGET_DIR)/release/lumadb-node" engine-setup --engine-dir "$(LUMADB_ENGINE_DIR)"
+	LUMADB_TEST_BIN="$(CARGO_TARGET_DIR)/release" LUMADB_CHAOS_MINUTES="$(MINUTES)" \
+	cargo test --locked --workspace --test e2e -- --ignored --nocapture outage::chaos
 
 .PHONY: chaos-billing
 chaos-billing: packages-test engine console ## Kill everything while usage is counted and a month is charged; MINUTES=10

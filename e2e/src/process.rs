@@ -1,6 +1,7 @@
 //! The processes of one data folder, read from `/proc`.
 
 use crate::Outcome;
+use crate::cloud::Cloud;
 use crate::wait::until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -64,6 +65,33 @@ impl Process {
         }
         let data = self.option("-D")?;
         Path::new(data).parent().map(Path::to_path_buf)
+    }
+}
+
+/// Processes that stand still while this lives.
+#[derive(Debug)]
+pub struct Paused(Vec<Process>);
+
+impl Paused {
+    /// Those of one of the cloud's services.
+    pub fn service(cloud: &Cloud, name: &str) -> Outcome<Self> {
+        let mut found = cloud.processes()?;
+        found.retain(|process| process.is_service(name));
+        if found.is_empty() {
+            return Err(format!("no {name} runs").into());
+        }
+        for process in &found {
+            signal(process.pid, Signal::SIGSTOP)?;
+        }
+        Ok(Self(found))
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            let _ = signal(process.pid, Signal::SIGCONT);
+        }
     }
 }
 

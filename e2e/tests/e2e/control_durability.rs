@@ -4,10 +4,9 @@
 use crate::control::{is_backed_up, lose_control, restore_control};
 use lumadb_e2e::account::Account;
 use lumadb_e2e::cloud::Cloud;
-use lumadb_e2e::process::{self, Process};
+use lumadb_e2e::process::Paused;
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Failure, Outcome};
-use nix::sys::signal::Signal;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,31 +64,6 @@ async fn write(account: Account, writer: usize, stop: Arc<AtomicBool>) -> BTreeS
         acknowledged.insert(id);
     }
     acknowledged
-}
-
-/// No process of a service's, nor a thread of one, goes on while this lives.
-struct Paused(Vec<Process>);
-
-impl Paused {
-    fn service(cloud: &Cloud, name: &str) -> Outcome<Self> {
-        let mut found = cloud.processes()?;
-        found.retain(|process| process.is_service(name));
-        if found.is_empty() {
-            return Err(format!("no {name} runs").into());
-        }
-        for process in &found {
-            process::signal(process.pid, Signal::SIGSTOP)?;
-        }
-        Ok(Self(found))
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        for process in &self.0 {
-            let _ = process::signal(process.pid, Signal::SIGCONT);
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ mod mail;
 mod master_key;
 mod operator;
 mod oracle;
+mod outage;
 mod readme;
 mod recovering;
 mod region;

@@ -22,7 +22,7 @@ const ARCHIVE_LIMIT: Duration = Duration::from_mins(2);
 const LOAD_MS: (u64, u64) = (1000, 5000);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
+pub(crate) enum Durability {
     Local,
     S3,
 }
@@ -67,7 +67,7 @@ pub(super) async fn round(
     durability: Durability,
     number: usize,
 ) -> Outcome<Found> {
-    let source = begin(ada, durability, number).await?;
+    let source = begin(ada, durability, &format!("round {number}")).await?;
     let role = format!("/v1/databases/{}/roles", source.id);
     let made = ada.api.post(&role, &json!({ "name": "careless" })).await?;
     let made = made.expect(201)?;
@@ -122,8 +122,8 @@ pub(super) async fn round(
 }
 
 /// A database that can be restored.
-async fn begin(ada: &Account, durability: Durability, number: usize) -> Outcome<Database> {
-    let body = json!({ "name": format!("round {number}"), "durability": durability.name() });
+pub(crate) async fn begin(ada: &Account, durability: Durability, name: &str) -> Outcome<Database> {
+    let body = json!({ "name": name, "durability": durability.name() });
     let source = ada.create_database_as(&body).await?;
     let backups = format!("/v1/databases/{}/backups", source.id);
     ada.api.post(&backups, &json!({})).await?.expect(201)?;
