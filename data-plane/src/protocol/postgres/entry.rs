@@ -153,16 +153,15 @@ impl Server {
                 return Ok(());
             }
         };
-        let target = match self.target(&startup, None) {
-            Ok(target) if target.role == role => target,
-            Ok(_) => {
-                let fatal = Fatal::new(
-                    sqlstate::INVALID_AUTHORIZATION,
-                    "this socket is for the platform's own services",
-                );
-                stream.refuse(&fatal).await;
-                return Err(HandshakeError::Refused(fatal));
+        let target = self.target(&startup, None).and_then(|target| {
+            if target.role == role {
+                return Ok(target);
             }
+            let text = "this socket is for the platform's own services";
+            Err(Fatal::new(sqlstate::INVALID_AUTHORIZATION, text))
+        });
+        let target = match target {
+            Ok(target) => target,
             Err(fatal) => {
                 stream.refuse(&fatal).await;
                 return Err(HandshakeError::Refused(fatal));
