@@ -88,7 +88,9 @@ impl Region {
                 "containers": [{
                     "name": "bare",
                     "image": self.image,
-                    "command": ["sleep", "3600"],
+                    // It waits for somebody to say something.
+                    "command": ["sh"],
+                    "stdin": true,
                     "securityContext": {
                         "allowPrivilegeEscalation": false,
                         "capabilities": {"drop": ["ALL"]},
@@ -96,13 +98,20 @@ impl Region {
                 }],
             },
         }))?;
+        // A run that was cut off may have left one.
+        self.no_bare_pod().await?;
         let start = Instant::now();
         self.pods.create(&PostParams::default(), &pod).await?;
         self.pod_is("bare", |pod| pod.is_some_and(is_ready)).await?;
         let span = start.elapsed();
-        self.pods.delete("bare", &DeleteParams::default()).await?;
-        self.pod_is("bare", |pod| pod.is_none()).await?;
+        self.no_bare_pod().await?;
         Ok(span)
+    }
+
+    async fn no_bare_pod(&self) -> Outcome<()> {
+        // It may not be there.
+        let _ = self.pods.delete("bare", &DeleteParams::default()).await;
+        self.pod_is("bare", |pod| pod.is_none()).await
     }
 
     /// Asks for a database, and does not wait for it.
