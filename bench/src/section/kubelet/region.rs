@@ -124,7 +124,7 @@ impl Region {
 
     /// Has it fall asleep, and waits until its pod is gone.
     pub(super) async fn sleeps(&self, database: &Database) -> Outcome<()> {
-        self.change(database, &json!({"idle_timeout_seconds": 1}))
+        self.change(database, &json!({"idle_timeout_seconds": 5}))
             .await?;
         let name = pod_of(database);
         self.pod_is(&name, |pod| pod.is_none()).await?;
