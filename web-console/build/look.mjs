@@ -104,6 +104,18 @@ const PAGES = [
       await page.getByRole("progressbar").waitFor();
     },
   ],
+  ["imports", `${here}/imports`],
+  [
+    "import",
+    "/databases",
+    // The other database has an import under way.
+    async (page) => {
+      await page.getByRole("link", { name: /analytics-staging/ }).click();
+      await page.getByRole("link", { name: "Import", exact: true }).click();
+      await page.getByRole("button", { name: "Import", exact: true }).click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
   ["settings", `${here}/settings`],
   [
     "delete",

@@ -12,11 +12,14 @@ export function importHandlers(state: Cloud): RequestHandler[] {
     return HttpResponse.json(Object.assign(found, given));
   };
   return [
-    http.get("*/v1/databases/:id/imports", () => page(state.imports)),
-    http.post("*/v1/databases/:id/imports", async ({ request }) => {
+    http.get("*/v1/databases/:id/imports", ({ params }) =>
+      page(state.imports.filter((each) => each.database_id === params.id)),
+    ),
+    http.post("*/v1/databases/:id/imports", async ({ params, request }) => {
       const asked = (await request.json()) as Pick<Import, "logical_database" | "continuous">;
       const made = data.importOf({
         id: `imp_${state.imports.length}`,
+        database_id: String(params.id),
         state: "pending",
         logical_database: asked.logical_database,
         continuous: asked.continuous,
