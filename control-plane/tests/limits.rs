@@ -8,6 +8,7 @@ use lumadb_contract::usage::{UsageCounters, UsageGauges, UsageSample};
 use lumadb_control_plane::app::limits::Quotas;
 use lumadb_control_plane::app::{Limits, Settings};
 use lumadb_control_plane::runtime::Reports;
+use std::cell::Cell;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -18,6 +19,31 @@ pub(crate) struct Node {
     pub(crate) requests: u64,
     ceiling: u64,
     sequence: u64,
+}
+
+impl Node {
+    fn sample(
+        &self,
+        sequence: u64,
+        taken_at: OffsetDateTime,
+        requests: u64,
+        storage_bytes: u64,
+    ) -> UsageSample {
+        UsageSample {
+            incarnation_id: self.incarnation,
+            sequence,
+            taken_at,
+            counters: UsageCounters {
+                requests,
+                ..UsageCounters::default()
+            },
+            gauges: UsageGauges {
+                storage_bytes,
+                connections: 1,
+            },
+            last: false,
+        }
+    }
 }
 
 pub(crate) struct Limited {
@@ -99,20 +125,7 @@ impl Limited {
         let now = self.cloud.clock.now();
         let node = &mut self.nodes[index];
         node.sequence += 1;
-        let sample = UsageSample {
-            incarnation_id: node.incarnation,
-            sequence: node.sequence,
-            taken_at: now,
-            counters: UsageCounters {
-                requests: node.requests,
-                ..UsageCounters::default()
-            },
-            gauges: UsageGauges {
-                storage_bytes,
-                connections: 1,
-            },
-            last: false,
-        };
+        let sample = node.sample(node.sequence, now, node.requests, storage_bytes);
         let stored = self.reports.samples(node.database, &[sample]).await;
         stored.expect("stored");
     }
@@ -150,6 +163,35 @@ fn requests(limit: u64) -> Quotas {
 
 fn known(answer: &Allowance) -> &MeterAllowance {
     answer.meters.first().expect("has a limit")
+}
+
+#[tokio::test]
+async fn what_is_stored_while_a_node_asks_is_not_given_once_more() {
+    const LIMIT: u64 = 1000;
+    let mut limited = limited(requests(LIMIT)).await;
+    limited.nodes[0].requests = LIMIT;
+    let now = limited.cloud.clock.now();
+    let database = limited.nodes[0].database;
+    let samples: Vec<UsageSample> = (1..=LIMIT / 5)
+        .map(|nth| limited.nodes[0].sample(nth, now, nth * 5, 0))
+        .collect();
+    let store = Reports::of(limited.cloud.platform.clone());
+    let is_stored = Cell::new(false);
+    let storing = async {
+        for sample in &samples {
+            let stored = store.samples(database, std::slice::from_ref(sample)).await;
+            stored.expect("stored");
+        }
+        is_stored.set(true);
+    };
+    let asking = async {
+        while !is_stored.get() {
+            let answer = limited.asks(0, true, None).await;
+            assert_eq!(known(&answer).ceiling, LIMIT);
+            assert!(known(&answer).is_used_up);
+        }
+    };
+    tokio::join!(storing, asking);
 }
 
 #[tokio::test]

@@ -35,15 +35,15 @@ pub async fn owner_lock(
     }))
 }
 
-/// What was used, as far as it is folded.
+/// An amount of each meter that nodes are given room for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Used {
+pub struct Amounts {
     requests: u64,
     transfer_out_bytes: u64,
     vector_operations: u64,
 }
 
-impl Used {
+impl Amounts {
     /// Nothing of what nodes are given no room for.
     pub const fn of(self, meter: Meter) -> u64 {
         match meter {
@@ -53,90 +53,115 @@ impl Used {
             Meter::Storage | Meter::Compute => 0,
         }
     }
+
+    fn parse(
+        requests: &str,
+        transfer_out_bytes: &str,
+        vector_operations: &str,
+    ) -> Result<Self, StoreError> {
+        let parse = |text: &str| {
+            let parsed = text.parse();
+            parsed.map_err(|_| StoreError::Corrupt("the usage of an organization".into()))
+        };
+        Ok(Self {
+            requests: parse(requests)?,
+            transfer_out_bytes: parse(transfer_out_bytes)?,
+            vector_operations: parse(vector_operations)?,
+        })
+    }
 }
 
-/// By an organization: requests since `day`, the rest since `month`.
-pub async fn used(
-    tx: &mut RegionTx,
-    organization: OrganizationId,
-    day: OffsetDateTime,
-    month: OffsetDateTime,
-) -> Result<Used, StoreError> {
+/// Who asks for room, and when. Limits of requests began at `day`, the others at `month`.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    pub organization: OrganizationId,
+    pub database: DatabaseId,
+    pub incarnation: IncarnationId,
+    pub day: OffsetDateTime,
+    pub month: OffsetDateTime,
+    pub now: OffsetDateTime,
+}
+
+/// How an organization stands at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Stood {
+    /// Folded since the limits began, of every database.
+    pub used: Amounts,
+    /// What of the asking incarnation is folded, in all.
+    pub marked: Amounts,
+    /// What other databases may count beyond what of them is folded. One that does not run holds
+    /// nothing.
+    pub others: Amounts,
+}
+
+/// In one statement: what is folded meanwhile is in all of the sums or in none.
+pub async fn stood(tx: &mut RegionTx, asker: &Asker) -> Result<Stood, StoreError> {
     let row = sqlx::query!(
-        r#"select coalesce(sum(requests) filter (where starts_at >= $2), 0)::text as "requests!",
-                  coalesce(sum(transfer_out_bytes), 0)::text as "transfer_out_bytes!",
-                  coalesce(sum(vector_operations), 0)::text as "vector_operations!"
-           from usage_hours where organization_id = $1 and starts_at >= $3"#,
-        organization.uuid(),
-        day,
-        month
+        r#"with used as (
+               select coalesce(sum(requests) filter (where starts_at >= $4), 0)::text as requests,
+                      coalesce(sum(transfer_out_bytes), 0)::text as transfer_out_bytes,
+                      coalesce(sum(vector_operations), 0)::text as vector_operations
+               from usage_hours where organization_id = $1 and starts_at >= $5
+           ), marked as (
+               select coalesce(sum(requests), 0)::text as requests,
+                      coalesce(sum(transfer_out_bytes), 0)::text as transfer_out_bytes,
+                      coalesce(sum(vector_operations), 0)::text as vector_operations
+               from usage_incarnations where incarnation_id = $3 and database_id = $2
+           ), held as (
+               select a.meter, greatest(a.ceiling - coalesce(case a.meter
+                          when 'requests' then i.requests
+                          when 'transfer_out' then i.transfer_out_bytes
+                          else i.vector_operations end, 0), 0) as room
+               from allowances a
+               join databases d on d.id = a.database_id and d.deleted_at is null
+                               and d.desired = 'running'
+               left join usage_incarnations i on i.incarnation_id = a.incarnation_id
+               where a.organization_id = $1 and a.database_id <> $2 and a.expires_at > $6
+                 and a.window_starts_at = case a.meter when 'requests' then $4 else $5 end
+           ), others as (
+               select coalesce(sum(room) filter (where meter = 'requests'), 0)::text as requests,
+                      coalesce(sum(room) filter (where meter = 'transfer_out'), 0)::text
+                          as transfer_out_bytes,
+                      coalesce(sum(room) filter (where meter = 'vector_operations'), 0)::text
+                          as vector_operations
+               from held
+           )
+           select used.requests as "used_requests!",
+                  used.transfer_out_bytes as "used_transfer_out_bytes!",
+                  used.vector_operations as "used_vector_operations!",
+                  marked.requests as "marked_requests!",
+                  marked.transfer_out_bytes as "marked_transfer_out_bytes!",
+                  marked.vector_operations as "marked_vector_operations!",
+                  others.requests as "others_requests!",
+                  others.transfer_out_bytes as "others_transfer_out_bytes!",
+                  others.vector_operations as "others_vector_operations!"
+           from used cross join marked cross join others"#,
+        asker.organization.uuid(),
+        asker.database.uuid(),
+        asker.incarnation.uuid(),
+        asker.day,
+        asker.month,
+        asker.now
     )
     .fetch_one(tx.connection())
     .await?;
-    let sum = |text: &str| {
-        text.parse()
-            .map_err(|_| StoreError::Corrupt("an organization's usage".into()))
-    };
-    Ok(Used {
-        requests: sum(&row.requests)?,
-        transfer_out_bytes: sum(&row.transfer_out_bytes)?,
-        vector_operations: sum(&row.vector_operations)?,
+    Ok(Stood {
+        used: Amounts::parse(
+            &row.used_requests,
+            &row.used_transfer_out_bytes,
+            &row.used_vector_operations,
+        )?,
+        marked: Amounts::parse(
+            &row.marked_requests,
+            &row.marked_transfer_out_bytes,
+            &row.marked_vector_operations,
+        )?,
+        others: Amounts::parse(
+            &row.others_requests,
+            &row.others_transfer_out_bytes,
+            &row.others_vector_operations,
+        )?,
     })
-}
-
-/// What other databases of an organization hold on a meter, beyond what of it is folded. One that
-/// does not run holds nothing.
-pub async fn held_by_others(
-    tx: &mut RegionTx,
-    organization: OrganizationId,
-    database: DatabaseId,
-    meter: Meter,
-    window_starts_at: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Result<u64, StoreError> {
-    let sum = sqlx::query_scalar!(
-        r#"select coalesce(sum(greatest(a.ceiling - coalesce(case a.meter
-                      when 'requests' then i.requests
-                      when 'transfer_out' then i.transfer_out_bytes
-                      else i.vector_operations end, 0), 0)), 0)::text as "held!"
-           from allowances a
-           join databases d on d.id = a.database_id and d.deleted_at is null
-                           and d.desired = 'running'
-           left join usage_incarnations i on i.incarnation_id = a.incarnation_id
-           where a.organization_id = $1 and a.database_id <> $2 and a.meter = $3
-             and a.window_starts_at = $4 and a.expires_at > $5"#,
-        organization.uuid(),
-        database.uuid(),
-        meter.name(),
-        window_starts_at,
-        now
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    sum.parse()
-        .map_err(|_| StoreError::Corrupt("what nodes hold".into()))
-}
-
-/// By an incarnation, in all.
-pub async fn marked(
-    tx: &mut RegionTx,
-    incarnation: IncarnationId,
-    database: DatabaseId,
-) -> Result<Used, StoreError> {
-    let row = sqlx::query!(
-        "select requests, transfer_out_bytes, vector_operations from usage_incarnations
-         where incarnation_id = $1 and database_id = $2",
-        incarnation.uuid(),
-        database.uuid()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    let total = |total: i64| u64::try_from(total).unwrap_or_default();
-    Ok(row.map_or_else(Used::default, |row| Used {
-        requests: total(row.requests),
-        transfer_out_bytes: total(row.transfer_out_bytes),
-        vector_operations: total(row.vector_operations),
-    }))
 }
 
 /// Room that a database was given.

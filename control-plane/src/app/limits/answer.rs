@@ -3,7 +3,7 @@
 use super::grant::{self, Stand};
 use super::{limit, notice};
 use crate::app::{AppError, Platform};
-use crate::store::allowance::{self, Granted, Owner};
+use crate::store::allowance::{self, Asker, Granted, Owner};
 use crate::store::billing::clock;
 use crate::store::{EitherTx, RegionTx, cap};
 use lumadb_billing::period::Period;
@@ -123,17 +123,23 @@ impl Question<'_> {
         if limited.is_empty() {
             return Ok(());
         }
-        let (day, month) = (self.times.day, self.times.period.start());
-        let used = allowance::used(tx, self.owner.organization, day, month).await?;
-        let marked = allowance::marked(tx, self.request.incarnation_id, self.database).await?;
+        let asker = Asker {
+            organization: self.owner.organization,
+            database: self.database,
+            incarnation: self.request.incarnation_id,
+            day: self.times.day,
+            month: self.times.period.start(),
+            now: self.times.now,
+        };
+        let stood = allowance::stood(tx, &asker).await?;
         for (asked, limit) in limited {
             let meter = asked.meter;
             let (began_at, resets_at) = self.times.window(meter);
             let stand = Stand {
                 limit,
-                used: used.of(meter),
-                others: self.held_by_others(tx, meter, began_at).await?,
-                marked: marked.of(meter),
+                used: stood.used.of(meter),
+                others: stood.others.of(meter),
+                marked: stood.marked.of(meter),
             };
             let granted = grant::grant(stand, asked);
             let lease = Granted {
@@ -162,19 +168,6 @@ impl Question<'_> {
             });
         }
         Ok(())
-    }
-
-    async fn held_by_others(
-        &self,
-        tx: &mut RegionTx,
-        meter: Meter,
-        began_at: OffsetDateTime,
-    ) -> Result<u64, AppError> {
-        let organization = self.owner.organization;
-        let now = self.times.now;
-        let held =
-            allowance::held_by_others(tx, organization, self.database, meter, began_at, now).await;
-        Ok(held?)
     }
 
     async fn storage(&self, tx: &mut RegionTx, answer: &mut Allowance) -> Result<(), AppError> {
