@@ -245,6 +245,53 @@ async fn live_figures_are_rates_between_samples() {
     answer.expect_problem(400, "invalid_request");
 }
 
+/// The databases of an organization's usage: what each is called, and whether it was deleted.
+fn named(usage: &Value) -> Vec<(&str, bool)> {
+    let databases = usage["databases"].as_array().expect("databases").iter();
+    let named = databases.map(|database| (database["name"].as_str(), &database["is_deleted"]));
+    named
+        .map(|(name, is_deleted)| {
+            let is_deleted = is_deleted.as_bool().expect("whether it was deleted");
+            (name.expect("a name"), is_deleted)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_organizations_usage_names_what_is_there_and_what_was() {
+    let metered = metered().await;
+    let (gone, _) = metered.cloud.created(&metered.ada, "gone").await;
+    let (never_used, _) = metered.cloud.created(&metered.ada, "never-used").await;
+    let used = [sample(1, 1, 0, 10, 1000)];
+    let stored = metered.reports.samples(gone, &used).await;
+    stored.expect("stored");
+    sqlx::query("update databases set deleted_at = $1 where id in ($2, $3)")
+        .bind(START)
+        .bind(gone.uuid())
+        .bind(never_used.uuid())
+        .execute(&metered.cloud.admin)
+        .await
+        .expect("deleted");
+    metered.cloud.created(&metered.ada, "idle").await;
+    let ask = async |query: String| {
+        let organization = metered.ada.organization;
+        let path = format!("/v1/organizations/{organization}/usage?group_by=database{query}");
+        let call = metered.cloud.get(&path).cookie(&metered.ada.cookie);
+        let answer = call.send().await;
+        answer.expect(200);
+        answer.body
+    };
+    let all = ask(String::new()).await;
+    assert_eq!(named(&all), [("a", false), ("gone", true), ("idle", false)]);
+    let one = ask(format!("&database_id={}", metered.id)).await;
+    assert_eq!(named(&one), [("a", false)]);
+    let project = ask(format!("&project_id={}", metered.ada.project)).await;
+    assert_eq!(named(&project).len(), 3);
+    // Before any of it was used.
+    let before = ask("&from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z".into()).await;
+    assert_eq!(named(&before), [("a", false), ("idle", false)]);
+}
+
 #[tokio::test]
 async fn an_organizations_usage_is_put_together_as_asked() {
     let metered = metered().await;
@@ -279,7 +326,9 @@ async fn an_organizations_usage_is_put_together_as_asked() {
     assert_eq!(of("2026-11-23T00:00:00Z", metered.id), Some(40.into()));
     assert_eq!(of("2026-11-23T00:00:00Z", other), Some(7.into()));
     assert_eq!(of("2026-11-24T00:00:00Z", other), Some(2.into()));
+    assert_eq!(named(&days.body), [("a", false), ("b", false)]);
     let projects = ask(&format!("{from}&granularity=day&group_by=project")).await;
+    assert_eq!(named(&projects.body), []);
     assert_eq!(
         projects.text("/items/0/project_id"),
         metered.ada.project.to_string()

@@ -7,6 +7,7 @@ use lumadb_contract::usage::UsageCounters;
 use lumadb_control_plane::app::{Limits, Settings};
 use lumadb_control_plane::runtime::ComputeSpan;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use time::macros::datetime;
@@ -260,6 +261,20 @@ impl TestCloud {
     }
 }
 
+/// What shares are of has a name, and nothing else does.
+fn names_its_databases(invoice: &Value) {
+    let lines = invoice["lines"].as_array().expect("lines").iter();
+    let shares = lines.filter_map(|line| line["usage"]["shares"].as_array());
+    let billed: BTreeSet<_> = shares
+        .flatten()
+        .map(|share| share["database_id"].as_str())
+        .collect();
+    let databases = invoice["databases"].as_array().expect("databases").iter();
+    let named = databases.inspect(|database| assert_ne!(database["name"], "", "{invoice}"));
+    let named: BTreeSet<_> = named.map(|database| database["id"].as_str()).collect();
+    assert_eq!(named, billed, "{invoice}");
+}
+
 impl TestCloud {
     /// Every line for usage is the sum of its hours, and of its databases' hours.
     async fn opens_into_hours(&self, person: &Person, invoice: &Value) {
@@ -281,6 +296,7 @@ impl TestCloud {
             }
         }
         assert!(opened > 0, "{invoice}");
+        names_its_databases(invoice);
         let missing = format!("/v1/invoices/{id}/lines/{}/hours", lines.len());
         let missing = self.get(&missing).cookie(&person.cookie).send().await;
         missing.expect_problem(404, "not_found");

@@ -85,12 +85,13 @@ export function invoice(given: Partial<Invoice> = {}): Invoice {
       },
     ],
     credits: [{ credit_id: "crd_01jdk3x5v9e8rb6w4q2n7m0c5b", amount_cents: 500 }],
+    databases: [{ id: DATABASE, project_id: PROJECT, name: "shop", is_deleted: false }],
     ...given,
   };
 }
 
 export function invoiceDraft(given: Partial<InvoiceDraft> = {}): InvoiceDraft {
-  const { lines, credits, tax } = invoice();
+  const { lines, credits, databases, tax } = invoice();
   return {
     organization_id: ORGANIZATION,
     period: "2026-11",
@@ -106,7 +107,7 @@ export function invoiceDraft(given: Partial<InvoiceDraft> = {}): InvoiceDraft {
     lines,
     credits,
     spend_cap: { cap_cents: 5_000, committed_cents: 4_250, left_cents: 750 },
-    databases: [{ id: DATABASE, project_id: PROJECT, name: "shop", is_deleted: false }],
+    databases,
     ...given,
   };
 }

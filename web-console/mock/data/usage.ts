@@ -1,5 +1,5 @@
 import type { Metrics, OrganizationUsage, Usage, UsageSamples } from "../../src/api/types";
-import { GB, PROJECT } from "./common.ts";
+import { GB } from "./common.ts";
 
 export function usage(): Usage {
   const totals = {
@@ -20,9 +20,9 @@ export function usage(): Usage {
 }
 
 /** What databases used that each used the same. */
-export function organizationUsage(databaseIds: readonly string[]): OrganizationUsage {
+export function organizationUsage(databases: OrganizationUsage["databases"]): OrganizationUsage {
   const { totals, items, ...asked } = usage();
-  const times = databaseIds.length;
+  const times = databases.length;
   return {
     ...asked,
     group_by: "database",
@@ -35,8 +35,9 @@ export function organizationUsage(databaseIds: readonly string[]): OrganizationU
       storage_byte_seconds: String(BigInt(totals.storage_byte_seconds) * BigInt(times)),
     },
     items: items.flatMap((item) =>
-      databaseIds.map((database_id) => ({ ...item, project_id: PROJECT, database_id })),
+      databases.map(({ id, project_id }) => ({ ...item, project_id, database_id: id })),
     ),
+    databases,
   };
 }
 

@@ -1585,7 +1585,7 @@ export interface components {
          * @enum {string}
          */
         BackupState: "pending" | "running" | "complete" | "failed" | "expired";
-        /** @description A database on an invoice, also one that was deleted. */
+        /** @description A database as invoices and usage name it, also one that was deleted. */
         BilledDatabase: {
             id: components["schemas"]["DatabaseId"];
             is_deleted: boolean;
@@ -2152,6 +2152,8 @@ export interface components {
             /** @description To whom it is addressed. */
             customer_name: string;
             customer_tax_id: string | null;
+            /** @description What the lines' shares are of. */
+            databases: components["schemas"]["BilledDatabase"][];
             lines: components["schemas"]["InvoiceLine"][];
             tax: components["schemas"]["TaxView"];
         };
@@ -2470,6 +2472,11 @@ export interface components {
         };
         /** @description Usage of an organization. */
         OrganizationUsage: {
+            /**
+             * @description If it was asked for by database: what the items are of, and those that are there and used
+             *     nothing; the oldest first.
+             */
+            databases: components["schemas"]["BilledDatabase"][];
             /** Format: date-time */
             from: string;
             granularity: components["schemas"]["Granularity"];

@@ -1,15 +1,16 @@
 //! The running invoice and what the month will cost.
 
+use super::billed_database::{BilledDatabase, billed_databases};
 use super::invoice::{InvoiceCredit, InvoiceLine, lines_view};
 use super::{InvoiceState, TaxView, gone, reckon};
 use crate::app::authorize::authorize;
 use crate::app::{Action, AppError, Caller, Platform};
 use crate::store::EitherTx;
-use crate::store::billing::{credit, customer, usage};
+use crate::store::billing::{credit, customer};
 use lumadb_billing::invoice::Invoice;
 use lumadb_billing::period::Period;
 use lumadb_billing::rating;
-use lumadb_contract::id::{DatabaseId, InvoiceId, OrganizationId, ProjectId};
+use lumadb_contract::id::{InvoiceId, OrganizationId};
 use lumadb_contract::money::{Cents, Currency};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -66,15 +67,6 @@ pub struct SpendCap {
     pub left_cents: Cents,
 }
 
-/// A database on an invoice, also one that was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BilledDatabase {
-    pub id: DatabaseId,
-    pub project_id: ProjectId,
-    pub name: String,
-    pub is_deleted: bool,
-}
-
 /// What the running month will have cost at its end, if databases go on as in the last days.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Forecast {
@@ -121,7 +113,8 @@ pub async fn invoice_draft_get(
     let tax = customer.tax.0.clone();
     let draft = Invoice::draft(id, organization, lines, &credits, tax, now)?;
     let cap = reckon::cap_standing(platform, tx, organization, now).await?;
-    let databases = usage::databases(tx, organization).await?;
+    let lines = lines_view(&draft.lines)?;
+    let databases = billed_databases(tx, organization, &lines).await?;
     tenant.commit().await?;
     let totals = draft.totals;
     Ok(InvoiceDraft {
@@ -136,22 +129,14 @@ pub async fn invoice_draft_get(
         tax_cents: totals.tax,
         total_cents: totals.total,
         tax: (&draft.tax).into(),
-        lines: lines_view(&draft.lines)?,
+        lines,
         credits: draft.credits.iter().map(InvoiceCredit::from).collect(),
         spend_cap: cap.map(|standing| SpendCap {
             cap_cents: standing.cap,
             committed_cents: standing.committed,
             left_cents: standing.left,
         }),
-        databases: databases
-            .into_iter()
-            .map(|database| BilledDatabase {
-                id: database.id,
-                project_id: database.project_id,
-                name: database.name,
-                is_deleted: database.is_deleted,
-            })
-            .collect(),
+        databases,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Invoices as the API shows them.
 
+use super::billed_database::{BilledDatabase, billed_databases};
 use super::{Address, CollectionMode, InvoiceKind, InvoiceState, TaxView, period_of};
 use crate::app::authorize::authorize;
 use crate::app::{Action, AppError, Caller, Platform};
@@ -60,6 +61,8 @@ pub struct Invoice {
     pub tax: TaxView,
     pub lines: Vec<InvoiceLine>,
     pub credits: Vec<InvoiceCredit>,
+    /// What the lines' shares are of.
+    pub databases: Vec<BilledDatabase>,
 }
 
 /// What a line is for.
@@ -275,7 +278,8 @@ pub async fn invoice_read(
     let Some(row) = invoice::find(tx, organization, id).await? else {
         return Ok(None);
     };
-    let lines = invoice::lines(tx, organization, id).await?;
+    let lines = lines_view(&invoice::lines(tx, organization, id).await?)?;
+    let databases = billed_databases(tx, organization, &lines).await?;
     let credits = credit::uses_of(tx, organization, id).await?;
     let Addressee {
         name,
@@ -287,8 +291,9 @@ pub async fn invoice_read(
         customer_address: address,
         customer_tax_id: tax_id,
         tax: (&row.tax.0).into(),
-        lines: lines_view(&lines)?,
+        lines,
         credits: credits.iter().map(InvoiceCredit::from).collect(),
+        databases,
         summary: row.try_into()?,
     }))
 }

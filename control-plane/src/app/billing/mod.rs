@@ -10,6 +10,7 @@
 //! It must not know who collects the money: that stands behind [`Collection`].
 
 mod account;
+mod billed_database;
 mod clock;
 mod close;
 mod collection;
@@ -30,6 +31,7 @@ mod start;
 mod state;
 
 pub use account::{Address, BillingAccount, BillingUpdate, TaxView, billing_get, billing_update};
+pub use billed_database::BilledDatabase;
 pub use clock::{BillingClock, BillingClockAdvance, clock_advance, clock_get, now};
 pub use close::{period_close, run, work};
 pub use collection::Collection;
@@ -37,9 +39,7 @@ pub use credit_note::{CreditNoteLine, CreditNoteView, credit_note_list};
 pub use document::{
     File, MonthQuery, Seller, Table, cost_export, invoice_document, invoice_pdf, mailed_pdf,
 };
-pub use draft::{
-    BilledDatabase, DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get,
-};
+pub use draft::{DraftQuery, Forecast, InvoiceDraft, SpendCap, forecast_get, invoice_draft_get};
 pub use invoice::{
     Invoice, InvoiceCredit, InvoiceLine, InvoiceLineKind, InvoiceShare, InvoiceSummary,
     InvoiceUsage, invoice_get, invoice_list, invoice_read,

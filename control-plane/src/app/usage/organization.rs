@@ -3,13 +3,13 @@
 use super::report::{Granularity, Quantities, Sums, range_of, start_of};
 use super::split_by_hour;
 use crate::app::authorize::authorize;
-use crate::app::billing::{self, reckon};
+use crate::app::billing::{self, BilledDatabase, reckon};
 use crate::app::{Action, AppError, Caller, Platform};
 use crate::store::EitherTx;
-use crate::store::billing::usage::{self, Which};
+use crate::store::billing::usage::{self, KnownDatabase, Which};
 use lumadb_contract::id::{DatabaseId, OrganizationId, ProjectId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -58,6 +58,9 @@ pub struct OrganizationUsage {
     pub totals: Quantities,
     /// Where something was used, the oldest first.
     pub items: Vec<OrganizationUsageItem>,
+    /// If it was asked for by database: what the items are of, and those that are there and used
+    /// nothing; the oldest first.
+    pub databases: Vec<BilledDatabase>,
 }
 
 /// Usage of an hour, a day or a month.
@@ -119,21 +122,48 @@ pub async fn organization_usage_get(
             add(span.database, hour, &sums);
         }
     }
-    let items =
-        items.into_iter().map(
+    let items: Vec<_> = items
+        .into_iter()
+        .map(
             |((start, (project_id, database_id)), sums)| OrganizationUsageItem {
                 start,
                 project_id,
                 database_id,
                 quantities: sums.quantities(),
             },
-        );
+        )
+        .collect();
+    let databases = match query.group_by {
+        GroupBy::None | GroupBy::Project => Vec::new(),
+        GroupBy::Database => named(databases, which, &items),
+    };
     Ok(OrganizationUsage {
         from,
         to,
         granularity,
         group_by: query.group_by,
-        items: items.collect(),
+        items,
         totals: totals.quantities(),
+        databases,
     })
+}
+
+/// Those that the items are of, and those that are there.
+fn named(
+    databases: Vec<KnownDatabase>,
+    which: Which,
+    items: &[OrganizationUsageItem],
+) -> Vec<BilledDatabase> {
+    let used: BTreeSet<DatabaseId> = items.iter().filter_map(|item| item.database_id).collect();
+    let is_asked = |database: &KnownDatabase| {
+        which.database.is_none_or(|id| id == database.id)
+            && which.project.is_none_or(|id| id == database.project_id)
+    };
+    databases
+        .into_iter()
+        .filter(|database| {
+            is_asked(database) && (!database.is_deleted || used.contains(&database.id))
+        })
+        .map(BilledDatabase::from)
+        .collect()
 }

@@ -6,14 +6,18 @@ import ui from "#/ui/ui.module.css";
 import css from "./billing.module.css";
 import { InvoiceHours, type LineUsage } from "./InvoiceHours";
 import { formatCents, formatPrice, formatSold, formatSpan } from "./money";
-import { useDatabaseNames, usePlanName } from "./names";
+import { usePlanName } from "./usePlanName";
 
 /** What the lines and the totals need of an invoice; a draft has it too. */
-export type Billed = Pick<Invoice, "lines" | "tax"> &
+export type Billed = Pick<Invoice, "lines" | "databases" | "tax"> &
   Pick<Invoice, "lines_cents" | "credits_cents" | "net_cents" | "tax_cents" | "total_cents">;
+
+/** What databases are called, by their identifiers. */
+type Names = ReadonlyMap<string, string>;
 
 export function InvoiceLines({ invoice, id }: { invoice: Billed; id?: string }) {
   const { t } = useTranslation();
+  const names: Names = new Map(invoice.databases.map(({ id: of, name }) => [of, name]));
   return (
     <Panel title={t("invoice.lines")} lead={t("invoice.linesLead")} flush>
       {invoice.lines.length === 0 ? (
@@ -39,7 +43,7 @@ export function InvoiceLines({ invoice, id }: { invoice: Billed; id?: string }) 
             </thead>
             <tbody>
               {invoice.lines.map((line) => (
-                <Line key={line.position} line={line} invoiceId={id} />
+                <Line key={line.position} line={line} names={names} invoiceId={id} />
               ))}
             </tbody>
           </table>
@@ -50,7 +54,15 @@ export function InvoiceLines({ invoice, id }: { invoice: Billed; id?: string }) 
   );
 }
 
-function Line({ line, invoiceId }: { line: InvoiceLine; invoiceId: string | undefined }) {
+function Line({
+  line,
+  names,
+  invoiceId,
+}: {
+  line: InvoiceLine;
+  names: Names;
+  invoiceId: string | undefined;
+}) {
   const { t } = useTranslation();
   const planName = usePlanName();
   const [open, setOpen] = useState(false);
@@ -100,7 +112,9 @@ function Line({ line, invoiceId }: { line: InvoiceLine; invoiceId: string | unde
         </td>
         <td className={css.number}>{formatCents(line.amount_cents)}</td>
       </tr>
-      {open && usage ? <Shares line={line} usage={usage} invoiceId={invoiceId} /> : null}
+      {open && usage ? (
+        <Shares line={line} usage={usage} names={names} invoiceId={invoiceId} />
+      ) : null}
     </>
   );
 }
@@ -108,14 +122,15 @@ function Line({ line, invoiceId }: { line: InvoiceLine; invoiceId: string | unde
 function Shares({
   line,
   usage,
+  names,
   invoiceId,
 }: {
   line: InvoiceLine;
   usage: LineUsage;
+  names: Names;
   invoiceId: string | undefined;
 }) {
   const { t } = useTranslation();
-  const nameOf = useDatabaseNames();
   const [hoursOf, setHoursOf] = useState<string>();
   return (
     <>
@@ -131,7 +146,7 @@ function Shares({
                   setHoursOf(hoursOf === share.database_id ? undefined : share.database_id)
                 }
               >
-                {nameOf(share.database_id)}
+                {names.get(share.database_id) ?? share.database_id}
               </button>
               <span className={css.sub}>
                 {t("invoice.used", { used: formatSold(share.used, usage.counted_per_sold) })}

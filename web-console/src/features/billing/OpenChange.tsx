@@ -8,8 +8,8 @@ import { Failure } from "#/ui/Failure";
 import { notifyDone } from "#/ui/notify";
 import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
-import { usePlanName } from "./names";
 import { useCardPage } from "./useCardPage";
+import { usePlanName } from "./usePlanName";
 
 /** A change of plan that waits, and the way out of it. */
 export function OpenChange() {

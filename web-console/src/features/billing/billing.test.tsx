@@ -1,5 +1,5 @@
 import { screen, waitFor, within } from "@testing-library/react";
-import { http } from "msw";
+import { HttpResponse, http } from "msw";
 import { expect, it } from "vitest";
 import { billing, changeQuote, INVOICE } from "#mock/data";
 import { problem } from "#mock/handlers";
@@ -43,6 +43,17 @@ it("shows what is owed, and opens an invoice into databases and hours", async ()
   expect(within(samples).getByRole("columnheader", { name: "Held" })).toBeVisible();
   await user.click(within(hours).getByRole("button", { name: "Show more" }));
   await waitFor(() => expect(within(samples).getAllByRole("row")).toHaveLength(3));
+});
+
+it("names databases on an invoice that the first page of their list does not hold", async () => {
+  server.use(
+    http.get("*/v1/projects/:id/databases", () =>
+      HttpResponse.json({ items: [], next_cursor: "next" }),
+    ),
+  );
+  const { user } = open(`/billing/invoices/${INVOICE}`);
+  await user.click(await screen.findByRole("button", { name: "Storage" }));
+  expect(await screen.findByRole("button", { name: "shop" })).toBeVisible();
 });
 
 it("sets and removes a spend cap as it was last seen", async () => {

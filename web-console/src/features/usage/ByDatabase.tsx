@@ -1,35 +1,23 @@
-import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
-import type { Database, OrganizationUsage } from "#/api/types";
+import type { OrganizationUsage } from "#/api/types";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
-import { useScope } from "../shell/useScope";
 import { formatSoldNumber, type Meter, type Month, soldOf } from "./meters";
 import css from "./usage.module.css";
 
-/**
- * A meter in a month by database, the one that used most first. One that is gone counts too, under
- * its identifier where its name is not known.
- */
+/** A meter in a month by database, the one that used most first. One that is gone counts too. */
 export function ByDatabase({
   meter,
-  databases,
   usage,
   month,
 }: {
   meter: Meter;
-  databases: readonly Database[];
   usage: OrganizationUsage;
   month: Month;
 }) {
   const { t } = useTranslation();
-  const { projectId } = useScope();
-  const { data: deleted } = useQuery(queries.deletedDatabases(projectId));
-  const names = new Map(
-    [...databases, ...(deleted?.items ?? [])].map(({ id, name }) => [id, name]),
-  );
-  const used = new Map(databases.map(({ id }) => [id, 0]));
+  const names = new Map(usage.databases.map(({ id, name }) => [id, name]));
+  const used = new Map(usage.databases.map(({ id }) => [id, 0]));
   for (const { database_id: id, ...item } of usage.items) {
     if (id) used.set(id, (used.get(id) ?? 0) + soldOf(meter, item, month));
   }

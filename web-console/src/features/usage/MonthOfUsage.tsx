@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { Database, OrganizationUsage } from "#/api/types";
+import type { OrganizationUsage } from "#/api/types";
 import { usePlan } from "../databases/usePlan";
 import { ByDatabase } from "./ByDatabase";
 import { ByDay } from "./ByDay";
@@ -11,12 +11,10 @@ import css from "./usage.module.css";
 /** A month by meter, and the chosen meter by day and by database. */
 export function MonthOfUsage({
   usage,
-  databases,
   month,
   now,
 }: {
   usage: OrganizationUsage;
-  databases: readonly Database[];
   month: Month;
   now: Date;
 }) {
@@ -41,7 +39,7 @@ export function MonthOfUsage({
         ))}
       </fieldset>
       <ByDay meter={meter} usage={usage} month={month} />
-      <ByDatabase meter={meter} databases={databases} usage={usage} month={month} />
+      <ByDatabase meter={meter} usage={usage} month={month} />
     </div>
   );
 }

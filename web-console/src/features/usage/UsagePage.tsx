@@ -22,11 +22,10 @@ const REFRESH_MS = 60_000;
 /** What was used in a month: by meter, by day, by database. */
 export function UsagePage() {
   const { t } = useTranslation();
-  const { organization, projectId } = useScope();
+  const { organization } = useScope();
   const [before, setBefore] = useState(0);
   const now = new Date();
   const month = monthOf(now, before);
-  const databases = useQuery(queries.databases(projectId));
   const usage = useQuery({
     ...queries.usageOfMonth(organization.id, month.from, month.to),
     refetchInterval: REFRESH_MS,
@@ -58,20 +57,16 @@ export function UsagePage() {
       }
     >
       <LimitNotices />
-      <Loaded query={databases} skeleton={<Skeleton />}>
-        {({ items: known }) => (
-          <Loaded key={month.id} query={usage} skeleton={<Skeleton />}>
-            {(used) =>
-              known.length === 0 && used.items.length === 0 ? (
-                <Empty art={<DawnArt />} title={t("usagePage.emptyTitle")}>
-                  <p>{t("usagePage.empty")}</p>
-                </Empty>
-              ) : (
-                <MonthOfUsage usage={used} databases={known} month={month} now={now} />
-              )
-            }
-          </Loaded>
-        )}
+      <Loaded key={month.id} query={usage} skeleton={<Skeleton />}>
+        {(used) =>
+          used.databases.length === 0 ? (
+            <Empty art={<DawnArt />} title={t("usagePage.emptyTitle")}>
+              <p>{t("usagePage.empty")}</p>
+            </Empty>
+          ) : (
+            <MonthOfUsage usage={used} month={month} now={now} />
+          )
+        }
       </Loaded>
     </Page>
   );

@@ -1,5 +1,5 @@
 import { screen, waitFor, within } from "@testing-library/react";
-import { http } from "msw";
+import { HttpResponse, http } from "msw";
 import { expect, it } from "vitest";
 import { deletedDatabase, usage } from "#mock/data";
 import { problem } from "#mock/handlers";
@@ -47,13 +47,25 @@ it("keeps the error, and the way to try again, while it is tried again", async (
   expect(screen.getByText("You may not see it.")).toBeVisible();
 });
 
-it("counts databases too that are deleted, by name where it is known", async () => {
+it("counts databases too that are deleted, by name", async () => {
   cloud.current.deleted = [deletedDatabase()];
   open("/usage");
   expect(await screen.findByRole("button", { name: /Requests/ })).toHaveTextContent("3.85million");
   const list = screen.getByRole("region", { name: "Storage by database" });
   expect(await within(list).findByText("old-shop")).toBeVisible();
   expect(within(list).getAllByRole("row")).toHaveLength(4);
+});
+
+it("names databases that the first page of their list does not hold", async () => {
+  server.use(
+    http.get("*/v1/projects/:id/databases", () =>
+      HttpResponse.json({ items: [], next_cursor: "next" }),
+    ),
+  );
+  open("/usage");
+  const list = await screen.findByRole("region", { name: "Storage by database" });
+  expect(within(list).getByText("shop")).toBeVisible();
+  expect(within(list).getByText("analytics-staging")).toBeVisible();
 });
 
 it("teaches where there is no database yet", async () => {
