@@ -2,6 +2,7 @@
 
 use crate::support::TestCloud;
 use serde_json::json;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn an_organization_is_renamed_unless_somebody_was_faster() {
@@ -162,6 +163,27 @@ async fn every_change_is_in_the_audit_log_with_its_doer() {
     assert!(log.text("/items/0/actor").starts_with("tok_"));
     assert!(log.text("/items/1/actor").starts_with("usr_"));
     assert!(!log.raw.contains(&token));
+}
+
+#[tokio::test]
+async fn what_a_newer_release_wrote_does_not_keep_the_audit_log_from_being_read() {
+    let cloud = TestCloud::new().await;
+    let ada = cloud.person("ada@example.com").await;
+    sqlx::query(
+        "insert into audit_events (id, organization_id, actor, action, resource, created_at)
+         values ($1, $2, 'system', 'user.sing', 'usr_x', now())",
+    )
+    .bind(Uuid::max())
+    .bind(ada.organization.uuid())
+    .execute(&cloud.admin)
+    .await
+    .expect("written");
+    let path = format!("/v1/organizations/{}/audit-events", ada.organization);
+    let log = cloud.get(&path).cookie(&ada.cookie).send().await;
+    log.expect(200);
+    assert_eq!(log.text("/items/0/action"), "other");
+    assert_eq!(log.text("/items/0/resource"), "usr_x");
+    assert_eq!(log.text("/items/1/action"), "user.log_in");
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@
 //!     Begun::Fresh(change) => change,
 //! };
 //! store::thing::insert(&mut change, …).await?;      // derefs to TenantTx
-//! change.audit("thing.create", id, json!({})).await?;
+//! change.audit(AuditAction::ThingCreate, id, json!({})).await?;
 //! change.commit(answer).await                         // stores the answer, commits, returns it
 //! ```
 
+use crate::app::audit::AuditAction;
 use crate::app::{AppError, Caller, Member, Platform, ProblemType};
 use crate::identity::SealPurpose;
 use crate::store::audit::{self, NewAuditEvent};
@@ -84,7 +85,7 @@ impl Change {
     /// Records what is being done in the organization's audit log.
     pub async fn audit(
         &mut self,
-        action: &'static str,
+        action: AuditAction,
         resource: impl std::fmt::Display,
         details: serde_json::Value,
     ) -> Result<(), StoreError> {
@@ -133,7 +134,7 @@ impl DerefMut for Change {
 pub fn new_audit_event(
     platform: &Platform,
     caller: &Caller,
-    action: &'static str,
+    action: AuditAction,
     resource: impl std::fmt::Display,
     details: serde_json::Value,
 ) -> NewAuditEvent {

@@ -4,6 +4,7 @@
 
 use crate::app::archive::backup::have_it_run;
 use crate::app::archive::in_place;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database;
@@ -191,7 +192,9 @@ pub async fn import_create(
         "source_database": source.database,
         "continuous": input.continuous,
     });
-    change.audit("import.create", import, details).await?;
+    change
+        .audit(AuditAction::ImportCreate, import, details)
+        .await?;
     let row = found(&mut change, import).await?;
     change.commit(row.into()).await
 }
@@ -288,7 +291,7 @@ pub async fn import_cancel(
     }
     import::cancel(&mut change, id, CANCELLED, platform.clock.now()).await?;
     let details = json!({ "database": before.database_id });
-    change.audit("import.cancel", id, details).await?;
+    change.audit(AuditAction::ImportCancel, id, details).await?;
     let row = found(&mut change, id).await?;
     change.commit(row.into()).await
 }
@@ -314,7 +317,9 @@ pub async fn import_complete(
         ));
     }
     let details = json!({ "database": before.database_id });
-    change.audit("import.complete", id, details).await?;
+    change
+        .audit(AuditAction::ImportComplete, id, details)
+        .await?;
     let row = found(&mut change, id).await?;
     change.commit(row.into()).await
 }

@@ -1,5 +1,6 @@
 //! Logical databases: databases inside a database.
 
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, quota};
@@ -111,7 +112,9 @@ pub async fn logical_database_create(
     let kind = OperationKind::LogicalDatabaseCreate;
     let operation = apply(platform, &mut change, caller, database, kind).await?;
     let details = json!({ "database": database, "name": name });
-    change.audit("logical_database.create", id, details).await?;
+    change
+        .audit(AuditAction::LogicalDatabaseCreate, id, details)
+        .await?;
     let logical_database = LogicalDatabase {
         id,
         name,
@@ -150,7 +153,9 @@ pub async fn logical_database_delete(
     let kind = OperationKind::LogicalDatabaseDelete;
     let operation = apply(platform, &mut change, caller, database, kind).await?;
     let details = json!({ "database": database, "name": row.name });
-    change.audit("logical_database.delete", id, details).await?;
+    change
+        .audit(AuditAction::LogicalDatabaseDelete, id, details)
+        .await?;
     change
         .commit(LogicalDatabaseChanged {
             logical_database: row.into(),

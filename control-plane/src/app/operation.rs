@@ -1,6 +1,7 @@
 //! Operations: what was asked for, how far it is, how it ended.
 
 use crate::app::archive::in_place;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database;
@@ -284,7 +285,11 @@ async fn cancelled(
 ) -> Result<Operation, AppError> {
     operation::cancel(&mut change, &[open.id], "It was cancelled.", now).await?;
     change
-        .audit("operation.cancel", open.id, json!({ "kind": open.kind }))
+        .audit(
+            AuditAction::OperationCancel,
+            open.id,
+            json!({ "kind": open.kind }),
+        )
         .await?;
     let answer = find(&mut change, open.id).await?.into();
     change.commit(answer).await

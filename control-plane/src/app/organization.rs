@@ -1,5 +1,6 @@
 //! Organizations.
 
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::new_audit_event;
 use crate::app::validate::FieldErrors;
@@ -76,7 +77,13 @@ pub async fn organization_update(
         .await?
         .ok_or_else(changed_meanwhile)?;
     let details = json!({ "name": name });
-    let event = new_audit_event(platform, caller, "organization.update", id, details);
+    let event = new_audit_event(
+        platform,
+        caller,
+        AuditAction::OrganizationUpdate,
+        id,
+        details,
+    );
     audit::insert(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(row.into())

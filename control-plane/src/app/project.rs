@@ -1,5 +1,6 @@
 //! Projects.
 
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest, new_audit_event};
 use crate::app::organization::{NAME_CHARACTERS_MAX, changed_meanwhile};
@@ -85,7 +86,9 @@ pub async fn project_create(
     };
     project::insert(&mut change, &row).await?;
     let details = json!({ "name": row.name });
-    change.audit("project.create", row.id, details).await?;
+    change
+        .audit(AuditAction::ProjectCreate, row.id, details)
+        .await?;
     change.commit(row.into()).await
 }
 
@@ -132,7 +135,7 @@ pub async fn project_update(
         .await?
         .ok_or_else(changed_meanwhile)?;
     let details = json!({ "name": name });
-    let event = new_audit_event(platform, caller, "project.update", id, details);
+    let event = new_audit_event(platform, caller, AuditAction::ProjectUpdate, id, details);
     audit::insert(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(row.into())

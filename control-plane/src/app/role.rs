@@ -1,5 +1,6 @@
 //! Roles: the logins of a database.
 
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, pg_name, quota};
@@ -224,7 +225,9 @@ pub async fn role_create(
     let kind = OperationKind::RoleCreate;
     let operation = apply(platform, &mut change, caller, database, kind).await?;
     let details = json!({ "database": database, "name": name });
-    change.audit("role.create", role.id, details).await?;
+    change
+        .audit(AuditAction::RoleCreate, role.id, details)
+        .await?;
     change
         .commit(RoleWithPassword {
             role,
@@ -259,7 +262,9 @@ pub async fn role_rotate_password(
     let kind = OperationKind::RoleRotatePassword;
     let operation = apply(platform, &mut change, caller, database, kind).await?;
     let details = json!({ "database": database, "name": row.name });
-    change.audit("role.rotate_password", id, details).await?;
+    change
+        .audit(AuditAction::RoleRotatePassword, id, details)
+        .await?;
     change
         .commit(RoleWithPassword {
             role: row.into(),
@@ -294,7 +299,7 @@ pub async fn role_delete(
     let kind = OperationKind::RoleDelete;
     let operation = apply(platform, &mut change, caller, database, kind).await?;
     let details = json!({ "database": database, "name": row.name });
-    change.audit("role.delete", id, details).await?;
+    change.audit(AuditAction::RoleDelete, id, details).await?;
     change
         .commit(RoleDeleted {
             role: row.into(),

@@ -1,5 +1,6 @@
 //! Tokens for the API.
 
+use crate::app::audit::AuditAction;
 use crate::app::authorize::{authorize, require_session};
 use crate::app::change::{Begun, Change, IdempotentRequest, new_audit_event};
 use crate::app::organization::NAME_CHARACTERS_MAX;
@@ -118,7 +119,9 @@ pub async fn token_create(
     };
     api_token::insert(&mut change, &row, &secret_token::hash(secret.expose())).await?;
     let details = json!({ "name": row.name, "read_only": row.read_only });
-    change.audit("token.create", row.id, details).await?;
+    change
+        .audit(AuditAction::TokenCreate, row.id, details)
+        .await?;
     let token = row.into();
     change.commit(ApiTokenCreated { token, secret }).await
 }
@@ -151,7 +154,7 @@ pub async fn token_delete(
     if !api_token::delete(&mut tx, id).await? {
         return Err(AppError::not_found("token", id));
     }
-    let event = new_audit_event(platform, caller, "token.delete", id, json!({}));
+    let event = new_audit_event(platform, caller, AuditAction::TokenDelete, id, json!({}));
     audit::insert(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(())

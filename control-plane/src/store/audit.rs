@@ -1,6 +1,7 @@
 //! The audit log: rows are added in the transaction of the change that they tell of, and never
 //! changed.
 
+use crate::app::audit::AuditAction;
 use crate::store::{IdentityTx, RegionTx, StoreError, TenantTx};
 use lumadb_contract::id::{AuditEventId, OrganizationId};
 use sqlx::PgConnection;
@@ -13,8 +14,7 @@ pub struct NewAuditEvent {
     pub id: AuditEventId,
     /// `usr_…`, `tok_…` or `system`.
     pub actor: String,
-    /// `<noun>.<what happened>`, such as `database.create`.
-    pub action: &'static str,
+    pub action: AuditAction,
     /// Identifier of what was changed.
     pub resource: String,
     /// What else is worth knowing; never a secret.
@@ -27,6 +27,7 @@ pub struct NewAuditEvent {
 pub struct AuditEventRow {
     pub id: AuditEventId,
     pub actor: String,
+    /// What a newer release wrote may be among them.
     pub action: String,
     pub resource: String,
     pub details: serde_json::Value,
@@ -70,7 +71,7 @@ async fn write(
         event.id.uuid(),
         organization.uuid(),
         event.actor,
-        event.action,
+        event.action.as_str(),
         event.resource,
         event.details,
         event.client_address.map(|address| address.to_string()),

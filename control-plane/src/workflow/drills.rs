@@ -11,6 +11,7 @@
 
 use crate::app::Platform;
 use crate::app::archive::{ArchiveKeyError, Archives, Rights};
+use crate::app::audit::AuditAction;
 use crate::app::state::DrillState;
 use crate::notify::content;
 use crate::runtime::{IfAbsent, Observation, Runtime, RuntimeError};
@@ -366,7 +367,7 @@ async fn tell(
     let event = NewAuditEvent {
         id: AuditEventId::from_uuid(platform.clock.new_uuid()),
         actor: "system".to_owned(),
-        action: "drill.fail",
+        action: AuditAction::DrillFail,
         resource: open.database_id.to_string(),
         details: json!({ "drill": open.id, "fault": end.fault }),
         client_address: None,

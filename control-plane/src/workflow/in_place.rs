@@ -11,6 +11,7 @@
 //! - no look at an instance that began under one database ends under the other.
 
 use super::steps::{self, Reached};
+use crate::app::audit::AuditAction;
 use crate::app::state::{
     Desired, Durability, InPlacePhase, Observed, OperationState, RestorePhase,
 };
@@ -183,7 +184,7 @@ async fn exchange(
     let event = NewAuditEvent {
         id: AuditEventId::from_uuid(platform.clock.new_uuid()),
         actor: "system".to_owned(),
-        action: "database.change_places",
+        action: AuditAction::DatabaseChangePlaces,
         resource: open.database.id.to_string(),
         details: json!({ "kept": open.kept.id, "operation": open.operation_id }),
         client_address: None,

@@ -15,6 +15,7 @@ use super::archive;
 use super::decide::{self, Decision};
 use super::steps;
 use crate::app::Platform;
+use crate::app::audit::AuditAction;
 use crate::app::operation::RESTORE_DEADLINE;
 use crate::app::state::{Observed, OperationKind, RecoveryPhase};
 use crate::notify::content;
@@ -333,8 +334,8 @@ impl Recovery {
             "failure": failure,
         });
         let action = match failure {
-            None => "database.recovery_end",
-            Some(_) => "database.recovery_fail",
+            None => AuditAction::DatabaseRecoveryEnd,
+            Some(_) => AuditAction::DatabaseRecoveryFail,
         };
         audit(platform, tx, row, action, details, now).await
     }
@@ -362,14 +363,22 @@ async fn begin(
         "noticed_at": noted.map(|row| moment(row.noticed_at)),
         "archived_until": noted.and_then(|row| row.archived_until).map(moment),
     });
-    audit(platform, tx, row, "database.recovery_begin", details, now).await
+    audit(
+        platform,
+        tx,
+        row,
+        AuditAction::DatabaseRecoveryBegin,
+        details,
+        now,
+    )
+    .await
 }
 
 async fn audit(
     platform: &Platform,
     tx: &mut RegionTx,
     row: &ClaimedDatabase,
-    action: &'static str,
+    action: AuditAction,
     details: serde_json::Value,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {

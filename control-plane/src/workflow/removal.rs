@@ -7,6 +7,7 @@
 
 use crate::app::Platform;
 use crate::app::archive::{ArchiveKeyError, Archives, Rights};
+use crate::app::audit::AuditAction;
 use crate::runtime::{ArchiveObjects, ObjectsError};
 use crate::store::audit::{self, NewAuditEvent};
 use crate::store::removal::{self, DueArchive};
@@ -116,7 +117,7 @@ async fn remove<O: ArchiveObjects>(
         let event = NewAuditEvent {
             id: AuditEventId::from_uuid(platform.clock.new_uuid()),
             actor: "system".to_owned(),
-            action: "archive.remove",
+            action: AuditAction::ArchiveRemove,
             resource: due.database_id.to_string(),
             details: serde_json::json!({ "archive": due.id, "objects": gone }),
             client_address: None,

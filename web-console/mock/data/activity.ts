@@ -1,6 +1,9 @@
-import type { AuditEvent } from "../../src/api/types";
+import type { AuditAction, AuditEvent } from "../../src/api/types";
 import { me } from "./account.ts";
 import { ago, DATABASE } from "./common.ts";
+
+/** As an API answers that is newer than the console. */
+const NEWER_ACTION = "user.sing" as AuditAction;
 
 /** Two pages of what happened; `after` is the cursor of the second. */
 export function auditEvents(after: string | null): {
@@ -17,7 +20,7 @@ export function auditEvents(after: string | null): {
   const actor = me.user.id;
   if (after === "evt_2") {
     return {
-      items: [event({ id: "evt_1", action: "user.sing", resource: "usr_1", actor: "system" })],
+      items: [event({ id: "evt_1", action: NEWER_ACTION, resource: "usr_1", actor: "system" })],
       next_cursor: null,
     };
   }

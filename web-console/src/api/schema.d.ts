@@ -1507,13 +1507,15 @@ export interface components {
         };
         /** @example tok_01jdk3x5v9e8rb6w4q2n7m0c1a */
         ApiTokenId: string;
+        /**
+         * @description What was done: `<noun>.<what happened>`; `other`: something that a newer release than
+         *     the one that answers wrote down.
+         * @enum {string}
+         */
+        AuditAction: "archive.remove" | "backup.create" | "billing.update" | "database.change_places" | "database.create" | "database.delete" | "database.go_back" | "database.recovery_begin" | "database.recovery_end" | "database.recovery_fail" | "database.restore" | "database.restore_in_place" | "database.resume" | "database.suspend" | "database.update" | "drill.fail" | "import.cancel" | "import.complete" | "import.create" | "logical_database.create" | "logical_database.delete" | "operation.cancel" | "organization.create" | "organization.update" | "plan.change" | "plan.change_cancel" | "project.create" | "project.update" | "restore_point.create" | "role.create" | "role.delete" | "role.rotate_password" | "spend_cap_order.set" | "token.create" | "token.delete" | "user.log_in" | "user.password_change" | "user.password_reset" | "user.update" | "other";
         /** @description What happened, by whom and to what. */
         AuditEvent: {
-            /**
-             * @description `<noun>.<what happened>`.
-             * @example database.create
-             */
-            action: string;
+            action: components["schemas"]["AuditAction"];
             /** @description `usr_…`, `tok_…` or `system`. */
             actor: string;
             client_address?: string | null;
@@ -2528,11 +2530,7 @@ export interface components {
         /** @description A page of a list. */
         Page_AuditEvent: {
             items: {
-                /**
-                 * @description `<noun>.<what happened>`.
-                 * @example database.create
-                 */
-                action: string;
+                action: components["schemas"]["AuditAction"];
                 /** @description `usr_…`, `tok_…` or `system`. */
                 actor: string;
                 client_address?: string | null;

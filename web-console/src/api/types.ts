@@ -4,6 +4,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type ApiToken = Schemas["ApiToken"];
+export type AuditAction = Schemas["AuditAction"];
 export type AuditEvent = Schemas["AuditEvent"];
 export type BillingAccount = Schemas["BillingAccount"];
 export type BillingUpdate = Schemas["BillingUpdate"];

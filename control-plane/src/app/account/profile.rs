@@ -4,6 +4,7 @@ use crate::app::account::throttle::{Rule, attempt};
 use crate::app::account::{
     DISPLAY_NAME_CHARACTERS_MAX, UserView, Visitor, check_password, mailed, session,
 };
+use crate::app::audit::AuditAction;
 use crate::app::authorize::require_session;
 use crate::app::validate::FieldErrors;
 use crate::app::{AppError, Caller, Platform, ProblemType};
@@ -39,7 +40,15 @@ pub async fn user_update(
     user::rename(&mut tx, caller.user, &name).await?;
     let user = find(&mut tx, caller).await?;
     let visitor = visitor(caller);
-    session::record(platform, &mut tx, &visitor, user.id, "user.update", session).await?;
+    session::record(
+        platform,
+        &mut tx,
+        &visitor,
+        user.id,
+        AuditAction::UserUpdate,
+        session,
+    )
+    .await?;
     tx.commit().await?;
     Ok(user.into())
 }
@@ -99,7 +108,7 @@ pub async fn password_change(
         return Err(gone());
     }
     let visitor = visitor(caller);
-    let action = "user.password_change";
+    let action = AuditAction::UserPasswordChange;
     session::record(platform, &mut tx, &visitor, before.id, action, current).await?;
     mailed::send_password_replaced(platform, &mut tx, &before).await?;
     tx.commit().await?;

@@ -3,6 +3,7 @@
 use crate::app::account::sign_up::link_gone;
 use crate::app::account::throttle::{Rule, attempt};
 use crate::app::account::{Visitor, check_password, checked_email, mailed, session};
+use crate::app::audit::AuditAction;
 use crate::app::validate::FieldErrors;
 use crate::app::{AppError, Platform};
 use crate::identity::secret_token;
@@ -100,7 +101,7 @@ pub async fn password_reset_confirm(
         &mut tx,
         visitor,
         user.id,
-        "user.password_reset",
+        AuditAction::UserPasswordReset,
         nobody,
     )
     .await?;

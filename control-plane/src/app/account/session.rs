@@ -1,6 +1,7 @@
 //! Sessions of the console: opened, listed, ended.
 
 use crate::app::account::{LoggedIn, UserView, Visitor};
+use crate::app::audit::AuditAction;
 use crate::app::authorize::require_session;
 use crate::app::change::new_audit_event;
 use crate::app::{Actor, AppError, Caller, Platform};
@@ -57,7 +58,7 @@ pub(super) async fn open(
         },
     )
     .await?;
-    record(platform, tx, visitor, user.id, "user.log_in", id).await?;
+    record(platform, tx, visitor, user.id, AuditAction::UserLogIn, id).await?;
     Ok(LoggedIn {
         user: UserView::from(user),
         session_secret: secret,
@@ -70,7 +71,7 @@ pub(super) async fn record(
     tx: &mut IdentityTx,
     visitor: &Visitor,
     user: UserId,
-    action: &'static str,
+    action: AuditAction,
     session: SessionId,
 ) -> Result<(), AppError> {
     let caller = Caller {

@@ -6,6 +6,7 @@ use crate::app::account::{
     mailed::{self, Wish},
     session,
 };
+use crate::app::audit::AuditAction;
 use crate::app::billing;
 use crate::app::change::new_audit_event;
 use crate::app::validate::FieldErrors;
@@ -141,7 +142,7 @@ async fn first_organization(
     let event = new_audit_event(
         platform,
         &caller,
-        "organization.create",
+        AuditAction::OrganizationCreate,
         organization.id,
         details,
     );

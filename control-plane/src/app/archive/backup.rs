@@ -2,6 +2,7 @@
 
 use super::in_place;
 use super::window::archive_of;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, quota};
@@ -127,7 +128,9 @@ pub async fn backup_create(
     };
     backup::insert(&mut change, &new).await?;
     let details = json!({ "database": id, "name": name });
-    change.audit("backup.create", new.id, details).await?;
+    change
+        .audit(AuditAction::BackupCreate, new.id, details)
+        .await?;
     let row = found(&mut change, new.id).await?;
     change.commit(row.into()).await
 }

@@ -3,6 +3,7 @@
 use super::in_place;
 use super::restore_point::check_name;
 use super::window::{Reach, archive_of, outside};
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, Database};
@@ -242,7 +243,9 @@ pub async fn database_restore(
     )
     .await?;
     let details = json!({ "name": name, "source": source, "target": target });
-    change.audit("database.restore", id, details).await?;
+    change
+        .audit(AuditAction::DatabaseRestore, id, details)
+        .await?;
     let database = database::find(&mut change, id, false).await?.into();
     change
         .commit(DatabaseRestored {
@@ -265,9 +268,9 @@ async fn change_places(
     let (kind, action) = match target {
         Some(_) => (
             OperationKind::DatabaseRestoreInPlace,
-            "database.restore_in_place",
+            AuditAction::DatabaseRestoreInPlace,
         ),
-        None => (OperationKind::DatabaseGoBack, "database.go_back"),
+        None => (OperationKind::DatabaseGoBack, AuditAction::DatabaseGoBack),
     };
     let now = platform.clock.now();
     // Which generation it ends with is known once they have changed places.

@@ -2,6 +2,7 @@
 
 use super::backup::have_it_run;
 use super::window::archive_of;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, quota};
@@ -102,7 +103,9 @@ pub async fn restore_point_create(
         .await
         .map_err(|error| name_taken(error, &name))?;
     let details = json!({ "database": id, "name": name });
-    change.audit("restore_point.create", point, details).await?;
+    change
+        .audit(AuditAction::RestorePointCreate, point, details)
+        .await?;
     change
         .commit(RestorePoint {
             id: point,

@@ -1,6 +1,7 @@
 //! An organization as one who pays: address, tax, spend cap, budgets, how it stands.
 
 use super::{CollectionMode, Standing, gone};
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change};
 use crate::app::validate::FieldErrors;
@@ -193,7 +194,9 @@ pub async fn billing_update(
         "spend_cap_cents": to.spend_cap_cents, "budgets_cents": to.budgets_cents,
         "name": to.name, "email": to.email, "tax_id": to.tax_id, "address": to.address,
     });
-    change.audit("billing.update", id, details).await?;
+    change
+        .audit(AuditAction::BillingUpdate, id, details)
+        .await?;
     change.commit(row.into()).await
 }
 

@@ -9,6 +9,7 @@ use super::quote::{self, Asked, ChangeQuote, Held, Proposal};
 use super::{
     InvoiceKind, InvoiceSummary, NewInvoice, PlanChangeState, collector, gone, issue, mail, reckon,
 };
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::{Action, AppError, Caller, FieldError, Platform, ProblemType};
@@ -104,7 +105,9 @@ pub async fn plan_change_create(
     let (row, invoice) = begin(platform, tx, &customer, &wish, &caller.name(), now).await?;
     let details =
         json!({ "plan_id": row.plan_id, "from_plan_id": row.from_plan_id, "state": row.state });
-    change.audit("plan.change", organization, details).await?;
+    change
+        .audit(AuditAction::PlanChange, organization, details)
+        .await?;
     let answer = PlanChanged {
         plan_change: row.into(),
         invoice: invoice.map(InvoiceSummary::try_from).transpose()?,
@@ -444,7 +447,7 @@ pub async fn plan_change_cancel(
     plan_change::end(tx, organization, id, cancelled, None, now).await?;
     let details = json!({ "plan_id": open.plan_id });
     change
-        .audit("plan.change_cancel", organization, details)
+        .audit(AuditAction::PlanChangeCancel, organization, details)
         .await?;
     let answer = PlanChange {
         state: cancelled,

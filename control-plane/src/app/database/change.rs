@@ -6,6 +6,7 @@ use super::create::{
 };
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
 use crate::app::archive::in_place;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::billing::quote::Proposal;
 use crate::app::change::{Begun, Change, IdempotentRequest};
@@ -131,7 +132,9 @@ pub async fn database_update(
         "milli_vcpu": to.milli_vcpu, "idle_timeout_seconds": to.idle_timeout_seconds,
         "durability": to.durability,
     });
-    change.audit("database.update", id, details).await?;
+    change
+        .audit(AuditAction::DatabaseUpdate, id, details)
+        .await?;
     let database = find(&mut change, id, false).await?.into();
     change
         .commit(DatabaseChanged {
@@ -177,12 +180,12 @@ pub async fn database_run_change(
         RunChange::Suspend => (
             Desired::Suspended,
             OperationKind::DatabaseSuspend,
-            "database.suspend",
+            AuditAction::DatabaseSuspend,
         ),
         RunChange::Resume => (
             Desired::Running,
             OperationKind::DatabaseResume,
-            "database.resume",
+            AuditAction::DatabaseResume,
         ),
     };
     in_place::refuse_open(&mut change, id).await?;
@@ -250,7 +253,7 @@ pub async fn database_delete(
     let (database, operation) =
         turn(platform, &mut change, caller, &row, Desired::Deleted, kind).await?;
     change
-        .audit("database.delete", id, json!({ "name": row.name }))
+        .audit(AuditAction::DatabaseDelete, id, json!({ "name": row.name }))
         .await?;
     change
         .commit(DatabaseChanged {

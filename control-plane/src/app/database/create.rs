@@ -3,6 +3,7 @@
 use super::connection::{Connection, Target};
 use super::{Database, NAME_CHARACTERS_MAX, find};
 use crate::app::archive;
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::billing::quote::{self, Asked, ChangeQuote, Proposal};
 use crate::app::change::{Begun, Change, IdempotentRequest};
@@ -142,7 +143,11 @@ pub async fn database_create(
     )
     .await?;
     change
-        .audit("database.create", id, json!({ "name": checked.name }))
+        .audit(
+            AuditAction::DatabaseCreate,
+            id,
+            json!({ "name": checked.name }),
+        )
         .await?;
     let row = find(&mut change, id, false).await?;
     let connection = Target::of(

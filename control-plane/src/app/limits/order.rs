@@ -1,6 +1,7 @@
 //! Which databases fall asleep first for a spend cap, as their owner wants it.
 
 use super::degrade::{self, CapStage};
+use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change};
 use crate::app::validate::FieldErrors;
@@ -74,7 +75,7 @@ pub async fn cap_order_set(
     cap::order_set(&mut change, ids).await?;
     let details = json!({ "database_ids": ids });
     change
-        .audit("spend_cap_order.set", organization, details)
+        .audit(AuditAction::SpendCapOrderSet, organization, details)
         .await?;
     let set = stages(&mut change).await?;
     change.commit(set).await

@@ -1,29 +1,16 @@
 import { expect, it } from "vitest";
+import type { AuditAction } from "#/api/types";
 import { actionOf, actorOf } from "./words";
 
-it("has words for what the cloud does by itself, and for every kind of restore and import", () => {
-  const actions = [
-    "archive.remove",
-    "drill.fail",
-    "database.change_places",
-    "database.recovery_begin",
-    "database.recovery_end",
-    "database.recovery_fail",
-    "database.restore",
-    "database.restore_in_place",
-    "database.go_back",
-    "import.create",
-    "import.complete",
-    "import.cancel",
-    "plan.change",
-    "plan.change_cancel",
-    "spend_cap_order.set",
-  ];
-  expect(actions.filter((action) => actionOf({ action }) === undefined)).toEqual([]);
+it("finds the words of an action", () => {
+  expect(actionOf({ action: "database.restore_in_place" })).toBe("database_restore_in_place");
+  expect(actionOf({ action: "spend_cap_order.set" })).toBe("spend_cap_order_set");
+  expect(actionOf({ action: "other" })).toBe("other");
 });
 
 it("leaves what is newer than the console as the API says it", () => {
-  expect(actionOf({ action: "user.sing" })).toBeUndefined();
+  const action = "user.sing" as AuditAction;
+  expect(actionOf({ action })).toBeUndefined();
 });
 
 it("tells persons, tokens and the cloud itself apart", () => {

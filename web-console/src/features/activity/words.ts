@@ -1,12 +1,11 @@
 import type { AuditEvent } from "#/api/types";
 import { en } from "#/i18n/en";
+import type { ActionKey } from "#/i18n/en/activity";
 
-type Action = keyof typeof en.activity.action;
-
-/** The key of an event's action among the texts; none for one that is newer than the console. */
-export function actionOf({ action }: Pick<AuditEvent, "action">): Action | undefined {
+/** The key of an event's action among the texts; none where the API is newer than the console. */
+export function actionOf({ action }: Pick<AuditEvent, "action">): ActionKey | undefined {
   const key = action.replace(".", "_");
-  return key in en.activity.action ? (key as Action) : undefined;
+  return key in en.activity.action ? (key as ActionKey) : undefined;
 }
 
 /** Who did it, by the prefix of the identifier. */

@@ -1,4 +1,8 @@
-//! The audit log, to read.
+//! The audit log: what is written down in it, and to read it.
+
+mod action;
+
+pub use action::AuditAction;
 
 use crate::app::authorize::authorize;
 use crate::app::{Action, AppError, Caller, Platform};
@@ -14,9 +18,7 @@ pub struct AuditEvent {
     pub id: AuditEventId,
     /// `usr_…`, `tok_…` or `system`.
     pub actor: String,
-    /// `<noun>.<what happened>`.
-    #[schema(examples("database.create"))]
-    pub action: String,
+    pub action: AuditAction,
     /// Identifier of what was changed.
     pub resource: String,
     #[schema(value_type = Object)]
@@ -31,7 +33,7 @@ impl From<AuditEventRow> for AuditEvent {
         Self {
             id: row.id,
             actor: row.actor,
-            action: row.action,
+            action: AuditAction::of(&row.action),
             resource: row.resource,
             details: row.details,
             client_address: row.client_address,
