@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import css from "./ui.module.css";
+import css from "./Empty.module.css";
 
 /** An empty place that says what belongs there and how to begin. */
 export function Empty({

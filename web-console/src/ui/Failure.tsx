@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "#/api/problem";
-import css from "./ui.module.css";
+import css from "./Failure.module.css";
 
 /** Says what failed and, where trying again makes sense, offers it. */
 export function Failure({

@@ -2,7 +2,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Failure } from "./Failure";
-import css from "./ui.module.css";
+import css from "./Loaded.module.css";
 
 /** A gray shape in the place of what is still being read. */
 export function Bone({

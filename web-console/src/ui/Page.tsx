@@ -1,5 +1,5 @@
 import { type ReactNode, useEffect } from "react";
-import css from "./ui.module.css";
+import css from "./Page.module.css";
 
 /** Names the browser's tab while a page is shown. */
 export function useTitle(title: string): void {

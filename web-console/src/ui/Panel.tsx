@@ -1,5 +1,5 @@
 import { type ReactNode, useId } from "react";
-import css from "./ui.module.css";
+import css from "./Panel.module.css";
 
 /** A titled part of a page. */
 export function Panel({

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { copyText } from "#/lib/clipboard";
 import { masked } from "#/lib/secrets";
-import css from "./ui.module.css";
+import css from "./Secret.module.css";
 
 /** Milliseconds for which a copy is confirmed. */
 const CONFIRMED_MS = 1_800;

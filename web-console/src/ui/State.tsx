@@ -1,6 +1,7 @@
 import { useTranslation } from "react-i18next";
 import type { DatabaseState } from "#/api/types";
-import css from "./ui.module.css";
+import css from "./State.module.css";
+import ui from "./ui.module.css";
 
 export type Tone = "calm" | "warm" | "good" | "bad";
 
@@ -16,7 +17,7 @@ export function State({
   label: string;
 }) {
   return (
-    <span className={`${css.state} ${css[tone]} ${moving ? css.moving : ""}`}>
+    <span className={`${css.state} ${ui[tone]} ${moving ? css.moving : ""}`}>
       <span className={css.dot} />
       {label}
     </span>

@@ -11,7 +11,7 @@ import { spreadProblem } from "#/lib/problem-fields";
 import { useSubmissionKey } from "#/lib/submission-key";
 import { Failure } from "#/ui/Failure";
 import ui from "#/ui/ui.module.css";
-import choice from "../databases/databases.module.css";
+import css from "../databases/Choice.module.css";
 import { secondAfter, toLocalInput } from "./moments";
 import { RestoreTarget } from "./RestoreTarget";
 import { bodyOf, KINDS, type Values } from "./restoring";
@@ -147,10 +147,10 @@ export function RestoreForm({
 function Wheres({ form }: { form: UseFormReturn<Values> }) {
   const { t } = useTranslation();
   return (
-    <fieldset className={choice.sizes}>
+    <fieldset className={css.choices}>
       <VisuallyHidden component="legend">{t("restore.where")}</VisuallyHidden>
       {(["new", "in_place"] as const).map((where) => (
-        <label key={where} className={choice.size}>
+        <label key={where} className={css.choice}>
           <input type="radio" value={where} {...form.register("where")} />
           <strong>{t(`restore.into.${where}`)}</strong>
           <span>{t(`restore.intoHint.${where}`)}</span>

@@ -9,7 +9,7 @@ import { queries } from "#/api/queries";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { StateBadge } from "#/ui/State";
 import { Lost } from "../shell/Lost";
-import css from "./databases.module.css";
+import css from "./DatabaseFrame.module.css";
 
 const ConnectDialog = lazy(() => import("../connect/ConnectDialog"));
 

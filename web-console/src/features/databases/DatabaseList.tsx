@@ -11,11 +11,11 @@ import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { Page } from "#/ui/Page";
+import { Panel } from "#/ui/Panel";
 import { StateBadge } from "#/ui/State";
-import ui from "#/ui/ui.module.css";
 import { useScope } from "../shell/useScope";
+import css from "./DatabaseList.module.css";
 import { DeletedDatabases } from "./DeletedDatabases";
-import css from "./databases.module.css";
 
 /** Databases from which on a filter is offered. */
 const FILTER_FROM = 7;
@@ -51,11 +51,11 @@ function CreateButton() {
 function NoDatabases() {
   const { t } = useTranslation();
   return (
-    <div className={ui.panel}>
+    <Panel flush>
       <Empty art={<DawnArt />} title={t("databases.emptyTitle")} actions={<CreateButton />}>
         <p>{t("databases.empty")}</p>
       </Empty>
-    </div>
+    </Panel>
   );
 }
 

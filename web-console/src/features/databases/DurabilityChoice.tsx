@@ -1,7 +1,7 @@
 import { VisuallyHidden } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { Database, Plan } from "#/api/types";
-import css from "./databases.module.css";
+import css from "./Choice.module.css";
 
 /** When commits are acknowledged; what the plan does not have is shown, and cannot be chosen. */
 export function DurabilityChoice({
@@ -27,14 +27,14 @@ export function DurabilityChoice({
     },
   ] as const;
   return (
-    <fieldset className={css.sizes}>
+    <fieldset className={css.choices}>
       {titled ? (
         <VisuallyHidden component="legend">{t("durability.label")}</VisuallyHidden>
       ) : (
         <legend>{t("durability.label")}</legend>
       )}
       {choices.map(({ durability, hint, disabled }) => (
-        <label key={durability} className={css.size}>
+        <label key={durability} className={css.choice}>
           <input
             type="radio"
             name="durability"

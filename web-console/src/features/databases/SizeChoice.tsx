@@ -2,7 +2,7 @@ import { VisuallyHidden } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { ComputeSize } from "#/api/types";
 import { formatCompute, formatCount, formatMemory } from "#/lib/format";
-import css from "./databases.module.css";
+import css from "./Choice.module.css";
 
 /** Sizes of compute; those beyond the plan are shown, and cannot be chosen. */
 export function SizeChoice({
@@ -21,7 +21,7 @@ export function SizeChoice({
 }) {
   const { t } = useTranslation();
   return (
-    <fieldset className={css.sizes}>
+    <fieldset className={css.choices}>
       {titled ? (
         <VisuallyHidden component="legend">{t("size.label")}</VisuallyHidden>
       ) : (
@@ -30,7 +30,7 @@ export function SizeChoice({
       {sizes.map((size) => {
         const beyond = size.milli_vcpu > milliVcpuMax;
         return (
-          <label key={size.milli_vcpu} className={css.size}>
+          <label key={size.milli_vcpu} className={css.choice}>
             <input
               type="radio"
               name="milli_vcpu"

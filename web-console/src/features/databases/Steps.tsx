@@ -3,7 +3,7 @@ import IconX from "@tabler/icons-react/dist/esm/icons/IconX.mjs";
 import { useTranslation } from "react-i18next";
 import type { Operation, OperationStep } from "#/api/types";
 import { formatDuration } from "#/lib/format";
-import css from "./databases.module.css";
+import css from "./Steps.module.css";
 
 /** The steps of an operation, each as it stands. */
 export function Steps({ operation }: { operation: Operation }) {

@@ -5,7 +5,7 @@ import { queries } from "#/api/queries";
 import type { Database, Metrics } from "#/api/types";
 import { formatBytes, formatClock, formatCount, formatRate } from "#/lib/format";
 import { Bone, Loaded } from "#/ui/Loaded";
-import ui from "#/ui/ui.module.css";
+import panel from "#/ui/Panel.module.css";
 import css from "./overview.module.css";
 
 const STEPS = {
@@ -87,7 +87,7 @@ function Chart({
   const [pointed, setPointed] = useState<number>();
   const point = pointed === undefined ? undefined : metrics.points[pointed];
   return (
-    <section className={`${ui.panel} ${css.chart}`} aria-label={title}>
+    <section className={`${panel.panel} ${css.chart}`} aria-label={title}>
       <div className={css.chartHead}>
         <h2>{title}</h2>
         <span>

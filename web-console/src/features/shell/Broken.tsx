@@ -7,7 +7,7 @@ import { queries } from "#/api/queries";
 import { Failure } from "#/ui/Failure";
 import { Logo } from "#/ui/Logo";
 import { useTitle } from "#/ui/Page";
-import page from "#/ui/ui.module.css";
+import page from "#/ui/Page.module.css";
 import css from "./shell.module.css";
 
 // No page that people come to first; what stands for a server that is away has to be here already.

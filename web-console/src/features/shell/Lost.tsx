@@ -4,14 +4,14 @@ import { useTranslation } from "react-i18next";
 import { LostArt } from "#/ui/art/LostArt";
 import { Empty } from "#/ui/Empty";
 import { useTitle } from "#/ui/Page";
-import ui from "#/ui/ui.module.css";
+import page from "#/ui/Page.module.css";
 
 /** In place of a page that is not there. */
 export function Lost() {
   const { t } = useTranslation();
   useTitle(t("lost.title"));
   return (
-    <div className={ui.page}>
+    <div className={page.page}>
       <Empty
         art={<LostArt />}
         title={t("lost.title")}

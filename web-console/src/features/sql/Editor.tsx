@@ -24,7 +24,7 @@ import {
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
-import css from "./sql.module.css";
+import css from "./SqlEditor.module.css";
 
 export type Mark = { from: number; to: number; message: string };
 

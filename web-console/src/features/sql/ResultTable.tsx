@@ -3,7 +3,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
 import type { QueryResult } from "#/api/types";
 import { isNumeric } from "./export";
-import css from "./sql.module.css";
+import css from "./ResultTable.module.css";
 
 type Row = (string | null)[];
 

@@ -11,8 +11,8 @@ import { Failure } from "#/ui/Failure";
 import { toCsv, toJson } from "./export";
 import { RUN_KEYS } from "./keys";
 import { editorOffset, lineAt } from "./position";
+import css from "./Results.module.css";
 import { ResultTable } from "./ResultTable";
-import css from "./sql.module.css";
 import type { Request, Run } from "./useRun";
 
 /** What came of the last run. An error of the database is a result like any other. */

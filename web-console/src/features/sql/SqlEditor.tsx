@@ -13,7 +13,7 @@ import type { Chosen, EditorHandle, Mark } from "./Editor";
 import { RUN_KEYS } from "./keys";
 import { editorOffset, wordAt } from "./position";
 import { Results } from "./Results";
-import css from "./sql.module.css";
+import css from "./SqlEditor.module.css";
 import { type Loss, lossesOf } from "./statements";
 import { TabBar } from "./TabBar";
 import { type Run, useRun } from "./useRun";

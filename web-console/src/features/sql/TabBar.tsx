@@ -3,7 +3,7 @@ import IconPlus from "@tabler/icons-react/dist/esm/icons/IconPlus.mjs";
 import IconX from "@tabler/icons-react/dist/esm/icons/IconX.mjs";
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
-import css from "./sql.module.css";
+import css from "./TabBar.module.css";
 import { type Tab, type TabAction, type Tabs, tabLabel } from "./tabs";
 
 export function TabBar({
