@@ -30,3 +30,4 @@ pub mod metering;
 pub mod protocol;
 pub mod recovery;
 pub mod sending;
+mod tries;

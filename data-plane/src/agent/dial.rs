@@ -4,6 +4,7 @@
 //! with that certificate it dials. It is renewed long before it ends, and kept over dials: a parent
 //! that comes back is not asked for one by all of its nodes at once.
 
+use crate::tries;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper_util::rt::TokioIo;
@@ -276,7 +277,7 @@ impl Server {
         let dial = tower::service_fn(move |_: http::Uri| {
             let (connector, host, name) = (connector.clone(), host.clone(), name.clone());
             async move {
-                let socket = TcpStream::connect((host.as_str(), port)).await?;
+                let socket = tries::in_turn(|| TcpStream::connect((host.as_str(), port))).await?;
                 socket.set_nodelay(true)?;
                 connector.connect(name, socket).await.map(TokioIo::new)
             }

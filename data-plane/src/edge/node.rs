@@ -8,6 +8,7 @@ use crate::protocol::postgres::handover::{
 use crate::protocol::postgres::quiet::QuietStream;
 use crate::protocol::postgres::socket;
 use crate::protocol::postgres::tls::{TlsError, authorities, parts};
+use crate::tries;
 use lumadb_contract::edge_link::ALPN;
 use lumadb_contract::handoff::{Opening, Verdict};
 use lumadb_contract::id::DatabaseId;
@@ -29,9 +30,9 @@ use tokio_rustls::client::TlsStream;
 /// Longest time for a node's verdict on a session: the engine starts a process for it.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Longest time until a node on another machine takes a connection, and again for TLS: it is in the
-/// same cluster, or not to be reached at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest time in which a node on another machine, once it has taken a connection, shakes hands: it is
+/// in the same cluster, or not to be reached at all.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NodeError {
@@ -109,9 +110,8 @@ impl Dialer {
         let connector = renewed.at(Instant::now());
         let name = ServerName::try_from(database.host_label())
             .map_err(|error| NodeError::Disbelief(io::Error::other(error)))?;
-        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+        let socket = tries::in_turn(|| TcpStream::connect((host, port)))
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
                     NodeError::Unreachable(error)
@@ -120,7 +120,7 @@ impl Dialer {
             })?;
         socket::tune(&socket);
         let socket = QuietStream::new_tcp(socket).map_err(HandoverError::Io)?;
-        timeout(CONNECT_TIMEOUT, connector.connect(name, socket))
+        timeout(HANDSHAKE_TIMEOUT, connector.connect(name, socket))
             .await
             .map_err(|_| NodeError::Silent(io::ErrorKind::TimedOut.into()))?
             .map_err(NodeError::Disbelief)
