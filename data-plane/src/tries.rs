@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long each try to connect may take; 3 s together. Who is in the same cluster answers at once. The
-/// network drops what a pod sends, or is sent, before it knows the pod; and a name may lead to the pod of
+/// network may drop what a pod sends, or is sent, before it knows the pod; a name may lead to the pod of
 /// before for a moment. The kernel alone would ask again after 1, 3 and 7 s, and always the same address.
 const TRIES: [Duration; 4] = [
     Duration::from_millis(250),
