@@ -89,7 +89,7 @@ pub(super) fn decide(
     now: OffsetDateTime,
     jitter: f64,
 ) -> Decision {
-    let mut record = record(row, observation);
+    let mut record = record(row, observation, now);
     let mut attempt = 0;
     match asked {
         Ok(()) => {}
@@ -151,7 +151,11 @@ pub(super) fn restore_status(observation: &Observation) -> Option<&RestoreStatus
 }
 
 /// What the observation says of the desired state.
-pub(super) fn record(row: &ClaimedDatabase, observation: &Observation) -> Record {
+pub(super) fn record(
+    row: &ClaimedDatabase,
+    observation: &Observation,
+    now: OffsetDateTime,
+) -> Record {
     let before = Record {
         observed: row.observed,
         observed_generation: row.observed_generation,
@@ -211,11 +215,21 @@ pub(super) fn record(row: &ClaimedDatabase, observation: &Observation) -> Record
                     .system_identifier
                     .map(|id| id.to_string())
                     .or(before.system_identifier),
-                idle_since: status.idle_since,
+                idle_since: status.idle_since.map(|since| idle_since(row, since, now)),
                 error: status.error.clone(),
             }
         }
     }
+}
+
+/// Since when a database is idle whose node says `since`. As long as nobody was told that it is
+/// there, those who wait for it cannot have come.
+fn idle_since(row: &ClaimedDatabase, since: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    let told = match row.observed {
+        Observed::Running => row.idle_since,
+        _ => Some(now),
+    };
+    told.map_or(since, |told| told.max(since))
 }
 
 /// How a database looks that was asked to stop and did; `None` if it was not asked to.

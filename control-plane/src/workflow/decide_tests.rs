@@ -129,6 +129,7 @@ fn what_was_suspended_on_its_way_back_is_not_back() {
 #[test]
 fn a_database_falls_asleep_after_its_time_and_not_while_something_is_open() {
     let mut row = row(Desired::Running, 1);
+    row.observed = Observed::Running;
     let ready = attached(InstancePhase::Ready, 1);
     let before = NOW + Duration::seconds(299);
     assert_eq!(decide_at(&row, &ready, before).turn, None);
@@ -141,6 +142,21 @@ fn a_database_falls_asleep_after_its_time_and_not_while_something_is_open() {
     row.generation = 1;
     row.idle_timeout_seconds = None;
     assert_eq!(decide_at(&row, &ready, after).turn, None);
+}
+
+#[test]
+fn a_database_that_is_heard_of_late_waits_its_time_for_those_who_waited_for_it() {
+    let mut row = row(Desired::Running, 1);
+    let ready = attached(InstancePhase::Ready, 1);
+    let heard = NOW + Duration::seconds(310);
+    let decision = decide_at(&row, &ready, heard);
+    assert_eq!(decision.turn, None);
+    assert_eq!(decision.record.idle_since, Some(heard));
+    row.observed = Observed::Running;
+    row.idle_since = decision.record.idle_since;
+    let turn_at = |seconds| decide_at(&row, &ready, heard + Duration::seconds(seconds)).turn;
+    assert_eq!(turn_at(299), None);
+    assert_eq!(turn_at(300).map(|turn| turn.to), Some(Desired::Asleep));
 }
 
 #[test]

@@ -191,7 +191,7 @@ impl Recovery {
         observation: &Observation,
         now: OffsetDateTime,
     ) -> Self {
-        let is_running = decide::record(row, observation).observed == Observed::Running;
+        let is_running = decide::record(row, observation, now).observed == Observed::Running;
         let seen = Seen {
             row: row.recovery.as_ref().map(|row| &row.0),
             asked,
