@@ -13,6 +13,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::time::{interval, sleep, timeout};
 
 const SECTION: &str = "backup";
 
@@ -24,6 +25,9 @@ const UPDATES: u32 = 20_000;
 
 /// A node tells what is not urgent so often.
 const NEXT_WORD: Duration = Duration::from_secs(12);
+
+/// How exactly it is known when it does.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How far away a store is, milliseconds there and back.
 const FAR_MS: [u64; 2] = [20, 50];
@@ -194,7 +198,7 @@ async fn puts(settings: &Settings, ours: &Archived) -> Outcome<Vec<Row>> {
     ours.sql("checkpoint").await?;
     ours.caught_up().await?;
     // What the engine writes down of itself after that.
-    tokio::time::sleep(settings.puts_span / 2).await;
+    sleep(settings.puts_span / 2).await;
     ours.caught_up().await?;
     settings.progress("backup: requests while nothing happens");
     let idle = counted(ours, settings.puts_span, async || Ok(())).await?;
@@ -218,16 +222,37 @@ async fn counted(
     span: Duration,
     each: impl AsyncFn() -> Outcome<()>,
 ) -> Outcome<f64> {
-    let before = ours.puts();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    for _ in 0..span.as_secs() {
-        ticks.tick().await;
-        each().await?;
+    let working = async {
+        let mut ticks = interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            each().await?;
+        }
+    };
+    let counting = async {
+        let (begun, before) = next_word(ours).await;
+        sleep(span).await;
+        let (ended, after) = next_word(ours).await;
+        as_f64(after - before) * 3600.0 / (ended - begun).as_secs_f64()
+    };
+    tokio::select! {
+        failed = working => failed,
+        rate = counting => Ok(rate),
     }
-    ours.caught_up().await?;
-    // The node tells its counters with its next word.
-    tokio::time::sleep(NEXT_WORD).await;
-    Ok(as_f64(ours.puts() - before) * 3600.0 / span.as_secs_f64())
+}
+
+/// When the node next told of requests, and how many it had made until then. If it made none it
+/// tells of none: then it is when that is certain.
+async fn next_word(ours: &Archived) -> (Instant, u64) {
+    let before = ours.puts();
+    let told = async {
+        while ours.puts() == before {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    // That nothing was told is an answer too.
+    let _ = timeout(NEXT_WORD, told).await;
+    (Instant::now(), ours.puts())
 }
 
 const MIB: f64 = 1024.0 * 1024.0;
