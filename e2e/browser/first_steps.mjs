@@ -1,6 +1,6 @@
 // A new user in headless Chromium: sign up, open the mail in the outbox, verify, create a database,
-// copy the connection string, run a query, look at every page in both color schemes, change to a
-// plan with a fee by a test card, and open what the month's invoice is made of.
+// copy the connection string, run a query, restore what was deleted, look at every page in both color
+// schemes, change to a plan with a fee by a test card, and open what the month's invoice is made of.
 //
 //   CONSOLE_URL      where the console is; billing's clock can be moved there
 //   BROWSER_PROFILE  a new folder for the browser's profile
@@ -132,21 +132,60 @@ async function create_database() {
   return copied;
 }
 
+/** Runs SQL in the editor, in place of what stood there. */
+async function run_sql(sql) {
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type(sql);
+  await page.keyboard.press("ControlOrMeta+Enter");
+}
+
 async function query() {
   await page.getByRole("link", { name: /sql/i }).first().click();
-  const editor = page.locator(".cm-content");
-  await editor.click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.type("select 40 + 2 as answer, 'shown' as word");
-  await page.keyboard.press("ControlOrMeta+Enter");
+  await run_sql("select 40 + 2 as answer, 'shown' as word");
   await page.getByText("42", { exact: true }).first().waitFor();
   await look("sql");
-  await editor.click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.type("select * from nowhere");
-  await page.keyboard.press("ControlOrMeta+Enter");
+  await run_sql("select * from nowhere");
   await page.getByText(/relation "nowhere" does not exist/).first().waitFor();
   await look("sql-error");
+}
+
+/** Rows that were deleted by mistake are there again in another database, of the moment before. */
+async function restore(copied) {
+  const database = copied.match(/db_[0-9a-z]{26}/)[0];
+  await page.goto(`${console_url}/databases/${database}/sql`);
+  await run_sql(
+    "create table kept as select 1000 + id as id from generate_series(1, 500) as id; " +
+      "select 'of ' || count(*) as rows from kept",
+  );
+  await page.getByText("of 500", { exact: true }).first().waitFor();
+  // The form takes whole seconds.
+  await page.waitForTimeout(1_100);
+  const before = new Date();
+  await page.waitForTimeout(1_100);
+  await run_sql("delete from kept returning 'gone ' || id as deleted");
+  await page.getByRole("dialog").getByRole("button", { name: "Run it" }).click();
+  await page.getByText("gone 1001", { exact: true }).first().waitFor();
+  const window = `/v1/databases/${database}/restore-window`;
+  await until("the archive to hold what followed", async () => {
+    const { latest } = await api(window);
+    return latest && new Date(latest) > before;
+  });
+  await page.goto(`${console_url}/databases/${database}/backups`);
+  await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+  const dialog = page.getByRole("dialog");
+  const zone = before.getTimezoneOffset() * 60_000;
+  const local = new Date(before.getTime() - zone).toISOString().slice(0, 19);
+  await dialog.getByLabel("A moment").fill(local);
+  await look("restore");
+  await dialog.getByRole("button", { name: "Restore into a new database" }).click();
+  await page.waitForURL("**/creation**");
+  await dialog.getByRole("region").first().waitFor();
+  const restored = page.url().match(/db_[0-9a-z]{26}/)[0];
+  assert.notEqual(restored, database);
+  await page.goto(`${console_url}/databases/${restored}/sql`);
+  await run_sql("select 'again ' || count(*) as rows from kept");
+  await page.getByText("again 500", { exact: true }).first().waitFor();
 }
 
 async function other_pages(copied) {
@@ -271,6 +310,7 @@ try {
   await verify();
   const copied = await create_database();
   await query();
+  await restore(copied);
   await other_pages(copied);
   await upgrade();
   await invoice_opens(copied);
