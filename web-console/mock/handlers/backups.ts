@@ -1,16 +1,16 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import type { DatabaseRestore } from "../../src/api/types";
 import * as data from "../data/index.ts";
-import { page, problem } from "./answers.ts";
+import { paged, problem } from "./answers.ts";
 import type { Cloud } from "./cloud.ts";
 import { begun } from "./operations.ts";
 
 /** The past of a database. */
 export function backupHandlers(state: Cloud): RequestHandler[] {
   return [
-    http.get("*/v1/projects/:id/deleted-databases", () => page(state.deleted)),
+    http.get("*/v1/projects/:id/deleted-databases", ({ request }) => paged(request, state.deleted)),
     http.get("*/v1/databases/:id/restore-window", () => HttpResponse.json(state.restoreWindow)),
-    http.get("*/v1/databases/:id/backups", () => page(state.backups)),
+    http.get("*/v1/databases/:id/backups", ({ request }) => paged(request, state.backups)),
     http.post("*/v1/databases/:id/backups", async ({ request }) => {
       const { name } = (await request.json()) as { name?: string };
       const backup = data.backup({
@@ -27,8 +27,10 @@ export function backupHandlers(state: Cloud): RequestHandler[] {
       state.backups.unshift(backup);
       return HttpResponse.json(backup, { status: 201 });
     }),
-    http.get("*/v1/databases/:id/drills", () => page(state.drills)),
-    http.get("*/v1/databases/:id/restore-points", () => page(state.restorePoints)),
+    http.get("*/v1/databases/:id/drills", ({ request }) => paged(request, state.drills)),
+    http.get("*/v1/databases/:id/restore-points", ({ request }) =>
+      paged(request, state.restorePoints),
+    ),
     http.post("*/v1/databases/:id/restore-points", async ({ request }) => {
       const { name } = (await request.json()) as { name: string };
       if (state.restorePoints.some((each) => each.name === name)) {

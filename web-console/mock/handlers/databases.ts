@@ -1,7 +1,7 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import type { Database, Operation } from "../../src/api/types";
 import * as data from "../data/index.ts";
-import { page, problem } from "./answers.ts";
+import { page, paged, problem } from "./answers.ts";
 import type { Cloud } from "./cloud.ts";
 import { begun } from "./operations.ts";
 
@@ -26,7 +26,7 @@ export function databaseHandlers(state: Cloud): RequestHandler[] {
         compute_sizes: data.computeSizes,
       }),
     ),
-    http.get("*/v1/projects/:id/databases", () => page(state.databases)),
+    http.get("*/v1/projects/:id/databases", ({ request }) => paged(request, state.databases)),
     http.post("*/v1/projects/:id/databases", async ({ request }) => {
       const body = (await request.json()) as { name: string };
       if (state.databases.some(({ name }) => name === body.name)) {

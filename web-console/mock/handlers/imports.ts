@@ -1,7 +1,7 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import type { Import } from "../../src/api/types";
 import * as data from "../data/index.ts";
-import { page, problem } from "./answers.ts";
+import { paged, problem } from "./answers.ts";
 import type { Cloud } from "./cloud.ts";
 
 /** Copies from servers elsewhere. */
@@ -12,8 +12,11 @@ export function importHandlers(state: Cloud): RequestHandler[] {
     return HttpResponse.json(Object.assign(found, given));
   };
   return [
-    http.get("*/v1/databases/:id/imports", ({ params }) =>
-      page(state.imports.filter((each) => each.database_id === params.id)),
+    http.get("*/v1/databases/:id/imports", ({ params, request }) =>
+      paged(
+        request,
+        state.imports.filter((each) => each.database_id === params.id),
+      ),
     ),
     http.post("*/v1/databases/:id/imports", async ({ params, request }) => {
       const asked = (await request.json()) as Pick<Import, "logical_database" | "continuous">;

@@ -2,7 +2,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { $api, api } from "./client";
 
-/** Databases, backups or restore points on one page of their list. */
+/** Databases, backups, restore points or imports on one page of their list. */
 const PAGE_ITEMS = 100;
 
 /** Drills on one page of their list: a quarter of a year. */
@@ -17,20 +17,35 @@ const INVOICES_ITEMS = 12;
 /** Samples on one page: as many as the API gives. */
 const SAMPLES_ITEMS = 100;
 
-/** A page that is asked for: where it begins. */
-type Asked = { pageParam: string | undefined; signal: AbortSignal };
-
-/** What lists that are read page by page have in common. */
-const PAGED = {
-  initialPageParam: undefined as string | undefined,
-  getNextPageParam: ({ next_cursor }: { next_cursor?: string | null }) => next_cursor ?? undefined,
-};
-
 /** What an answer holds; one that holds nothing is a failure. */
 async function bodyOf<Body>(answer: Promise<{ data?: Body }>): Promise<Body> {
   const { data } = await answer;
   if (data === undefined) throw new Error("an answer without a body");
   return data;
+}
+
+/** Where a page that is asked for begins: at the cursor, or at the list's own beginning. */
+export type Asked = { pageParam: string | undefined; signal: AbortSignal };
+
+/** What tells where the page behind it begins. */
+export type Page = { next_cursor: string | null };
+
+/** A list that is read page by page, as far as somebody asks for. */
+function paged<Body extends Page>(
+  queryKey: readonly string[],
+  ask: (cursor: string | undefined, signal: AbortSignal) => Promise<{ data?: Body }>,
+) {
+  return {
+    queryKey,
+    queryFn: ({ pageParam, signal }: Asked) => bodyOf(ask(pageParam, signal)),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: ({ next_cursor }: Page) => next_cursor ?? undefined,
+  };
+}
+
+/** All that was read so far of a list that is read page by page. */
+export function itemsOf<Item>(read: { pages: { items: Item[] }[] } | undefined): Item[] {
+  return read?.pages.flatMap(({ items }) => items) ?? [];
 }
 
 export const queries = {
@@ -46,10 +61,10 @@ export const queries = {
     $api.queryOptions("get", "/v1/organizations/{organization_id}/tokens", {
       params: { path: { organization_id: organizationId } },
     }),
-  auditEvents: (organizationId: string) => ({
-    queryKey: ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],
-    queryFn: ({ pageParam: cursor, signal }: Asked) =>
-      bodyOf(
+  auditEvents: (organizationId: string) =>
+    paged(
+      ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],
+      (cursor, signal) =>
         api.GET("/v1/organizations/{organization_id}/audit-events", {
           params: {
             path: { organization_id: organizationId },
@@ -57,17 +72,21 @@ export const queries = {
           },
           signal,
         }),
-      ),
-    ...PAGED,
-  }),
+    ),
   databases: (projectId: string) =>
-    $api.queryOptions("get", "/v1/projects/{project_id}/databases", {
-      params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },
-    }),
+    paged(["get", "/v1/projects/{project_id}/databases", projectId], (cursor, signal) =>
+      api.GET("/v1/projects/{project_id}/databases", {
+        params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   deletedDatabases: (projectId: string) =>
-    $api.queryOptions("get", "/v1/projects/{project_id}/deleted-databases", {
-      params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS } },
-    }),
+    paged(["get", "/v1/projects/{project_id}/deleted-databases", projectId], (cursor, signal) =>
+      api.GET("/v1/projects/{project_id}/deleted-databases", {
+        params: { path: { project_id: projectId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   database: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}", {
       params: { path: { database_id: databaseId } },
@@ -92,21 +111,33 @@ export const queries = {
       params: { path: { database_id: databaseId } },
     }),
   backups: (databaseId: string) =>
-    $api.queryOptions("get", "/v1/databases/{database_id}/backups", {
-      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
-    }),
+    paged(["get", "/v1/databases/{database_id}/backups", databaseId], (cursor, signal) =>
+      api.GET("/v1/databases/{database_id}/backups", {
+        params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   drills: (databaseId: string) =>
-    $api.queryOptions("get", "/v1/databases/{database_id}/drills", {
-      params: { path: { database_id: databaseId }, query: { limit: DRILLS_ITEMS } },
-    }),
+    paged(["get", "/v1/databases/{database_id}/drills", databaseId], (cursor, signal) =>
+      api.GET("/v1/databases/{database_id}/drills", {
+        params: { path: { database_id: databaseId }, query: { limit: DRILLS_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   imports: (databaseId: string) =>
-    $api.queryOptions("get", "/v1/databases/{database_id}/imports", {
-      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
-    }),
+    paged(["get", "/v1/databases/{database_id}/imports", databaseId], (cursor, signal) =>
+      api.GET("/v1/databases/{database_id}/imports", {
+        params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   restorePoints: (databaseId: string) =>
-    $api.queryOptions("get", "/v1/databases/{database_id}/restore-points", {
-      params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS } },
-    }),
+    paged(["get", "/v1/databases/{database_id}/restore-points", databaseId], (cursor, signal) =>
+      api.GET("/v1/databases/{database_id}/restore-points", {
+        params: { path: { database_id: databaseId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   operations: (databaseId: string) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/operations", {
       params: { path: { database_id: databaseId } },
@@ -137,10 +168,10 @@ export const queries = {
         query: { database_id: databaseId },
       },
     }),
-  usageSamples: (databaseId: string, hour: string) => ({
-    queryKey: ["get", "/v1/databases/{database_id}/usage/samples", databaseId, hour],
-    queryFn: ({ pageParam: cursor, signal }: Asked) =>
-      bodyOf(
+  usageSamples: (databaseId: string, hour: string) =>
+    paged(
+      ["get", "/v1/databases/{database_id}/usage/samples", databaseId, hour],
+      (cursor, signal) =>
         api.GET("/v1/databases/{database_id}/usage/samples", {
           params: {
             path: { database_id: databaseId },
@@ -148,9 +179,7 @@ export const queries = {
           },
           signal,
         }),
-      ),
-    ...PAGED,
-  }),
+    ),
   limitNotices: (organizationId: string) =>
     $api.queryOptions("get", "/v1/organizations/{organization_id}/limit-notices", {
       params: { path: { organization_id: organizationId } },
@@ -198,10 +227,10 @@ export const queries = {
     $api.queryOptions("get", "/v1/invoices/{invoice_id}", {
       params: { path: { invoice_id: invoiceId } },
     }),
-  invoices: (organizationId: string) => ({
-    queryKey: ["get", "/v1/organizations/{organization_id}/invoices", organizationId],
-    queryFn: ({ pageParam: cursor, signal }: Asked) =>
-      bodyOf(
+  invoices: (organizationId: string) =>
+    paged(
+      ["get", "/v1/organizations/{organization_id}/invoices", organizationId],
+      (cursor, signal) =>
         api.GET("/v1/organizations/{organization_id}/invoices", {
           params: {
             path: { organization_id: organizationId },
@@ -209,9 +238,7 @@ export const queries = {
           },
           signal,
         }),
-      ),
-    ...PAGED,
-  }),
+    ),
   metrics: (databaseId: string, minutes: number) =>
     $api.queryOptions("get", "/v1/databases/{database_id}/metrics", {
       params: { path: { database_id: databaseId }, query: { minutes } },

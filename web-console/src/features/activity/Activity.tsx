@@ -1,12 +1,11 @@
-import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
 import type { AuditEvent } from "#/api/types";
 import { formatMoment, formatRelative } from "#/lib/format";
 import { Empty } from "#/ui/Empty";
-import { Failure } from "#/ui/Failure";
 import { BoneRows, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
@@ -23,21 +22,10 @@ export function Activity() {
       <div className="stack">
         <Panel flush>
           <Loaded query={query} skeleton={<BoneRows />}>
-            {({ pages }) => <Events events={pages.flatMap(({ items }) => items)} />}
+            {(read) => <Events events={itemsOf(read)} />}
           </Loaded>
         </Panel>
-        {query.isFetchNextPageError ? <Failure error={query.error} /> : null}
-        {query.hasNextPage ? (
-          <div>
-            <Button
-              variant="default"
-              loading={query.isFetchingNextPage}
-              onClick={() => void query.fetchNextPage()}
-            >
-              {t("activity.more")}
-            </Button>
-          </div>
-        ) : null}
+        <More query={query} label={t("older")} />
       </div>
     </Page>
   );

@@ -1,7 +1,8 @@
-import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
+import { useWhole } from "#/api/whole";
 import { Bone, Loaded } from "#/ui/Loaded";
 import { useTitle } from "#/ui/Page";
 import { BackupList, isMoving } from "./BackupList";
@@ -26,31 +27,29 @@ export function Backups({ databaseId }: { databaseId: string }) {
   });
   useTitle(`${t("nav.backups")} · ${database.name}`);
   const [dialog, setDialog] = useState<Dialog>();
-  const backups = useQuery({
+  const backups = useInfiniteQuery({
     ...queries.backups(databaseId),
     refetchInterval: ({ state }) =>
-      state.data?.items.some(isMoving) ? REFRESH_MOVING_MS : REFRESH_MS,
+      itemsOf(state.data).some(isMoving) ? REFRESH_MOVING_MS : REFRESH_MS,
   });
   const window = useQuery({
     ...queries.restoreWindow(databaseId),
-    refetchInterval: backups.data?.items.some(isMoving) ? REFRESH_MOVING_MS : REFRESH_MS,
+    refetchInterval: itemsOf(backups.data).some(isMoving) ? REFRESH_MOVING_MS : REFRESH_MS,
   });
-  const points = useQuery({
+  const points = useInfiniteQuery({
     ...queries.restorePoints(databaseId),
     refetchInterval: ({ state }) =>
-      state.data?.items.some(({ made_at }) => !made_at) ? REFRESH_MOVING_MS : REFRESH_MS,
+      itemsOf(state.data).some(({ made_at }) => !made_at) ? REFRESH_MOVING_MS : REFRESH_MS,
   });
-  const drills = useQuery({
+  const drills = useInfiniteQuery({
     ...queries.drills(databaseId),
     refetchInterval: ({ state }) =>
-      state.data?.items.some(({ state }) => state === "running") ? REFRESH_MOVING_MS : REFRESH_MS,
+      itemsOf(state.data).some(({ state }) => state === "running") ? REFRESH_MOVING_MS : REFRESH_MS,
   });
-  const { data: databases } = useQuery({
-    ...queries.databases(database.project_id),
+  const databases = useWhole(queries.databases(database.project_id), {
     refetchInterval: REFRESH_MS,
   });
-  const kept = databases?.items.filter((other) => isKeptOf(database, other)) ?? [];
-  const pointItems = points.data?.items ?? [];
+  const kept = databases.items?.filter((other) => isKeptOf(database, other)) ?? [];
   const isResting = database.state === "suspended" || database.state === "deleting";
   return (
     <div className="stack">
@@ -59,8 +58,8 @@ export function Backups({ databaseId }: { databaseId: string }) {
         {(known) => (
           <WindowPanel
             window={known}
-            backups={backups.data?.items ?? []}
-            points={pointItems}
+            backups={itemsOf(backups.data)}
+            points={itemsOf(points.data)}
             onRestore={() => setDialog({ kind: "restore" })}
           />
         )}

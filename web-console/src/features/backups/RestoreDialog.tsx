@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { Database } from "#/api/types";
+import { useWhole } from "#/api/whole";
 import { Bone, Loaded, Loading } from "#/ui/Loaded";
 import { RestoreForm } from "./RestoreForm";
 
@@ -22,19 +23,20 @@ export default function RestoreDialog({
 }) {
   const { t } = useTranslation();
   const window = useQuery(queries.restoreWindow(database.id));
-  const points = useQuery(queries.restorePoints(database.id));
+  // Not kept: the choice begins with the newest that there is now.
+  const points = useWhole(queries.restorePoints(database.id), { gcTime: 0 });
   const skeleton = <Bone height={320} />;
   return (
     <Modal opened onClose={onClose} title={t("restore.title", { name: database.name })} size="md">
       <Loaded query={window} skeleton={skeleton}>
         {(known) =>
           // Whose restore points cannot be read can still restore to any moment.
-          points.isFetched ? (
+          points.items !== undefined || points.isFetched ? (
             <RestoreForm
               database={database}
               deleted={deleted}
               window={known}
-              points={points.data?.items ?? []}
+              points={points.items ?? []}
               at={at}
               onClose={onClose}
             />

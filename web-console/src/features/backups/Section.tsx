@@ -1,10 +1,13 @@
 import { Button } from "@mantine/core";
-import type { UseQueryResult } from "@tanstack/react-query";
+import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { itemsOf } from "#/api/queries";
 import { BoneRows, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { Panel } from "#/ui/Panel";
 
-/** A titled list, with a button to add to it where there is one. */
+/** A titled list, the newest first, with a button to add to it where there is one. */
 export function Section<Item>({
   title,
   lead,
@@ -19,12 +22,14 @@ export function Section<Item>({
   lead: string;
   /** Said in the place of an empty list. */
   none: string;
-  query: UseQueryResult<{ items: Item[] }, unknown>;
+  query: UseInfiniteQueryResult<InfiniteData<{ items: Item[] }>, unknown>;
   action?: string;
   disabled?: boolean;
   onAction?: () => void;
   children: (items: Item[]) => ReactNode;
 }) {
+  const { t } = useTranslation();
+  const items = itemsOf(query.data);
   return (
     <Panel
       title={title}
@@ -39,7 +44,7 @@ export function Section<Item>({
       }
     >
       <Loaded query={query} skeleton={<BoneRows />}>
-        {({ items }) =>
+        {() =>
           items.length === 0 ? (
             <p className="muted" style={{ padding: 20 }}>
               {none}
@@ -49,6 +54,7 @@ export function Section<Item>({
           )
         }
       </Loaded>
+      <More query={query} label={t("older")} flush />
     </Panel>
   );
 }

@@ -1,11 +1,10 @@
-import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
 import type { UsageSamples } from "#/api/types";
 import { formatBytes, formatClock, formatCompute, formatCount } from "#/lib/format";
-import { Failure } from "#/ui/Failure";
 import { Bone, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import ui from "#/ui/ui.module.css";
 import type { Meter } from "../usage/meters";
 import css from "./billing.module.css";
@@ -57,19 +56,7 @@ export function HourSamples({
           );
         }}
       </Loaded>
-      {query.isFetchNextPageError ? <Failure error={query.error} /> : null}
-      {query.hasNextPage ? (
-        <div>
-          <Button
-            variant="default"
-            size="xs"
-            loading={query.isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            {t("invoice.moreSamples")}
-          </Button>
-        </div>
-      ) : null}
+      <More query={query} label={t("more")} size="xs" />
     </div>
   );
 }

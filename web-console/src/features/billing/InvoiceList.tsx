@@ -2,11 +2,11 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
 import type { InvoiceSummary } from "#/api/types";
 import { formatDay, formatMonth } from "#/lib/format";
-import { Failure } from "#/ui/Failure";
 import { BoneRows, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 import css from "./billing.module.css";
@@ -35,25 +35,9 @@ export function InvoiceList({ organizationId }: { organizationId: string }) {
       }
     >
       <Loaded query={query} skeleton={<BoneRows />}>
-        {({ pages }) => <Rows invoices={pages.flatMap(({ items }) => items)} />}
+        {(read) => <Rows invoices={itemsOf(read)} />}
       </Loaded>
-      {query.isFetchNextPageError ? (
-        <div style={{ padding: "0 20px 16px" }}>
-          <Failure error={query.error} />
-        </div>
-      ) : null}
-      {query.hasNextPage ? (
-        <div style={{ padding: "0 20px 16px" }}>
-          <Button
-            variant="default"
-            size="sm"
-            loading={query.isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            {t("activity.more")}
-          </Button>
-        </div>
-      ) : null}
+      <More query={query} label={t("older")} flush />
     </Panel>
   );
 }

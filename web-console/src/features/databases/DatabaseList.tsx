@@ -1,15 +1,16 @@
 import { Button, TextInput } from "@mantine/core";
 import IconPlus from "@tabler/icons-react/dist/esm/icons/IconPlus.mjs";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
 import type { Database } from "#/api/types";
 import { formatBytes, formatCompute, formatCount, formatDay, formatMemory } from "#/lib/format";
 import { DawnArt } from "#/ui/art/DawnArt";
 import { Empty } from "#/ui/Empty";
 import { Bone, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
 import { StateBadge } from "#/ui/State";
@@ -26,15 +27,24 @@ const REFRESH_MS = 5_000;
 export function DatabaseList() {
   const { t } = useTranslation();
   const { projectId } = useScope();
-  const query = useQuery({ ...queries.databases(projectId), refetchInterval: REFRESH_MS });
+  const query = useInfiniteQuery({ ...queries.databases(projectId), refetchInterval: REFRESH_MS });
   // An empty list has the button in its middle.
-  const hasSome = query.data !== undefined && query.data.items.length > 0;
+  const hasSome = itemsOf(query.data).length > 0;
   return (
     <Page title={t("databases.title")} actions={hasSome ? <CreateButton /> : undefined}>
-      <Loaded query={query} skeleton={<ListSkeleton />}>
-        {({ items }) => (items.length === 0 ? <NoDatabases /> : <Cards databases={items} />)}
-      </Loaded>
-      <DeletedDatabases projectId={projectId} />
+      <div className="stack">
+        <Loaded query={query} skeleton={<ListSkeleton />}>
+          {(read) =>
+            hasSome ? (
+              <Cards databases={itemsOf(read)} isPart={query.hasNextPage} />
+            ) : (
+              <NoDatabases />
+            )
+          }
+        </Loaded>
+        <More query={query} label={t("more")} />
+        <DeletedDatabases projectId={projectId} />
+      </div>
     </Page>
   );
 }
@@ -59,7 +69,14 @@ function NoDatabases() {
   );
 }
 
-function Cards({ databases }: { databases: readonly Database[] }) {
+function Cards({
+  databases,
+  isPart,
+}: {
+  databases: readonly Database[];
+  /** Whether there are more than these. */
+  isPart: boolean;
+}) {
   const { t } = useTranslation();
   // Not kept anywhere: a filter that outlives the page hides databases from who forgot it.
   const [filter, setFilter] = useState("");
@@ -68,7 +85,7 @@ function Cards({ databases }: { databases: readonly Database[] }) {
     ({ name, id }) => name.toLowerCase().includes(words) || id.includes(words),
   );
   return (
-    <>
+    <div className="stack">
       {databases.length < FILTER_FROM ? null : (
         <div className={css.filter}>
           <TextInput
@@ -86,6 +103,11 @@ function Cards({ databases }: { databases: readonly Database[] }) {
           )}
         </div>
       )}
+      {words !== "" && isPart ? (
+        <p className="muted" role="status">
+          {t("databases.filterPart", { formatted: formatCount(databases.length) })}
+        </p>
+      ) : null}
       {shown.length === 0 ? (
         <p className="muted">{t("databases.noMatch", { filter })}</p>
       ) : (
@@ -97,7 +119,7 @@ function Cards({ databases }: { databases: readonly Database[] }) {
           ))}
         </ul>
       )}
-    </>
+    </div>
   );
 }
 

@@ -1,10 +1,11 @@
 import { Button, VisuallyHidden } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
 import type { DeletedDatabase } from "#/api/types";
 import { formatMoment } from "#/lib/format";
+import { More } from "#/ui/More";
 import { Panel } from "#/ui/Panel";
 import ui from "#/ui/ui.module.css";
 
@@ -13,9 +14,10 @@ const RestoreDialog = lazy(() => import("../backups/RestoreDialog"));
 /** Databases of a project that were deleted and can be restored; nothing where there is none. */
 export function DeletedDatabases({ projectId }: { projectId: string }) {
   const { t } = useTranslation();
-  const { data } = useQuery(queries.deletedDatabases(projectId));
+  const query = useInfiniteQuery(queries.deletedDatabases(projectId));
   const [chosen, setChosen] = useState<DeletedDatabase>();
-  if (data === undefined || data.items.length === 0) return null;
+  const databases = itemsOf(query.data);
+  if (databases.length === 0) return null;
   return (
     <Panel title={t("deleted.title")} lead={t("deleted.lead")} flush>
       <div className={ui.tableWrap}>
@@ -33,7 +35,7 @@ export function DeletedDatabases({ projectId }: { projectId: string }) {
             </tr>
           </thead>
           <tbody>
-            {data.items.map((database) => (
+            {databases.map((database) => (
               <tr key={database.id}>
                 <td>{database.name}</td>
                 <td className={ui.spare}>{formatMoment(database.deleted_at)}</td>
@@ -60,6 +62,7 @@ export function DeletedDatabases({ projectId }: { projectId: string }) {
           </tbody>
         </table>
       </div>
+      <More query={query} label={t("more")} flush />
       {chosen === undefined ? null : (
         <Suspense>
           <RestoreDialog database={chosen} deleted onClose={() => setChosen(undefined)} />

@@ -1,11 +1,12 @@
 import { Button } from "@mantine/core";
-import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
-import { databasesChanged, queries } from "#/api/queries";
+import { databasesChanged, itemsOf, queries } from "#/api/queries";
 import type { Import } from "#/api/types";
 import { BoneRows, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { notifyDone } from "#/ui/notify";
 import { useTitle } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
@@ -27,10 +28,10 @@ export function Imports({ databaseId }: { databaseId: string }) {
   const { data: database } = useSuspenseQuery(queries.database(databaseId));
   useTitle(`${t("nav.imports")} · ${database.name}`);
   const [asking, setAsking] = useState(false);
-  const imports = useQuery({
+  const imports = useInfiniteQuery({
     ...queries.imports(databaseId),
     refetchInterval: ({ state }) =>
-      state.data?.items.some(isOpen) ? REFRESH_MOVING_MS : REFRESH_MS,
+      itemsOf(state.data).some(isOpen) ? REFRESH_MOVING_MS : REFRESH_MS,
   });
   const cancel = $api.useMutation("post", "/v1/imports/{import_id}/cancel", {
     onSuccess: () => {
@@ -44,7 +45,8 @@ export function Imports({ databaseId }: { databaseId: string }) {
       void databasesChanged(client);
     },
   });
-  const open = imports.data?.items.find(isOpen);
+  const items = itemsOf(imports.data);
+  const open = items.find(isOpen);
   return (
     <div className="stack">
       {open === undefined ? null : (
@@ -73,7 +75,7 @@ export function Imports({ databaseId }: { databaseId: string }) {
         }
       >
         <Loaded query={imports} skeleton={<BoneRows />}>
-          {({ items }) =>
+          {() =>
             items.length === 0 ? (
               <p className="muted" style={{ padding: 20 }}>
                 {t("imports.none")}
@@ -83,6 +85,7 @@ export function Imports({ databaseId }: { databaseId: string }) {
             )
           }
         </Loaded>
+        <More query={imports} label={t("older")} flush />
       </Panel>
       {asking ? (
         <Suspense>

@@ -1,9 +1,9 @@
 import { Modal, useMantineColorScheme } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { type KeyboardEvent, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queries } from "#/api/queries";
+import { useWhole } from "#/api/whole";
 import { type Command, matchCommands } from "./commands";
 import css from "./Palette.module.css";
 import { useScope } from "./useScope";
@@ -34,9 +34,8 @@ function useCommands(): Command[] {
   const navigate = useNavigate();
   const { projectId } = useScope();
   const { databaseId } = useParams({ strict: false });
-  const { data } = useQuery(queries.databases(projectId));
+  const { items: databases = [] } = useWhole(queries.databases(projectId));
   const { setColorScheme } = useMantineColorScheme();
-  const databases = data?.items ?? [];
   const here = databases.find(({ id }) => id === databaseId);
   const commands: Command[] = [];
   if (databaseId !== undefined) {

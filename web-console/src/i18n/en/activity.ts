@@ -55,7 +55,6 @@ export const activity = {
     what: "What",
     who: "Who",
     when: "When",
-    more: "Show older",
     emptyTitle: "Nothing happened yet",
     empty: "Every change, by console or by API, is written down here.",
     actor: { you: "You", member: "A member", token: "API token", system: "LumaDB" },

@@ -7,6 +7,8 @@ export const common = {
   on: "On",
   off: "Off",
   actions: "Actions",
+  more: "Show more",
+  older: "Show older",
   failure: {
     title: "That did not work",
     page: "This page cannot be shown",

@@ -25,6 +25,7 @@ export const databases = {
     filter: "Filter by name",
     clearFilter: "Clear",
     noMatch: "No database matches “{{filter}}”.",
+    filterPart: "There are more databases: only the first {{formatted}} are searched.",
   },
   create: {
     title: "Create a database",

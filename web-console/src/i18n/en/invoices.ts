@@ -35,7 +35,6 @@ export const invoices = {
     held: "Held",
     added: "Added",
     noSamples: "What was said of this hour is no longer kept. Samples stay for 45 days.",
-    moreSamples: "Show more",
     sum: "Sum of the lines",
     credits: "Your credits",
     net: "Net amount",
