@@ -15,6 +15,8 @@ const console_url = process.env.CONSOLE_URL;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const person = { name: "Ada Lovelace", email: "ada@example.org", password: "correct-horse-battery" };
 const screenshots = process.env.SCREENSHOTS;
+/** What goes on behind the pages may take so long on a busy machine. */
+const PATIENCE_MS = 240_000;
 if (screenshots) mkdirSync(screenshots, { recursive: true });
 
 const browser = await chromium.launchPersistentContext(process.env.BROWSER_PROFILE, {
@@ -180,7 +182,7 @@ async function restore(copied) {
   await look("restore");
   await dialog.getByRole("button", { name: "Restore into a new database" }).click();
   await page.waitForURL("**/creation**");
-  await dialog.getByRole("region").first().waitFor();
+  await dialog.getByRole("region").first().waitFor({ timeout: PATIENCE_MS });
   const restored = page.url().match(/db_[0-9a-z]{26}/)[0];
   assert.notEqual(restored, database);
   await page.goto(`${console_url}/databases/${restored}/sql`);
@@ -257,7 +259,7 @@ function api(path, body) {
 
 /** Asks again until the answer is yes; whoever counts does so once a minute. */
 async function until(what, ask) {
-  const deadline = Date.now() + 240_000;
+  const deadline = Date.now() + PATIENCE_MS;
   while (!(await ask())) {
     assert(Date.now() < deadline, `in vain: ${what}`);
     await page.waitForTimeout(500);
