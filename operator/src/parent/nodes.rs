@@ -16,6 +16,7 @@ use lumadb_contract::stream::NodeHello;
 use lumadb_parent::{Expected, Identity, Parent};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(crate) struct NodePod {
     host: String,
     /// Its pod, while there is one.
     pod: Mutex<Option<FoundPod>>,
+    /// Where the node of which pod, by its UID, dialed from last.
+    dialed: Mutex<Option<(String, IpAddr)>>,
     counters: Arc<Counters>,
 }
 
@@ -87,11 +90,17 @@ impl NodePod {
         lock(&self.pod).as_ref().is_some_and(|pod| pod.is_leaving)
     }
 
-    /// The pod's own address. The name of its service leads there too, but whoever has looked that
+    /// The pod's own address, or that which its node comes from: the cluster says the first up to a second
+    /// after the pod has begun. The name of its service leads there too, as late, and whoever has looked that
     /// up remembers the address of a pod before for a while.
     fn address(&self) -> NodeAddress {
         let known = lock(&self.pod);
-        let own = known.as_ref().and_then(|pod| pod.address.clone());
+        let own = known.as_ref().and_then(|pod| {
+            let dialed = lock(&self.dialed);
+            let dialed = dialed.as_ref().filter(|(uid, _)| *uid == pod.uid);
+            let dialed = dialed.map(|(_, address)| address.to_string());
+            pod.address.clone().or(dialed)
+        });
         NodeAddress::Cluster {
             host: own.unwrap_or_else(|| self.host.clone()),
             port: SQL_PORT,
@@ -103,7 +112,7 @@ impl NodePod {
             database_id,
             incarnation_id,
             pod_uid,
-        }) = &shown.0
+        }) = &shown.names
         else {
             return Err(("no_certificate", "no certificate of a node was shown"));
         };
@@ -134,7 +143,9 @@ impl Identity for NodePod {
         self.judge(shown, hello).map_err(|(label, why)| {
             self.counters.refused(label);
             why
-        })
+        })?;
+        *lock(&self.dialed) = self.pod_uid().zip(shown.address);
+        Ok(())
     }
 
     fn stream_lifetime(&self) -> Option<Duration> {
@@ -291,6 +302,7 @@ impl Nodes {
             database_uid,
             host: build::address(database),
             pod: Mutex::default(),
+            dialed: Mutex::default(),
             counters: self.counters.clone(),
         };
         Some(self.parent.expect(id, identity))
@@ -360,4 +372,42 @@ fn belongs(pod: &Pod, database_uid: &str) -> bool {
     owners
         .iter()
         .any(|owner| owner.controller == Some(true) && owner.uid == database_uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str, address: Option<&str>) -> FoundPod {
+        FoundPod {
+            uid: uid.into(),
+            address: address.map(Into::into),
+            is_leaving: false,
+        }
+    }
+
+    #[test]
+    fn a_node_is_where_its_pod_is_or_else_where_it_dialed_from() {
+        let node = NodePod {
+            namespace: "tenants".into(),
+            database_uid: "1".into(),
+            host: "name.tenants.svc".into(),
+            pod: Mutex::default(),
+            dialed: Mutex::default(),
+            counters: Arc::default(),
+        };
+        let is_at = |host: &str| {
+            let port = SQL_PORT;
+            let host = host.to_owned();
+            assert_eq!(node.address(), NodeAddress::Cluster { host, port });
+        };
+        is_at("name.tenants.svc");
+        *lock(&node.pod) = Some(pod("2", None));
+        *lock(&node.dialed) = Some(("2".into(), IpAddr::from([10, 0, 0, 2])));
+        is_at("10.0.0.2");
+        *lock(&node.pod) = Some(pod("2", Some("10.0.0.20")));
+        is_at("10.0.0.20");
+        *lock(&node.pod) = Some(pod("3", None));
+        is_at("name.tenants.svc");
+    }
 }

@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -76,7 +76,12 @@ fn problem(error: impl std::fmt::Display) -> AuthorityProblem {
 
 /// What a connection shows of whoever dialed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shown(pub(super) Option<NodeNames>);
+pub(crate) struct Shown {
+    /// Whom its certificate names, if it has one of a node.
+    pub(super) names: Option<NodeNames>,
+    /// Where it comes from.
+    pub(super) address: Option<IpAddr>,
+}
 
 /// The endpoint of the operator that works.
 pub(crate) struct Endpoint {
@@ -270,10 +275,14 @@ struct Connection {
 
 impl Connection {
     fn new(stream: TlsStream<TcpStream>) -> Self {
-        let certificates = stream.get_ref().1.peer_certificates();
-        let shown = Shown(certificates.and_then(|chain| NodeNames::of(chain.first()?)));
+        let (socket, session) = stream.get_ref();
+        let certificates = session.peer_certificates();
+        let shown = Shown {
+            names: certificates.and_then(|chain| NodeNames::of(chain.first()?)),
+            address: socket.peer_addr().ok().map(|peer| peer.ip().to_canonical()),
+        };
         let ends = shown
-            .0
+            .names
             .is_none()
             .then(|| Box::pin(sleep(STRANGER_LIFETIME)));
         Self {
