@@ -19,10 +19,7 @@ pub use authority::authority;
 pub use claim::claim;
 pub use instance::{instance, service_account};
 pub use network_policy::network_policy;
-pub use pod::{
-    ENGINE_CONTAINER, NODE_CONTAINER, Resources, engine_resources, mark_patch, marked,
-    node_resources, pod, resize_patch,
-};
+pub use pod::{ENGINE_CONTAINER, NODE_CONTAINER, PodResources, mark_patch, marked, pod};
 pub use secret::{PASSWORD_KEY, instance_secret, owner_secret};
 pub use service::{address, service};
 pub use stamp::{Stamp, stamp};

@@ -50,11 +50,16 @@ const TOKEN_SECONDS: i64 = 3600;
 /// A node that ends archives all of its WAL first.
 const GRACE_SECONDS: i64 = 180;
 
-/// Compute of the node beside a guaranteed engine.
-const NODE_COMPUTE: Compute = Compute {
-    cpu: CpuAmount::milli(100),
-    memory: ByteSize::mebibytes(128),
-};
+/// Memory that the node may take.
+const NODE_MEMORY: ByteSize = ByteSize::mebibytes(128);
+
+/// Least that the node may take of processors, thousandths: clients of a sleeping database wait while it
+/// shakes hands with its parent, with the object store and with their edge.
+const NODE_MILLI_CPU_MIN: u32 = 250;
+
+/// All that clients and the engine tell each other passes through the node: for so many thousandths of
+/// the engine it gets one.
+const ENGINE_PER_NODE: u32 = 4;
 
 /// What is reserved for the node beside an engine that shares its machine.
 const NODE_RESERVED: Compute = Compute {
@@ -70,9 +75,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// What a pod's specification grants a container; `None` where it says something that we never
-    /// do.
-    pub fn of(pod: &Pod, container: &str) -> Option<Self> {
+    fn of(pod: &Pod, container: &str) -> Option<Self> {
         let containers = &pod.spec.as_ref()?.containers;
         let found = containers.iter().find(|found| found.name == container)?;
         let resources = found.resources.as_ref()?;
@@ -104,9 +107,43 @@ impl Resources {
     }
 }
 
+/// What the two containers of a pod get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodResources {
+    pub engine: Resources,
+    pub node: Resources,
+}
+
+impl PodResources {
+    /// What a database's pod is to get.
+    pub fn wanted(database: &LumaDatabase) -> Self {
+        Self {
+            engine: engine_resources(database),
+            node: node_resources(database),
+        }
+    }
+
+    /// What a pod's specification grants; `None` where it says something that we never do.
+    pub fn of(pod: &Pod) -> Option<Self> {
+        Some(Self {
+            engine: Resources::of(pod, ENGINE_CONTAINER)?,
+            node: Resources::of(pod, NODE_CONTAINER)?,
+        })
+    }
+
+    /// What `pods/resize` is patched with.
+    pub fn patch(&self) -> Value {
+        let container = |name: &str, resources: &Resources| json!({"name": name, "resources": resources.requirements()});
+        json!({"spec": {"containers": [
+            container(ENGINE_CONTAINER, &self.engine),
+            container(NODE_CONTAINER, &self.node),
+        ]}})
+    }
+}
+
 /// What the engine of a database gets: all of it reserved, or a quarter of the processor and half
 /// of the memory where it shares its machine.
-pub fn engine_resources(database: &LumaDatabase) -> Resources {
+fn engine_resources(database: &LumaDatabase) -> Resources {
     let limit = database.spec.compute;
     let request = match database.spec.class {
         DatabaseClass::Dedicated => limit,
@@ -119,15 +156,17 @@ pub fn engine_resources(database: &LumaDatabase) -> Resources {
 }
 
 /// What the node of a database gets.
-pub fn node_resources(database: &LumaDatabase) -> Resources {
+fn node_resources(database: &LumaDatabase) -> Resources {
+    let share = database.spec.compute.cpu.as_milli() / ENGINE_PER_NODE;
+    let limit = Compute {
+        cpu: CpuAmount::milli(share.max(NODE_MILLI_CPU_MIN)),
+        memory: NODE_MEMORY,
+    };
     let request = match database.spec.class {
-        DatabaseClass::Dedicated => NODE_COMPUTE,
+        DatabaseClass::Dedicated => limit,
         DatabaseClass::Shared => NODE_RESERVED,
     };
-    Resources {
-        request,
-        limit: NODE_COMPUTE,
-    }
+    Resources { request, limit }
 }
 
 /// The pod of a database's one instance; `None` for a name that is no ID.
@@ -165,14 +204,6 @@ pub fn pod(database: &LumaDatabase, settings: &Settings) -> Option<Pod> {
     Some(stamp_pod(built, hash, database))
 }
 
-/// What `pods/resize` is patched with.
-pub fn resize_patch(resources: &Resources) -> Value {
-    json!({"spec": {"containers": [{
-        "name": ENGINE_CONTAINER,
-        "resources": resources.requirements(),
-    }]}})
-}
-
 /// What a pod is patched with, so that its machine looks at it: the size of its volume, that of the pod
 /// with this UID alone.
 pub fn mark_patch(uid: &str, volume: &str) -> Value {
@@ -186,15 +217,12 @@ pub fn marked(pod: &Pod) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// The hash of a pod but for what the engine gets, which changes while it runs.
+/// The hash of a pod but for what its containers get, which changes while they run.
 fn digest_without_resources(pod: &Pod) -> String {
     let mut pod = pod.clone();
-    if let Some(spec) = &mut pod.spec {
-        for container in &mut spec.containers {
-            if container.name == ENGINE_CONTAINER {
-                container.resources = None;
-            }
-        }
+    let containers = pod.spec.iter_mut().flat_map(|spec| &mut spec.containers);
+    for container in containers {
+        container.resources = None;
     }
     digest(&pod)
 }

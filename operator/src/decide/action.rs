@@ -1,7 +1,7 @@
 //! What may be done. Each action may be done twice, and by two at once.
 
 use crate::api::{ByteSize, LumaDatabase, LumaInstance};
-use crate::build::Resources;
+use crate::build::PodResources;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use std::fmt;
@@ -30,11 +30,11 @@ pub enum Action {
         uid: String,
         why: Why,
     },
-    /// Grants the engine of a running pod other resources. Where the cluster refuses that and
+    /// Grants a running pod other resources. Where the cluster refuses that and
     /// `or_delete` names the pod, it is deleted, and made anew with them.
     ResizePod {
         name: String,
-        resources: Resources,
+        resources: PodResources,
         or_delete: Option<String>,
     },
     /// Has the machine of that pod look at it: its volume has this size, and the file system has not.
@@ -111,7 +111,7 @@ impl Action {
             Self::ResizePod {
                 name, resources, ..
             } => {
-                let limit = resources.limit;
+                let limit = resources.engine.limit;
                 let text = format!("pod {name} is given {} CPU, {}", limit.cpu, limit.memory);
                 ("PodResized", "Resize", text)
             }

@@ -2,7 +2,7 @@
 
 use super::{Action, Observed, Why};
 use crate::api::{Compute, DatabasePhase, InstancePhase, LumaDatabase};
-use crate::build::{self, ENGINE_CONTAINER, Resources, Stamp};
+use crate::build::{ENGINE_CONTAINER, PodResources, Stamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -137,8 +137,8 @@ fn restart(
         return Some(Why::Changed(field.to_owned()));
     }
     let same_build = found.is_some_and(|found| built.same_build(&found));
-    let resources = build::engine_resources(database);
-    let granted = Resources::of(pod, ENGINE_CONTAINER);
+    let resources = PodResources::wanted(database);
+    let granted = PodResources::of(pod);
     // One whose containers have never run serves nobody: nothing is lost with it.
     let idle = phase.is_none_or(|phase| phase == "Pending");
     if idle && (!same_build || granted != Some(resources)) {
@@ -164,7 +164,7 @@ fn restart(
         });
     } else if condition(pod, "PodResizeInProgress").is_some_and(is_true)
         // The machine may not have looked at what it was asked yet, and then says nothing of it.
-        || instance.compute.is_some_and(|granted| granted != resources.limit)
+        || instance.compute.is_some_and(|granted| granted != resources.engine.limit)
     {
         instance.resizes = Some("the machine is granting other resources".into());
     }

@@ -2,7 +2,7 @@
 
 use super::metrics::Metrics;
 use crate::api::{LumaDatabase, LumaDatabaseStatus, LumaInstance, LumaInstanceStatus};
-use crate::build::{self, FIELD_MANAGER, PASSWORD_KEY, mark_patch, resize_patch};
+use crate::build::{self, FIELD_MANAGER, PASSWORD_KEY, mark_patch};
 use crate::clock;
 use crate::decide::{Action, Note};
 use base64::Engine as _;
@@ -96,7 +96,7 @@ impl Hands {
             } => {
                 let api: Api<Pod> = self.api(namespace);
                 let parameters = manager();
-                let patch = Patch::Strategic(resize_patch(resources));
+                let patch = Patch::Strategic(resources.patch());
                 let asked = api.patch_resize(name, &parameters, &patch);
                 match (answer(what, asked).await, or_delete) {
                     (Err(Trouble::Refused { message, .. }), Some(uid)) => {

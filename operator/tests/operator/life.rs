@@ -6,7 +6,6 @@ use lumadb_operator::api::condition::{READY, RECONCILING, RESTART_PENDING, STALL
 use lumadb_operator::api::{
     Autogrow, ByteSize, CpuAmount, DatabaseClass, DatabasePhase, DeletionPolicy,
 };
-use lumadb_operator::build::engine_resources;
 use lumadb_operator::decide::Why;
 use proptest::prelude::*;
 
@@ -96,7 +95,7 @@ fn assert_as_desired(world: &World) {
         assert_eq!(status.phase, Some(DatabasePhase::Suspended));
     } else {
         assert!(world.is(READY), "{status:?}");
-        assert_eq!(world.resources(), Some(engine_resources(&world.database)));
+        assert!(world.has_its_resources());
         assert_eq!(status.compute, Some(spec.compute));
         let pod = world.pod.as_ref().expect("a pod");
         let image = pod

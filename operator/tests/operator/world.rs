@@ -12,7 +12,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use lumadb_operator::Settings;
 use lumadb_operator::api::{LumaDatabase, LumaInstance, VolumeReport};
-use lumadb_operator::build::{ENGINE_CONTAINER, Resources};
+use lumadb_operator::build::PodResources;
 use lumadb_operator::decide::{Action, Decision, Observed, Why, decide};
 use std::sync::Arc;
 
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    fn resize_pod(&mut self, resources: Resources, or_delete: Option<&str>) {
+    fn resize_pod(&mut self, resources: PodResources, or_delete: Option<&str>) {
         match self.resizing {
             Resizing::Refused => {
                 if let Some(uid) = or_delete {
@@ -236,15 +236,14 @@ impl World {
                 }
             }
             Resizing::InPlace | Resizing::Infeasible => {
-                let patch = lumadb_operator::build::resize_patch(&resources);
-                let asked = &patch["spec"]["containers"][0]["resources"];
-                let asked = serde_json::from_value(asked.clone()).expect("resources");
+                let patch = resources.patch();
+                let asked = patch["spec"]["containers"].as_array().expect("containers");
                 let pod = self.pod.as_mut().expect("a pod");
                 let spec = pod.spec.as_mut().expect("a spec");
                 for container in &mut spec.containers {
-                    if container.name == ENGINE_CONTAINER {
-                        container.resources = Some(Clone::clone(&asked));
-                    }
+                    let asked = asked.iter().find(|asked| asked["name"] == *container.name);
+                    let asked = asked.expect("resources of each container")["resources"].clone();
+                    container.resources = serde_json::from_value(asked).expect("resources");
                 }
                 if self.resizing == Resizing::Infeasible {
                     set_condition(pod, "PodResizePending", true, "Infeasible");
@@ -390,9 +389,10 @@ impl World {
             .is_some_and(|(status, _)| status == "True")
     }
 
-    /// What the pod's engine was given.
-    pub(crate) fn resources(&self) -> Option<Resources> {
-        Resources::of(self.pod.as_ref()?, ENGINE_CONTAINER)
+    /// Whether the pod was given what its database is to have.
+    pub(crate) fn has_its_resources(&self) -> bool {
+        let granted = self.pod.as_ref().and_then(PodResources::of);
+        granted == Some(PodResources::wanted(&self.database))
     }
 }
 
