@@ -4,7 +4,8 @@
 #   FOLDER/instance.tar  lumadb/instance:TAG  node and engine: a database's pod
 #   FOLDER/cloud.tar     lumadb/cloud:TAG     operator, control plane, edge
 # PROGRAMS holds lumadb-node and lumadb-cloud; what `make build` makes unless it is named. TAG is
-# LUMADB_IMAGE_TAG or the version. Of the same programs and packages come the same bytes.
+# LUMADB_IMAGE_TAG or the version. Of the same programs and packages come the same bytes, but for
+# the template of data folders, which no two initdb make alike.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -46,8 +46,8 @@ printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$base/etc/nsswitch.co
 
 place="$out/engine/opt/lumadb/engine"
 mkdir -p "$place/bin" "$place/lib"
-for program in initdb pg_combinebackup pg_config pg_controldata pg_dump pg_isready pg_restore \
-    pg_verifybackup pg_waldump postgres psql; do
+for program in initdb pg_combinebackup pg_config pg_controldata pg_dump pg_isready pg_resetwal \
+    pg_restore pg_verifybackup pg_waldump postgres psql; do
     cp "$engine/bin/$program" "$place/bin/"
 done
 cp "$engine"/lib/*.so "$place/lib/"
@@ -62,6 +62,24 @@ for program in node cloud; do
     objcopy --strip-debug "$programs/lumadb-$program" "$out/$program/usr/bin/lumadb-$program"
 done
 "$programs/lumadb-node" engine-setup --engine-dir "$place"
+
+# A data folder, of which a new database gets a copy: to make one takes a small engine seconds. PostgreSQL
+# does not run as root, and whom it runs as must reach it.
+making="$(mktemp -d)"
+trap 'rm -rf "$making"' EXIT
+mkdir -p "$making"/{programs,instance/data,instance/run}
+cp -R "$out/engine/opt" "$making/"
+cp "$programs/lumadb-node" "$making/programs/"
+make_template=("$making/programs/lumadb-node" prepare --instance-dir "$making/instance"
+    --engine-dir "$making/opt/lumadb/engine")
+if [ "$(id -u)" = 0 ]; then
+    chmod -R a+rX "$making"
+    chown -R nobody "$making/instance"/*
+    make_template=(setpriv --reuid nobody --regid nogroup --clear-groups "${make_template[@]}")
+fi
+(cd "$making" && "${make_template[@]}" >said 2>&1) || die "no template was made: $(cat "$making/said")"
+rm -f "$making"/instance/data/pg_wal/0*
+cp -R "$making/instance/data" "$place/template"
 chmod -R a+rX,go-w "$out"
 chmod 1777 "$base/tmp"
 

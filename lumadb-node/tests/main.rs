@@ -13,6 +13,7 @@ mod restore_killed;
 mod restore_node;
 mod restore_timelines;
 mod restore_tool;
+mod template;
 mod tenancy;
 mod tenant_isolation;
 mod volume;

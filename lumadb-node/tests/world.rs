@@ -49,6 +49,8 @@ pub(crate) type SessionEnd = tokio::task::JoinHandle<Result<(), tokio_postgres::
 
 pub(crate) struct World {
     pub(crate) folder: TempDir,
+    /// Where the engine's programs are.
+    engine: PathBuf,
     users: Option<Users>,
     pub(crate) helper: Option<Child>,
     pub(crate) node: Option<Child>,
@@ -96,6 +98,24 @@ impl World {
         world
     }
 
+    /// Everything runs that began on a volume with nothing on it, by the programs in `engine`.
+    pub(crate) async fn running_from_nothing(spec: &InstanceSpec, engine: PathBuf) -> Self {
+        let mut world = Self::begin();
+        world.engine = engine;
+        let instance = world.instance();
+        std::fs::create_dir(&instance).expect("made");
+        let mode = std::fs::Permissions::from_mode(0o770);
+        std::fs::set_permissions(&instance, mode).expect("sets the mode");
+        if let Some(users) = world.users {
+            chown(&instance, Some(users.engine), Some(users.group)).expect("gives away");
+        }
+        world.parent().say(spec);
+        world.helper_start_with(&["--prepare"]);
+        world.node_start();
+        world.in_force(spec).await;
+        world
+    }
+
     /// As [`Self::running`], on a volume of its own; `None`: this user may not make one.
     pub(crate) async fn running_on_volume(spec: &InstanceSpec, bytes: u64) -> Option<Self> {
         let mut world = Self::begin();
@@ -134,6 +154,7 @@ impl World {
         let mut world = Self {
             port: listener.local_addr().expect("an address"),
             folder,
+            engine: engine_dir(),
             users,
             helper: None,
             node: None,
@@ -222,7 +243,7 @@ impl World {
             .arg("--instance-dir")
             .arg(self.instance())
             .arg("--engine-dir")
-            .arg(engine_dir())
+            .arg(&self.engine)
             .current_dir(self.folder.path())
             .env_clear()
             .env("LUMADB_LOG", "info");

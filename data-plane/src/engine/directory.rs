@@ -96,6 +96,11 @@ impl EngineDir {
         self.root.join("bin").join(name)
     }
 
+    /// Where images have a data folder to copy, made by [`prepare`](super::prepare()).
+    pub fn template(&self) -> PathBuf {
+        self.root.join("template")
+    }
+
     /// Size of its pages, bytes; `None`: there is no `pg_config` beside it that would say.
     pub fn block_bytes(&self) -> Option<u32> {
         let mut command = Command::new(self.program("pg_config"));

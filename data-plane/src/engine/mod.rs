@@ -26,6 +26,7 @@ mod instance_dir;
 mod output;
 mod postmaster;
 mod prepare;
+mod template;
 mod tenancy;
 mod vectors;
 mod verify;

@@ -1,9 +1,9 @@
 //! Making the data folder of a database that does not exist yet.
 //!
-//! It happens ahead of time, in a pool, so that creating a database is a rename. Each folder comes
-//! from its own initdb: a copied one would share its system identifier, and PostgreSQL would replay
-//! one tenant's WAL into another. Two stages, because initdb wants a user that the system knows by
-//! name, and the folder then belongs to one that it does not.
+//! It happens ahead of time, in a pool, so that creating a database is a rename; or on a volume of its
+//! own, from a template if there is one. What else is copied would share its system identifier, and
+//! PostgreSQL would replay one tenant's WAL into another. Two stages, because initdb wants a user that the
+//! system knows by name, and the folder then belongs to one that it does not.
 //!
 //! A folder whose preparation failed is thrown away by whoever asked for it.
 
@@ -14,6 +14,7 @@ use super::directory::EngineDir;
 use super::helper::{HelperError, write_config};
 use super::instance_dir::{InstanceDir, InstanceDirError};
 use super::postmaster::{EngineEvent, Postmaster, PostmasterError, StopMode};
+use super::template::template_copy;
 use super::write_limit::WriteLimit;
 use crate::files;
 use lumadb_contract::name::PLATFORM_ROLE;
@@ -63,6 +64,8 @@ pub enum PrepareError {
     Run(#[source] io::Error),
     #[error("initdb failed: {0}")]
     Initdb(String),
+    #[error("the template of a data folder was not copied")]
+    Template(#[source] io::Error),
     #[error("the new engine did not start: {0}")]
     Start(String),
     #[error("the new engine did not become ready within {PATIENCE_SECONDS} s")]
@@ -118,7 +121,13 @@ pub async fn prepare_once(engine: &EngineDir, instance: &InstanceDir) -> Result<
     std::fs::create_dir(&beside).map_err(fault(&beside))?;
     let making = InstanceDir::open(&beside)?;
     making.run_make().map_err(fault(&beside))?;
-    prepare(engine, &making, Stage::All).await?;
+    let template = engine.template();
+    if template.is_dir() {
+        let copied = template_copy(engine, &template, &making.data()).await;
+        copied.map_err(PrepareError::Template)?;
+    } else {
+        prepare(engine, &making, Stage::All).await?;
+    }
     // What it leaves for the next node stays behind: the node that is there has looked already.
     std::fs::rename(making.data(), &data).map_err(fault(&data))?;
     files::sync_parent(&data).map_err(fault(&data))?;
