@@ -277,7 +277,9 @@ impl Server {
         let dial = tower::service_fn(move |_: http::Uri| {
             let (connector, host, name) = (connector.clone(), host.clone(), name.clone());
             async move {
-                let socket = tries::in_turn(|| TcpStream::connect((host.as_str(), port))).await?;
+                // An operator that waits to take over refuses, and its name is that of the one that works.
+                let connect = || TcpStream::connect((host.as_str(), port));
+                let socket = tries::past_refusals(connect).await?;
                 socket.set_nodelay(true)?;
                 connector.connect(name, socket).await.map(TokioIo::new)
             }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// Pause before dialing the helper again, milliseconds: the first, and the longest.
-const REDIAL_MS: (u64, u64) = (2, 1000);
+const REDIAL_MS: (u64, u64) = (2, 100);
 
 /// What shall be and what is, for whoever supervises. The task behind it dials again and again.
 #[derive(Debug)]

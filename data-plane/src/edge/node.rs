@@ -110,7 +110,7 @@ impl Dialer {
         let connector = renewed.at(Instant::now());
         let name = ServerName::try_from(database.host_label())
             .map_err(|error| NodeError::Disbelief(io::Error::other(error)))?;
-        let socket = tries::in_turn(|| TcpStream::connect((host, port)))
+        let socket = tries::staggered(|| TcpStream::connect((host, port)))
             .await
             .map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
