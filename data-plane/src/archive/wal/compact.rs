@@ -23,6 +23,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+/// Before the first look, seconds: a node that begins has clients that wait for it.
+const REST_SECONDS: u64 = 20;
+
 /// Pause after a failure, seconds.
 const PAUSE_SECONDS: u64 = 30;
 
@@ -38,8 +41,10 @@ impl Compactor {
         }
     }
 
-    /// Looks whenever the writer behind `progress` has filled a run. Ends with the writer.
+    /// Looks after a rest, and then whenever the writer behind `progress` has filled a run. Ends with the
+    /// writer.
     pub async fn follow(&self, mut progress: watch::Receiver<Progress>) {
+        sleep(Duration::from_secs(REST_SECONDS)).await;
         let mut done = (0, 0);
         let mut cleaned = 0;
         loop {
