@@ -161,6 +161,8 @@ async function restore(copied) {
       "select 'of ' || count(*) as rows from kept",
   );
   await page.getByText("of 500", { exact: true }).first().waitFor();
+  const window = `/v1/databases/${database}/restore-window`;
+  await until("a first backup", async () => (await api(window)).earliest);
   // The form takes whole seconds.
   await page.waitForTimeout(1_100);
   const before = new Date();
@@ -168,7 +170,6 @@ async function restore(copied) {
   await run_sql("delete from kept returning 'gone ' || id as deleted");
   await page.getByRole("dialog").getByRole("button", { name: "Run it" }).click();
   await page.getByText("gone 1001", { exact: true }).first().waitFor();
-  const window = `/v1/databases/${database}/restore-window`;
   await until("the archive to hold what followed", async () => {
     const { latest } = await api(window);
     return latest && new Date(latest) > before;
@@ -321,7 +322,9 @@ try {
   process.stdout.write(`copied: ${copied}\n`);
 } catch (error) {
   if (screenshots) await page.screenshot({ path: `${screenshots}/failed.png` });
-  process.stderr.write(`at ${page.url()}\n${[...new Set(complaints)].join("\n")}\n`);
+  const shown = await page.locator("[role=dialog], [role=alert]").allInnerTexts();
+  const said = [`at ${page.url()}`, ...shown, ...new Set(complaints)];
+  process.stderr.write(`${said.join("\n")}\n`);
   throw error;
 } finally {
   await browser.close();
