@@ -142,8 +142,7 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
     let (client, right) = world(&cluster).await?;
     let databases = databases(&client, NAMESPACE);
     let proxy = Proxy::start(&cluster).await?;
-    // Half of the requests go wrong, each in one of the ways in which it can, and in no rhythm that
-    // the operator's own could fall into.
+    // A third of the requests go wrong, each in one of the ways in which it can.
     let of_writes = [
         Fault::TooMany,
         Fault::Internal,
@@ -152,14 +151,13 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
     ];
     let of_reads = [Fault::Gone, Fault::Internal, Fault::Lost, Fault::TooMany];
     proxy.plan(move |seen| {
-        let mixed = seen.number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        let turn = usize::try_from(mixed).unwrap_or_default();
+        let turn = mixed(seen.number);
         let faults = match seen.sort {
             Sort::Write => of_writes,
             Sort::Read | Sort::Watch => of_reads,
             Sort::Aside => return None,
         };
-        (turn % 2 == 0).then(|| faults[turn / 2 % faults.len()])
+        (turn % 3 == 0).then(|| faults[turn / 3 % faults.len()])
     });
     let operator = operator_of(NAMESPACE, &proxy.kubeconfig()?)?;
     let watched = async || {
@@ -181,4 +179,13 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
         until_same(&client, right).await?;
     }
     operator.stop().await
+}
+
+/// A number that follows no rhythm, not even for every seventh request or every twenty-ninth, which
+/// may all be of one watch: the finalizer of `SplitMix64`.
+fn mixed(number: u64) -> usize {
+    let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    usize::try_from(number >> 33).unwrap_or_default()
 }
