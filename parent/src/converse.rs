@@ -119,7 +119,7 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
                     if *behind.borrow() {
                         continue;
                     }
-                    match timeout(PLACE_TIMEOUT, batches.send(samples)).await {
+                    match Box::pin(timeout(PLACE_TIMEOUT, batches.send(samples))).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return,
                         Err(_) => {
@@ -141,7 +141,8 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
         while questions.changed().await.is_ok() {
             let question = questions.borrow_and_update().clone();
             let Some(question) = question else { continue };
-            if let Some(answer) = self.intake.allowance(self.database, &question).await {
+            let answering = Box::pin(self.intake.allowance(self.database, &question));
+            if let Some(answer) = answering.await {
                 let message = ParentMessage::Allowance(Box::new(answer));
                 if self.outgoing.send(Ok(message)).await.is_err() {
                     return;
@@ -168,7 +169,7 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
                 let Ok(next) = batches.try_recv() else { break };
                 samples.extend(next);
             }
-            if !self.store(&samples).await {
+            if !Box::pin(self.store(&samples)).await {
                 return;
             }
         }

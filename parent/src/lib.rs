@@ -222,7 +222,8 @@ impl<I: Identity, S: Intake> NodeParent for Parent<I, S> {
         let parent = self.clone();
         // The answer's headers go out before the hello is read: a client may wait for them first.
         tokio::spawn(async move {
-            match parent.admit(&shown, &mut messages).await {
+            // What is over soon, or seldom happens, takes memory only then: there are thousands of streams.
+            match Box::pin(parent.admit(&shown, &mut messages)).await {
                 Ok((hello, expected)) => {
                     parent.attached(hello, &expected, messages, outgoing).await;
                 }

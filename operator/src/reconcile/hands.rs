@@ -47,7 +47,10 @@ pub(super) enum Trouble {
 /// Writes to the cluster.
 pub(super) struct Hands {
     client: Client,
-    recorder: Recorder,
+    reporter: Reporter,
+    /// Tells of what goes wrong, again and again perhaps: that is counted, by what is remembered of it for
+    /// minutes. Of what goes well nothing is remembered.
+    warnings: Recorder,
     metrics: Arc<Metrics>,
 }
 
@@ -58,7 +61,8 @@ impl Hands {
             instance: Some(identity),
         };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            warnings: Recorder::new(client.clone(), reporter.clone()),
+            reporter,
             client,
             metrics,
         }
@@ -325,7 +329,14 @@ impl Hands {
             action: note.action.into(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, about).await {
+        let written = match kind {
+            EventType::Warning => self.warnings.publish(&event, about).await,
+            EventType::Normal => {
+                let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+                recorder.publish(&event, about).await
+            }
+        };
+        if let Err(error) = written {
             tracing::debug!(%error, "an event was not written");
         }
     }

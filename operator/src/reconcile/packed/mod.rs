@@ -1,5 +1,7 @@
-//! Objects of the cluster as texts: as values of their types they take more memory, and what is kept
-//! of a database is read only when it is looked at.
+//! Objects of the cluster as squeezed texts: as values of their types they take many times the memory,
+//! and what is kept of a database is read only when it is looked at.
+
+mod squeeze;
 
 use crate::api::LumaInstance;
 use k8s_openapi::NamespaceResourceScope;
@@ -11,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
+use squeeze::Squeezed;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -59,7 +62,7 @@ impl Kept for Pod {
 pub(super) struct Packed<K> {
     /// Name, namespace, UID and version alone.
     meta: ObjectMeta,
-    json: Box<[u8]>,
+    json: Squeezed,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -78,14 +81,15 @@ impl<K: Kept> Packed<K> {
         };
         Ok(Self {
             meta,
-            json: serde_json::to_vec(&object)?.into_boxed_slice(),
+            json: Squeezed::of(&serde_json::to_vec(&object)?).map_err(serde_json::Error::io)?,
             kind: PhantomData,
         })
     }
 
     /// The object but for what was dropped. An error is a defect: it was written by the same type.
     pub(super) fn unpack(&self) -> serde_json::Result<K> {
-        serde_json::from_slice(&self.json)
+        let json = self.json.restored().map_err(serde_json::Error::io)?;
+        serde_json::from_slice(&json)
     }
 }
 
@@ -110,7 +114,7 @@ impl<K> fmt::Debug for Packed<K> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Packed")
             .field("meta", &self.meta)
-            .field("bytes", &self.json.len())
+            .field("bytes", &self.json.size())
             .finish_non_exhaustive()
     }
 }
