@@ -4,27 +4,19 @@
 //! does an operator when it lists a cluster. The C library's allocator learns from the first of them to
 //! keep such blocks for later, and keeps them for each of the threads that had one.
 
-/// Blocks from this size on, bytes, are taken from the system one by one: of megabytes, which come and go.
-pub const LARGE_BLOCK_BYTES: i32 = 128 * 1024;
-
-/// The same for whoever keeps thousands of connections, each with a buffer of HTTP/2 of this size of which
-/// hardly a page is ever written to: what was never touched is no memory yet.
-pub const BUFFER_BYTES: i32 = 16 * 1024;
+/// Blocks from this size on, bytes, are taken from the system and given back to it.
+#[cfg(target_env = "gnu")]
+const BLOCK_BYTES: i32 = 128 * 1024;
 
 /// Heaps that threads share.
 #[cfg(target_env = "gnu")]
 const HEAPS: i32 = 2;
 
-/// For the whole process, from here on; before other threads are started. Blocks of so many bytes and more
-/// are taken from the system and given back to it.
-#[cfg_attr(
-    not(target_env = "gnu"),
-    expect(unused_variables, reason = "other allocators do so")
-)]
-pub fn return_freed(block_bytes: i32) {
+/// For the whole process, from here on; before other threads are started.
+pub fn return_freed() {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
-        (libc::M_MMAP_THRESHOLD, block_bytes),
+        (libc::M_MMAP_THRESHOLD, BLOCK_BYTES),
         (libc::M_ARENA_MAX, HEAPS),
     ] {
         set(parameter, value);

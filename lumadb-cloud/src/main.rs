@@ -181,7 +181,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::S3(place) => serve("s3", &place),
         Command::StripeFake(place) => serve("stripe-fake", &place),
         Command::Operator { place, asked: None } => {
-            memory::return_freed(memory::BUFFER_BYTES);
+            memory::return_freed();
             serve("operator", &place)
         }
     }

@@ -106,7 +106,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<ExitCode, Failure> 
 
 async fn node(arguments: RunArguments) -> Result<(), Failure> {
     batch::enter();
-    memory::return_freed(memory::LARGE_BLOCK_BYTES);
+    memory::return_freed();
     sending::gather();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;
