@@ -142,7 +142,7 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
     let (client, right) = world(&cluster).await?;
     let databases = databases(&client, NAMESPACE);
     let proxy = Proxy::start(&cluster).await?;
-    // A third of the requests go wrong, each in one of the ways in which it can.
+    // Half of the requests go wrong, each in one of the ways in which it can.
     let of_writes = [
         Fault::TooMany,
         Fault::Internal,
@@ -157,7 +157,7 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
             Sort::Read | Sort::Watch => of_reads,
             Sort::Aside => return None,
         };
-        (turn % 3 == 0).then(|| faults[turn / 3 % faults.len()])
+        (turn % 2 == 0).then(|| faults[turn / 2 % faults.len()])
     });
     let operator = operator_of(NAMESPACE, &proxy.kubeconfig()?)?;
     let watched = async || {
