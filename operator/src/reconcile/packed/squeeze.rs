@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typical_object_takes_a_tenth() {
+    fn an_object_like_a_typical_one_takes_little_room() {
         let typical = str::from_utf8(TYPICAL).expect("text");
         for text in typical.lines() {
             let another = text.replace("01jdk3x5v9e8rb6w4q2n7m0c1a", "01jdk4ye6qfnxt1v9m3z5c8h2b");
