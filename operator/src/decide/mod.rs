@@ -54,6 +54,23 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What is asked of a new database and nobody here can carry out: made without it, it would be
+    /// another one than was meant.
+    fn beyond_us(&self) -> Option<&'static str> {
+        let spec = &self.database.spec;
+        if !self.is_alone || self.secret.is_some() {
+            return None;
+        }
+        let asked = [
+            ("spec.bootstrap.restore", spec.bootstrap.restore.is_some()),
+            ("spec.bootstrap.branch", spec.bootstrap.branch.is_some()),
+            ("spec.archive", spec.archive.is_some()),
+        ];
+        asked
+            .into_iter()
+            .find_map(|(field, is)| is.then_some(field))
+    }
+
     /// An object under one of our names that a database before this one left, or somebody else made.
     fn leftover(&self) -> Option<String> {
         let uid = self.database.uid();
@@ -139,6 +156,13 @@ pub fn decide(settings: &Settings, observed: &Observed, now: Timestamp) -> Decis
         let message =
             format!("{object} belongs to another owner; waiting until it has been removed");
         let view = View::pending(database, "LeftoverObject", message);
+        return blocked(view, now.checked_add(WAITING).ok());
+    }
+    if let Some(field) = observed.beyond_us() {
+        let message = format!(
+            "{field} is carried out for databases of a control plane, and none is there: nothing is made"
+        );
+        let view = View::stalled(database, "NeedsControlPlane", message);
         return blocked(view, now.checked_add(WAITING).ok());
     }
     let mut actions = around(settings, observed);

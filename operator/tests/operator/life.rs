@@ -82,6 +82,37 @@ fn happen(world: &mut World, event: Event) {
     }
 }
 
+#[test]
+fn nothing_empty_is_made_in_the_place_of_what_shall_be_restored() {
+    let moment = serde_json::json!({ "lsn": "0/1" });
+    let asked = [
+        serde_json::json!({ "bootstrap": {
+            "restore": { "archiveId": "arc_01jdk3x5v9e8rb6w4q2n7m0c1a", "to": moment },
+        } }),
+        serde_json::json!({ "bootstrap": {
+            "branch": { "from": "db-01jdk3x5v9e8rb6w4q2n7m0c1b" },
+        } }),
+        serde_json::json!({ "archive": {
+            "id": "arc_01jdk3x5v9e8rb6w4q2n7m0c1a", "bucket": "archives",
+        } }),
+    ];
+    for asked in asked {
+        let mut world = World::new();
+        let mut spec = serde_json::to_value(&world.database.spec).expect("a spec");
+        for (field, value) in asked.as_object().expect("an object") {
+            spec[field] = value.clone();
+        }
+        world.change(|database| database.spec = serde_json::from_value(spec).expect("a spec"));
+        let decision = world.decide();
+        assert!(decision.actions.is_empty(), "{:?}", decision.actions);
+        world.reconcile(usize::MAX);
+        assert!(world.is(STALLED) && !world.is(READY));
+        // With a control plane it is its Secret that is waited for.
+        world.is_alone = false;
+        assert!(!world.decide().actions.is_empty());
+    }
+}
+
 fn assert_as_desired(world: &World) {
     let spec = &world.database.spec;
     let status = world.database.status.as_ref().expect("a status");

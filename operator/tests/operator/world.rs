@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) network_policy: Option<NetworkPolicy>,
     pub(crate) authority: Option<ConfigMap>,
     pub(crate) secret: Option<Secret>,
+    /// No control plane is there.
+    pub(crate) is_alone: bool,
     /// Claims that were made, ever.
     pub(crate) claims_made: usize,
     /// How often a pod was changed so that its machine looks at it.
@@ -68,6 +70,7 @@ impl World {
             network_policy: None,
             authority: None,
             secret: None,
+            is_alone: true,
             claims_made: 0,
             marks: 0,
             pods_made: 0,
@@ -85,7 +88,7 @@ impl World {
             service_account: self.service_account.clone().map(Arc::new),
             network_policy: self.network_policy.clone().map(Arc::new),
             secret: self.secret.clone().map(Arc::new),
-            is_alone: true,
+            is_alone: self.is_alone,
             authority: self.authority.clone().map(Arc::new),
         }
     }
