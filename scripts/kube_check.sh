@@ -117,6 +117,9 @@ if is_ours; then
     report 'no pod, first answer to a client after' $(($(now_ms) - begun))
     database_sleeps_after 300
 
+    doors_check
+    rows 'its networks were changed'
+
     database_back_up
     claim="$(tenants get pvc -l "lumadb.cloud/database=$database" -o name)"
     lost="$(tenants get "$claim" -o jsonpath='{.spec.volumeName}')"

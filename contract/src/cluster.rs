@@ -60,6 +60,9 @@ pub mod edge_secret {
     pub const SERVER_CERTIFICATE: &str = "server.crt";
     /// Private key of that, PEM.
     pub const SERVER_KEY: &str = "server.key";
+    /// Ed25519 public key of the tokens that the control plane's own sessions show
+    /// ([`crate::service_token::SqlClaims`]), PEM.
+    pub const SQL_TOKEN_KEY: &str = "sql-token.pub";
 }
 
 /// The part of an [`InstanceSpec`](crate::instance::InstanceSpec) that a `LumaDatabase` does not

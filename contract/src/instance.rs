@@ -4,6 +4,7 @@ use crate::archive::{ArchiveSpec, ArchiveStatus, RestoreSpec, RestoreStatus};
 use crate::edge_link::EdgeTrust;
 use crate::id::{DatabaseId, IncarnationId};
 use crate::name::PgName;
+use crate::network::AllowedNetworks;
 use crate::scram::ScramVerifier;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct InstanceSpec {
     pub route_number: u32,
     pub roles: Vec<RoleSpec>,
     pub logical_databases: Vec<LogicalDatabaseSpec>,
+    /// Where clients may come from.
+    #[serde(default, skip_serializing_if = "AllowedNetworks::is_empty")]
+    pub allowed_networks: AllowedNetworks,
     /// Certificate for this database's own host name; without it the node takes no TLS.
     #[serde(default)]
     pub tls: Option<TlsIdentity>,

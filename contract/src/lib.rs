@@ -23,6 +23,7 @@ pub mod key_chain;
 pub mod meter;
 pub mod money;
 pub mod name;
+pub mod network;
 pub mod route;
 pub mod rpc;
 pub mod scope;

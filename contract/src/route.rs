@@ -3,6 +3,7 @@
 
 use crate::id::DatabaseId;
 use crate::name::PgName;
+use crate::network::AllowedNetworks;
 use crate::scram::ScramVerifier;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ pub struct Route {
     pub revision: u64,
     pub state: RouteState,
     pub connections_max: u16,
+    /// Where clients may come from.
+    #[serde(default, skip_serializing_if = "AllowedNetworks::is_empty")]
+    pub allowed_networks: AllowedNetworks,
     pub roles: Vec<RouteRole>,
 }
 

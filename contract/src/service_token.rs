@@ -16,7 +16,7 @@ pub mod audience {
     pub const EDGE_CONTROL: &str = "lumadb-edge-control";
     /// The control plane's endpoint for the operators of clusters.
     pub const REGION_LINK: &str = "lumadb-region-link";
-    /// An edge's own socket for the control plane's SQL sessions.
+    /// An edge, for the control plane's own sessions.
     pub const EDGE_SQL: &str = "lumadb-edge-sql";
 }
 
@@ -26,8 +26,8 @@ pub mod issuer {
     pub const EDGE: &str = "lumadb-edge";
 }
 
-/// Start-up parameter in which a SQL session of the control plane carries its token; the edge
-/// takes it on its own unix socket only and never hands it on.
+/// Start-up parameter in which a session of the control plane carries its token. An edge on the same
+/// machine takes it on a unix socket only, one in a region's cluster over TLS only; none hands it on.
 pub const SQL_TOKEN_PARAMETER: &str = "lumadb.token";
 
 /// An edge asks the control plane for the routes of its region.
@@ -56,7 +56,7 @@ pub struct RegionClaims {
     pub region: String,
 }
 
-/// The control plane opens a session of one role of one database, for the SQL editor.
+/// The control plane opens a session of one role of one database: for the SQL editor, or an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlClaims {
     pub iss: String,

@@ -11,6 +11,7 @@
 pub mod app;
 pub mod clock;
 pub mod collect;
+mod edge_door;
 pub mod http;
 pub mod identity;
 pub mod import;

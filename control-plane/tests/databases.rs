@@ -3,6 +3,7 @@
 use crate::support::{FakeRuntime, Person, TestCloud};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::RunState;
+use lumadb_control_plane::store::route;
 use serde_json::{Value, json};
 
 async fn start() -> (TestCloud, Person) {
@@ -74,6 +75,14 @@ async fn every_fault_of_a_request_is_told_with_its_field() {
         (
             json!({ "name": "x", "idle_timeout_seconds": 1 }),
             "idle_timeout_seconds",
+        ),
+        (
+            json!({ "name": "x", "allowed_networks": ["10.0.0.0/8", "10.1.2.3/8"] }),
+            "allowed_networks",
+        ),
+        (
+            json!({ "name": "x", "allowed_networks": vec!["x"; 65] }),
+            "allowed_networks",
         ),
         (json!({ "name": 7 }), "name"),
     ] {
@@ -160,6 +169,41 @@ async fn changes_count_revisions_and_stale_ones_are_refused() {
     assert_eq!(sooner.body["database"]["idle_timeout_seconds"], 60);
     let same = patch(json!({ "idle_timeout_seconds": 60 }), "*").await;
     assert_eq!(same.header("etag"), "\"3\"");
+}
+
+#[tokio::test]
+async fn allowed_networks_reach_edge_and_node() {
+    let (cloud, ada) = start().await;
+    let runtime = FakeRuntime::new();
+    let _loop = cloud.start_loop(&runtime);
+    let id = cloud.running(&ada, "a").await;
+    let path = format!("/v1/databases/{id}");
+    let patch = |networks: Value| {
+        let body = json!({ "allowed_networks": networks });
+        let call = cloud.patch(&path).cookie(&ada.cookie).json(&body);
+        call.header("if-match", "*").send()
+    };
+    let many: Vec<_> = (0..65).map(|n| format!("10.0.{n}.0/24")).collect();
+    for bad in [json!(["10.1.2.3/8"]), json!(many), json!("10.0.0.0/8")] {
+        let refused = patch(bad).await;
+        refused.expect_problem(400, "invalid_request");
+    }
+    let changed = patch(json!(["203.0.113.7", "2001:db8::/32", "203.0.113.7/32"])).await;
+    changed.expect(200);
+    let kept = json!(["203.0.113.7/32", "2001:db8::/32"]);
+    assert_eq!(changed.body["database"]["allowed_networks"], kept);
+    let mut tx = cloud.platform.store.region().await.expect("a scope");
+    let route = route::find(&mut tx, "local", id).await.expect("read");
+    let networks = route.expect("a route").allowed_networks;
+    assert_eq!(json!(networks.to_texts()), kept);
+    cloud
+        .until(async || {
+            let spec = runtime.instance(id).expect("an instance").spec;
+            (json!(spec.allowed_networks.to_texts()) == kept).then_some(())
+        })
+        .await;
+    let opened = patch(json!([])).await;
+    assert_eq!(opened.body["database"]["allowed_networks"], json!([]));
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ impl World {
         let keys = LinkKeys {
             signer: ServiceSigner::from_pem(key.serialize_pem().as_bytes()).expect("a key"),
             verifier: ServiceVerifier::from_pem(key.public_key_pem().as_bytes()).expect("a key"),
+            public_key_pem: key.public_key_pem(),
         };
         let runtime = open(&cloud, &keys, &folder).await;
         Self {

@@ -29,6 +29,7 @@ pub(crate) fn region_setup(config: &Config, own_port: u16) -> Result<RegionSetup
         host,
         port,
         edge_authority_pem,
+        edges_elsewhere: config.cluster.edges_address.is_some(),
     })
 }
 

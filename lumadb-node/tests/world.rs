@@ -5,6 +5,7 @@ use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{
     Compute, InstancePhase, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState,
 };
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::scram::ScramVerifier;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, chown};
@@ -464,6 +465,7 @@ pub(crate) fn spec(generation: u64) -> InstanceSpec {
         route_number: 7,
         roles: vec![role("owner", true)],
         logical_databases: vec![logical("main", "owner")],
+        allowed_networks: AllowedNetworks::default(),
         tls: None,
         edges: None,
         archive: None,

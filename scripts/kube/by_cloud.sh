@@ -49,6 +49,23 @@ database_sleep() { call POST "/v1/databases/$id/suspend" '{}' >/dev/null; }
 database_sleeps_after() { call PATCH "/v1/databases/$id" "{\"idle_timeout_seconds\": $1}" >/dev/null; }
 database_wake() { call POST "/v1/databases/$id/resume" '{}' >/dev/null; }
 
+# The SQL editor comes in by the edges in the cluster, and clients from allowed networks alone.
+doors_check() {
+    local asked answer path="/v1/databases/$id"
+    asked='{"role": "owner", "logical_database": "main", "sql": "select count(*) from kept",
+        "query_id": "00000000-0000-0000-0000-00000000000a"}'
+    answer="$(call POST "$path/query" "$asked")" || die 'the SQL editor does not answer'
+    [ "$(jq -r '.results[0].rows[0][0]' <<<"$answer")" = 1000 ] || die "the SQL editor says $answer"
+    call PATCH "$path" '{"allowed_networks": ["203.0.113.0/24"]}' >/dev/null
+    is_refused() { ! ask_once 'select 1' >/dev/null && grep -q 'not in the allowed networks' "$said"; }
+    wait_for 30 'edges to refuse other networks' is_refused
+    says_so() {
+        [ "$(tenants get lumadatabase "$database" -o jsonpath='{.spec.allowedNetworks[0]}')" = 203.0.113.0/24 ]
+    }
+    wait_for 30 'the LumaDatabase to say which networks are allowed' says_so
+    call PATCH "$path" '{"allowed_networks": []}' >/dev/null
+}
+
 database_back_up() {
     local backup state='' deadline=$((SECONDS + 120))
     backup="$(call POST "/v1/databases/$id/backups" '{"name": "check"}' | jq -r .id)"

@@ -6,6 +6,7 @@ use crate::programs::{Programs, run};
 use lumadb_contract::instance::{
     Compute, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState, TlsIdentity,
 };
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::scram::ScramVerifier;
 use lumadb_contract::secret::Secret;
 use lumadb_e2e::wait::until;
@@ -186,6 +187,7 @@ pub(crate) fn spec(common: &Common) -> Outcome<InstanceSpec> {
             name: "main".parse()?,
             owner: owner_role,
         }],
+        allowed_networks: AllowedNetworks::default(),
         tls: Some(TlsIdentity {
             certificate_chain_pem: common.keys.certificate_pem.clone(),
             private_key_pem: Secret::new(common.keys.private_key_pem.as_str()),

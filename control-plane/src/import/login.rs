@@ -2,19 +2,19 @@
 
 use super::Failure;
 use super::source::Source;
+use crate::edge_door::{Stream, keep_alive};
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::{ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
-use rustix::net::sockopt;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_postgres::fallible_iterator::FallibleIterator as _;
 
@@ -27,17 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most that a server says before it has let a client in, bytes.
 const LOGIN_BYTES_MAX: usize = 64 * 1024;
 
-/// A source that goes silent is given up after all of these.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 3;
-
 /// What the client is told of the source's answer: it has no password to show.
 const AUTHENTICATION_OK: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
-
-/// Bytes both ways, encrypted or not.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A session that is let in; `head` is what the server has said of it already.
 pub(super) struct LoggedIn {
@@ -243,13 +234,4 @@ fn error_text(body: &ErrorResponseBody) -> String {
         }
     }
     "it does not say why".into()
-}
-
-fn keep_alive(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-    Ok(())
 }

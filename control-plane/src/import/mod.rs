@@ -33,6 +33,7 @@ pub use network::Networks;
 pub use programs::ImportPrograms;
 pub use runner::Importer;
 pub use source::{SealedSource, Source, SourceError};
+pub(crate) use tls::authorities;
 pub use tls::certificates;
 
 /// Why an import did not succeed, in words for whoever asked for it.

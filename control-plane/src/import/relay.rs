@@ -4,6 +4,7 @@ use super::Failure;
 use super::login::{Door, LoggedIn};
 use super::programs::User;
 use crate::clock::Clock;
+use crate::edge_door::{EdgeDoor, send};
 use crate::identity::ServiceSigner;
 use bytes::{BufMut as _, BytesMut};
 use lumadb_contract::id::DatabaseId;
@@ -49,7 +50,7 @@ pub(super) enum Way {
 /// A logical database of ours, reached through the edge like any client's.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    pub(super) edge_socket: PathBuf,
+    pub(super) door: EdgeDoor,
     pub(super) signer: ServiceSigner,
     pub(super) clock: Clock,
     pub(super) database: DatabaseId,
@@ -196,6 +197,10 @@ fn error_packet(failure: &Failure) -> BytesMut {
     packet
 }
 
+fn away() -> Failure {
+    Failure::new("The database cannot be reached now.")
+}
+
 impl Target {
     async fn open(&self, parameters: &[(String, String)]) -> Result<LoggedIn, Failure> {
         let user = format!("{}.{}", self.role, self.database);
@@ -204,7 +209,7 @@ impl Target {
             .sql(&self.clock, self.database, self.role.clone())
             .map_err(|error| {
                 tracing::error!(%error, "an import gets no token");
-                Failure::new("The database cannot be reached now.")
+                away()
             })?;
         let mut all: Vec<(&str, &str)> = vec![
             ("user", user.as_str()),
@@ -218,19 +223,23 @@ impl Target {
             }
         }
         let opened = async {
-            let mut stream = UnixStream::connect(&self.edge_socket).await?;
+            let mut stream = self.door.connect().await?;
             let mut packet = BytesMut::new();
             frontend::startup_message(all, &mut packet)?;
-            stream.write_all(&packet).await?;
+            send(&mut *stream, &packet).await?;
             Ok::<_, io::Error>(stream)
         };
         match tokio::time::timeout(STARTUP_TIMEOUT, opened).await {
             // What the edge says goes on to the client as it is.
             Ok(Ok(stream)) => Ok(LoggedIn {
-                stream: Box::new(stream),
+                stream,
                 head: BytesMut::new(),
             }),
-            Ok(Err(_)) | Err(_) => Err(Failure::new("The database cannot be reached now.")),
+            Ok(Err(error)) => {
+                tracing::warn!(database = %self.database, %error, "an import does not reach its edge");
+                Err(away())
+            }
+            Err(_) => Err(away()),
         }
     }
 }

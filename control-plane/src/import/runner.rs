@@ -12,9 +12,11 @@ use super::source::{SealedSource, Source};
 use super::{Failure, clean, tls, transfer};
 use crate::app::Platform;
 use crate::app::state::ImportState;
+use crate::edge_door::{EdgeDoor, RegionEdges};
 use crate::identity::SealPurpose;
-use crate::store::StoreError;
 use crate::store::import::{self, Claim, ClaimedImport};
+use crate::store::{StoreError, route};
+use lumadb_contract::id::DatabaseId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -144,7 +146,7 @@ impl Importer {
         place: OwnedSemaphorePermit,
         shutdown: &CancellationToken,
     ) -> Result<bool, StoreError> {
-        let (room, _target) = match self.prepare(claimed) {
+        let (room, _target) = match self.prepare(claimed).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 let why = failure.to_string();
@@ -214,7 +216,7 @@ impl Importer {
     }
 
     /// The import's folder, with the way to the target open.
-    fn prepare(&self, claimed: &ClaimedImport) -> Result<(Room, Relay), Failure> {
+    async fn prepare(&self, claimed: &ClaimedImport) -> Result<(Room, Relay), Failure> {
         let failed = |error: &dyn std::error::Error| {
             tracing::error!(import = %claimed.id, %error, "an import has no room to run in");
             Failure::new("The import could not be started here. Try again later.")
@@ -223,11 +225,17 @@ impl Importer {
             .programs
             .room(claimed.id)
             .map_err(|error| failed(&error))?;
-        let Some(edge) = &self.platform.settings.edge_socket_folder else {
+        let edges = self.edges_of(claimed.database_id).await;
+        let edges = edges.map_err(|error| failed(&error))?;
+        let door = EdgeDoor::of(&self.platform.settings, edges).map_err(|why| {
+            tracing::error!(import = %claimed.id, why, "the region's edges are not known");
+            Failure::new("The import could not be started here. Try again later.")
+        })?;
+        let Some(door) = door else {
             return Err(Failure::new("Imports are not set up on this server."));
         };
         let target = Target {
-            edge_socket: edge.join(".s.PGSQL.5432"),
+            door,
             signer: self.platform.service_signer.clone(),
             clock: self.platform.clock.clone(),
             database: claimed.database_id,
@@ -237,6 +245,13 @@ impl Importer {
         let relay = Relay::listen(room.folder(), TARGET_PORT, Way::Target(target), room.user)
             .map_err(|error| failed(&error))?;
         Ok((room, relay))
+    }
+
+    async fn edges_of(&self, database: DatabaseId) -> Result<RegionEdges, StoreError> {
+        let mut tx = self.platform.store.region().await?;
+        let edges = route::edges(&mut tx, database).await?;
+        tx.commit().await?;
+        Ok(edges)
     }
 
     /// All of it, from the first look to the last statistics. Gives what did not arrive as it was.

@@ -51,15 +51,19 @@ pub(super) fn config(
     Ok(Some(Arc::new(config)))
 }
 
-fn verifier(pem: Option<&str>) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let roots = match pem {
-        Some(pem) => certificates(pem)?,
-        None => RootCertStore {
+/// Whom a server's certificate may be from; `None`: whom everybody knows.
+pub(crate) fn authorities(pem: Option<&str>) -> Result<RootCertStore, String> {
+    match pem {
+        Some(pem) => certificates(pem),
+        None => Ok(RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        },
-    };
+        }),
+    }
+}
+
+fn verifier(pem: Option<&str>) -> Result<Arc<WebPkiServerVerifier>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+    WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(pem)?), provider)
         .build()
         .map_err(|error| error.to_string())
 }

@@ -29,6 +29,8 @@ pub struct DatabaseRow {
     pub connections_max: i32,
     pub idle_timeout_seconds: Option<i32>,
     pub durability: Durability,
+    /// As [`lumadb_contract::network::parse`] reads them.
+    pub allowed_networks: Vec<String>,
     pub observed_generation: i64,
     pub observed: Observed,
     pub system_identifier: Option<String>,
@@ -40,6 +42,8 @@ pub struct DatabaseRow {
     pub wildcard_dns: bool,
     /// By which authority clients know its edges; see [`super::setup::RegionSetup`].
     pub edge_authority_pem: Option<String>,
+    /// Whether its edges are in its region's cluster; see [`super::setup::RegionSetup`].
+    pub edges_elsewhere: bool,
     /// Where its first content came from; `None`: it began empty.
     pub restore: Option<Json<RestoreRow>>,
     /// The last restore in place that it took part in.
@@ -69,6 +73,7 @@ pub struct NewDatabase<'a> {
     pub milli_vcpu: i32,
     pub idle_timeout_seconds: Option<i32>,
     pub durability: Durability,
+    pub allowed_networks: &'a [String],
     pub deletion_protection: bool,
     pub now: OffsetDateTime,
 }
@@ -81,6 +86,7 @@ pub struct DatabaseChange<'a> {
     pub milli_vcpu: i32,
     pub idle_timeout_seconds: Option<i32>,
     pub durability: Durability,
+    pub allowed_networks: &'a [String],
     pub desired: Desired,
     pub generation: i64,
     pub run_generation: i64,
@@ -93,8 +99,9 @@ pub async fn insert(tx: &mut TenantTx, new: &NewDatabase<'_>) -> Result<(), Stor
     let organization = tx.organization();
     sqlx::query!(
         "insert into databases (id, organization_id, project_id, name, region, created_at,
-             updated_at, look_at, milli_vcpu, idle_timeout_seconds, deletion_protection, durability)
-         values ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9, $10)",
+             updated_at, look_at, milli_vcpu, idle_timeout_seconds, deletion_protection, durability,
+             allowed_networks)
+         values ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9, $10, $11)",
         new.id.uuid(),
         organization.uuid(),
         new.project.uuid(),
@@ -104,7 +111,8 @@ pub async fn insert(tx: &mut TenantTx, new: &NewDatabase<'_>) -> Result<(), Stor
         new.milli_vcpu,
         new.idle_timeout_seconds,
         new.deletion_protection,
-        new.durability.as_str()
+        new.durability.as_str(),
+        new.allowed_networks
     )
     .execute(tx.connection())
     .await?;
@@ -193,10 +201,12 @@ async fn select(
                   d.created_at, d.updated_at, d.revision, d.deletion_protection, d.generation,
                   d.desired as "desired: Desired", d.run_generation, d.milli_vcpu,
                   s.memory_mib, s.connections_max, d.idle_timeout_seconds,
-                  d.durability as "durability: Durability", d.observed_generation,
+                  d.durability as "durability: Durability", d.allowed_networks,
+                  d.observed_generation,
                   d.observed as "observed: Observed",
                   d.system_identifier::text as system_identifier, d.engine_minor, d.connections,
                   d.storage_bytes, r.host, r.port, r.wildcard_dns, r.edge_authority_pem,
+                  r.edges_elsewhere,
                   (select to_jsonb(o) from restores o where o.database_id = d.id)
                       as "restore: Json<RestoreRow>",
                   (select to_jsonb(p) from in_place_restores p
@@ -238,7 +248,8 @@ pub async fn change(
         "update databases
          set name = $2, deletion_protection = $3, milli_vcpu = $4, idle_timeout_seconds = $5,
              desired = $6, generation = $7, run_generation = $8, revision = revision + 1,
-             updated_at = $9, look_at = $9, attempt = 0, durability = $10
+             updated_at = $9, look_at = $9, attempt = 0, durability = $10,
+             allowed_networks = $11
          where id = $1 and deleted_at is null",
         id.uuid(),
         to.name,
@@ -249,7 +260,8 @@ pub async fn change(
         to.generation,
         to.run_generation,
         now,
-        to.durability.as_str()
+        to.durability.as_str(),
+        to.allowed_networks
     )
     .execute(tx.connection())
     .await?;

@@ -2,8 +2,10 @@
 
 use super::{RegionTx, StoreError};
 use crate::app::state::{Desired, Observed};
+use crate::edge_door::RegionEdges;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::route::{NodeAddress, Route, RouteRole, RouteState};
 use lumadb_contract::scram::ScramVerifier;
 use sqlx::types::Json;
@@ -14,6 +16,7 @@ struct RouteRow {
     route_number: i32,
     route_revision: i64,
     connections_max: i32,
+    allowed_networks: Vec<String>,
     desired: Desired,
     observed: Observed,
     is_current: bool,
@@ -45,6 +48,19 @@ pub async fn all(tx: &mut RegionTx, region: &str) -> Result<Routes, StoreError> 
     select(tx, region, None, None).await
 }
 
+/// Where clients connect to a database.
+pub async fn edges(tx: &mut RegionTx, id: DatabaseId) -> Result<RegionEdges, StoreError> {
+    let edges = sqlx::query_as!(
+        RegionEdges,
+        "select r.host, r.port, r.edge_authority_pem, r.edges_elsewhere
+         from databases d join regions r on r.name = d.region where d.id = $1",
+        id.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(edges)
+}
+
 /// Routes that changed at or after `cursor`.
 pub async fn since(tx: &mut RegionTx, region: &str, cursor: u64) -> Result<Routes, StoreError> {
     select(tx, region, None, Some(cursor)).await
@@ -68,6 +84,7 @@ async fn select(
     let rows = sqlx::query_as!(
         RouteRow,
         r#"select d.id as "id: DatabaseId", d.route_number, d.route_revision, s.connections_max,
+                  d.allowed_networks,
                   d.desired as "desired: Desired", d.observed as "observed: Observed",
                   d.observed_generation >= d.run_generation as "is_current!",
                   d.desired = 'deleted' or d.deleted_at is not null as "is_deleted!",
@@ -133,6 +150,8 @@ impl RouteRow {
                 self.is_current,
                 self.node_address,
             ),
+            allowed_networks: AllowedNetworks::of_texts(&self.allowed_networks)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?,
             roles,
         })
     }

@@ -35,6 +35,9 @@ pub struct RegionSetup {
     /// The authority by which clients know the edges there, PEM; `None`: the data folder's own; empty:
     /// one that they know anyway.
     pub edge_authority_pem: Option<String>,
+    /// Whether edges in the region's own cluster are there: they take the control plane's own
+    /// sessions, too.
+    pub edges_elsewhere: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,16 +83,18 @@ impl Setup {
     /// Makes the region be as given.
     pub async fn region(&mut self, region: &RegionSetup) -> Result<(), StoreError> {
         sqlx::query!(
-            "insert into regions (name, display_name, host, port, edge_authority_pem)
-             values ($1, $2, $3, $4, $5)
+            "insert into regions (name, display_name, host, port, edge_authority_pem, edges_elsewhere)
+             values ($1, $2, $3, $4, $5, $6)
              on conflict (name) do update
                 set display_name = excluded.display_name, host = excluded.host, port = excluded.port,
-                    edge_authority_pem = excluded.edge_authority_pem",
+                    edge_authority_pem = excluded.edge_authority_pem,
+                    edges_elsewhere = excluded.edges_elsewhere",
             region.name,
             region.display_name,
             region.host,
             i32::from(region.port),
-            region.edge_authority_pem
+            region.edge_authority_pem,
+            region.edges_elsewhere
         )
         .execute(&mut self.connection)
         .await?;

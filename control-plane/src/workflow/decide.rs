@@ -8,6 +8,7 @@ use lumadb_contract::archive::{ArchiveSpec, RestorePhase, RestoreSpec, RestoreSt
 use lumadb_contract::instance::{
     Compute, InstancePhase, InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState,
 };
+use lumadb_contract::network::AllowedNetworks;
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 
@@ -73,6 +74,7 @@ pub(super) fn spec(
         route_number: u32::try_from(row.route_number).ok()?,
         roles,
         logical_databases,
+        allowed_networks: AllowedNetworks::of_texts(&row.allowed_networks).ok()?,
         tls: None,
         edges: None,
         archive,

@@ -23,6 +23,7 @@ fn row(desired: Desired, generation: i64) -> ClaimedDatabase {
         milli_vcpu: 250,
         memory_mib: 1024,
         connections_max: 100,
+        allowed_networks: Vec::new(),
         idle_timeout_seconds: Some(300),
         durability: Durability::Local,
         observed_generation: 0,

@@ -25,6 +25,7 @@ use crate::store::{EitherTx, RegionTx, StoreError};
 use lumadb_contract::archive::{Lsn, RestorePhase, RestoreSpec, RestoreTarget};
 use lumadb_contract::id::{AuditEventId, DatabaseId, DrillId, OutboxId};
 use lumadb_contract::instance::{Compute, InstancePhase, InstanceSpec, InstanceStatus, RunState};
+use lumadb_contract::network::AllowedNetworks;
 use serde_json::json;
 use std::pin::pin;
 use std::sync::Arc;
@@ -238,6 +239,7 @@ async fn spec(
             route_number: 0,
             roles,
             logical_databases,
+            allowed_networks: AllowedNetworks::default(),
             tls: None,
             edges: None,
             archive: None,

@@ -7,6 +7,7 @@ use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, TlsIdentity};
 use lumadb_contract::name::PgName;
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::scram::ScramVerifier;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub struct Serving {
     /// Every role that may log in. A session whose role is no longer here, or has another verifier
     /// than when it was admitted, ends.
     pub roles: BTreeMap<PgName, ScramVerifier>,
+    /// Where clients that come in here may be: one that is not ends, too.
+    pub allowed_networks: AllowedNetworks,
     pub tls: Option<TlsIdentity>,
     /// Edges on other machines that are believed.
     pub edges: Option<EdgeTrust>,
@@ -67,6 +70,7 @@ impl Serving {
                 .iter()
                 .map(|role| (role.name.clone(), role.verifier.clone()))
                 .collect(),
+            allowed_networks: spec.allowed_networks.clone(),
             tls: spec.tls.clone(),
             edges: spec.edges.clone(),
             gated: spec

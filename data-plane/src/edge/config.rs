@@ -14,7 +14,7 @@ pub struct EdgeConfig {
     pub region: String,
     /// Where clients connect; port 0 takes a free one ([`crate::edge::Edge::addresses`]).
     pub listen: Vec<SocketAddr>,
-    /// Where the control plane's own SQL sessions come in, if they do.
+    /// How the control plane's own sessions come in, if they do.
     pub sql: Option<SqlDoor>,
     /// How the control plane's `EdgeControl` service is reached.
     pub control: ControlPlane,
@@ -34,13 +34,20 @@ pub struct EdgeConfig {
     pub clock: fn() -> OffsetDateTime,
 }
 
-/// Where the control plane's own SQL sessions come in.
+/// How the control plane's own sessions come in: those of the SQL editor and of imports.
 #[derive(Debug, Clone)]
 pub struct SqlDoor {
-    /// Unix socket, such as `…/.s.PGSQL.5432`.
-    pub socket: PathBuf,
-    /// Ed25519 public key (PEM) of whoever may open sessions.
-    pub token_key_pem: String,
+    pub entrance: SqlEntrance,
+    /// Ed25519 public key (PEM) of whoever may open sessions; asked for at each session.
+    pub token_key: Source<String>,
+}
+
+#[derive(Debug, Clone)]
+pub enum SqlEntrance {
+    /// A unix socket of their own, such as `…/.s.PGSQL.5432`.
+    Socket(PathBuf),
+    /// Where clients connect, over TLS.
+    WithClients,
 }
 
 /// Where the control plane is, and what it knows this edge by.

@@ -7,11 +7,12 @@ use super::metrics::{Metrics, Outcome};
 use super::node::{Dialer, NodeStream};
 use super::renewed::Renewed;
 use super::routes::Known;
-use super::sql_token::SqlTokens;
+use super::sql_token::{SqlTokenError, SqlTokens};
 use crate::protocol::postgres::authenticate::authenticate;
 use crate::protocol::postgres::client::{
     self, ClientStream, HandshakeError, Opened, Request, first_contact,
 };
+use crate::protocol::postgres::proof::{Proof, not_allowed};
 use crate::protocol::postgres::quiet::QuietStream;
 use crate::protocol::postgres::relay::Relay;
 use crate::protocol::postgres::scram::{Binding, Credentials, NONCE_BYTES};
@@ -170,7 +171,13 @@ impl Shared {
             .await;
         drop(half_open);
         match admitted {
-            Ok(visitor) => self.serve_visitor(stream, visitor, Outcome::Session).await,
+            Ok(visitor) => {
+                let outcome = match visitor.label.proof {
+                    Some(_) => Outcome::Session,
+                    None => Outcome::SqlSession,
+                };
+                self.serve_visitor(stream, visitor, outcome).await
+            }
             Err(refused) => Err(tell(stream, refused).await),
         }
     }
@@ -191,12 +198,31 @@ impl Shared {
                 "connections must use TLS: set sslmode=require",
             ));
         }
-        let target = target(&startup, server_name).map_err(|fatal| Refused {
+        let mut target = target(&startup, server_name).map_err(|fatal| Refused {
             outcome: Outcome::NoDatabase,
             fatal: Some(fatal),
         })?;
         self.check_address(address)?;
+        if stream.is_encrypted()
+            && let Some(tokens) = &self.sql_tokens
+            && tokens.come_with_clients()
+            && let Some(token) = target.token.take()
+        {
+            let admitted = self.check_token(tokens, &token, startup, target).await;
+            let outcome = admitted.as_ref().err().map(|refused| refused.outcome);
+            if outcome == Some(Outcome::WrongPassword) {
+                self.failures.failed(address.ip(), Instant::now());
+            }
+            return admitted;
+        }
         let known = self.find(&target).await?;
+        let route = &known.route;
+        if !route.allowed_networks.admit(address.ip()) {
+            return Err(Refused {
+                outcome: Outcome::NetworkNotAllowed,
+                fatal: Some(not_allowed(route.database_id, address.ip())),
+            });
+        }
         let credentials = Credentials::find(&known.roles, &target.role, &self.fallback_key);
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let dialogue = authenticate(stream, credentials, binding, &nonce);
@@ -219,10 +245,15 @@ impl Shared {
         }
         // Whoever authenticated has a checked name.
         let role: PgName = (target.role.parse()).map_err(|_| Refused::told(Outcome::Handshake))?;
+        let verifier = known.roles.get(&role).cloned();
+        let verifier = verifier.ok_or_else(|| Refused::told(Outcome::Handshake))?;
         let label = Label {
             database_id: known.route.database_id,
-            verifier: known.roles.get(&role).cloned(),
             role: role.clone(),
+            proof: Some(Proof {
+                verifier,
+                address: address.ip(),
+            }),
         };
         Ok(Visitor {
             role,
@@ -297,7 +328,7 @@ impl Shared {
                     return Ok(());
                 }
             };
-            match self.check_token(startup).await {
+            match self.admit_sql(startup).await {
                 Ok(visitor) => {
                     self.serve_visitor(stream, visitor, Outcome::SqlSession)
                         .await
@@ -311,35 +342,44 @@ impl Shared {
         }
     }
 
-    async fn check_token(&self, startup: Startup) -> Result<Visitor, Refused> {
-        let refuse = |text: &'static str| {
-            Refused::new(
-                Outcome::WrongPassword,
-                sqlstate::INVALID_AUTHORIZATION,
-                text,
-            )
-        };
+    async fn admit_sql(&self, startup: Startup) -> Result<Visitor, Refused> {
         let mut target = target(&startup, None).map_err(|fatal| Refused {
             outcome: Outcome::NoDatabase,
             fatal: Some(fatal),
         })?;
         let token = target.token.take();
-        let token = token.ok_or_else(|| refuse("a session here needs a token"))?;
-        let sql_tokens = self.sql_tokens.as_ref();
-        let claims = sql_tokens
-            .ok_or_else(|| refuse("no session is taken here"))?
-            .check(&token, (self.clock)())
-            .map_err(|error| {
-                tracing::warn!(%error, "a SQL session was refused");
-                refuse("the session's token is not valid")
-            })?;
+        let token = token.ok_or_else(|| no_session("a session here needs a token"))?;
+        let tokens = self.sql_tokens.as_ref();
+        let tokens = tokens.ok_or_else(|| no_session("no session is taken here"))?;
+        self.check_token(tokens, &token, startup, target).await
+    }
+
+    /// Takes in whom a token names; nobody asks for a password.
+    async fn check_token(
+        &self,
+        tokens: &SqlTokens,
+        token: &str,
+        startup: Startup,
+        mut target: Target,
+    ) -> Result<Visitor, Refused> {
+        let claims = tokens.check(token, (self.clock)()).map_err(|error| {
+            tracing::warn!(%error, "a session of the control plane was refused");
+            match error {
+                SqlTokenError::Key(_) => Refused::new(
+                    Outcome::Unreachable,
+                    sqlstate::CANNOT_CONNECT_NOW,
+                    "the session's token cannot be checked now: try again in a moment",
+                ),
+                _ => no_session("the session's token is not valid"),
+            }
+        })?;
         target.database_id = Some(claims.database_id);
         let known = self.find(&target).await?;
         Ok(Visitor {
             label: Label {
                 database_id: claims.database_id,
                 role: claims.role.clone(),
-                verifier: None,
+                proof: None,
             },
             role: claims.role,
             known,
@@ -393,6 +433,11 @@ impl Shared {
         };
         Ok(())
     }
+}
+
+fn no_session(why: &'static str) -> Refused {
+    let outcome = Outcome::WrongPassword;
+    Refused::new(outcome, sqlstate::INVALID_AUTHORIZATION, why)
 }
 
 /// What sessions hear when the edge shuts down.

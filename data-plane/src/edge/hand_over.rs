@@ -45,6 +45,8 @@ impl Shared {
             Next::Packet => (None, SocketStage::Startup),
         };
         let known = id.and_then(|id| self.locator.cached(id));
+        // Whom the database does not allow is refused here, where the owner's last word is known first.
+        let known = known.filter(|known| known.route.allowed_networks.admit(address.ip()));
         match known.as_ref().map(|known| &known.route.state) {
             Some(RouteState::Awake {
                 node: NodeAddress::Unix(path),

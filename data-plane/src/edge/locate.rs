@@ -3,13 +3,13 @@
 use super::control::{Control, ControlError};
 use super::metrics::Metrics;
 use super::routes::{Known, RouteTable};
+use crate::protocol::postgres::proof::{self, Proof};
 use crate::protocol::postgres::session::{Order, SessionTable};
 use crate::protocol::postgres::wire::{Fatal, sqlstate};
 use futures::future::{BoxFuture, FutureExt, Shared};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
 use lumadb_contract::route::{NodeAddress, Route, RouteState, RouteUpdate};
-use lumadb_contract::scram::ScramVerifier;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +26,13 @@ const ABSENT_MAX: usize = 10_000;
 /// Questions to the control plane under way at once.
 const QUESTIONS_MAX: usize = 16;
 
-/// Whose a session of the edge is; the verifier is that by which it authenticated, `None` for a
-/// session of the control plane.
+/// Whose a session of the edge is.
 #[derive(Debug, Clone)]
 pub(super) struct Label {
     pub(super) database_id: DatabaseId,
     pub(super) role: PgName,
-    pub(super) verifier: Option<ScramVerifier>,
+    /// By what it was let in; `None`: it is a session of the control plane's own.
+    pub(super) proof: Option<Proof>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,13 +251,11 @@ impl Locator {
             Some(known) if known.route.state == RouteState::Suspended => {
                 "terminating connection: the database was suspended"
             }
-            Some(known) => match (known.roles.get(&label.role), &label.verifier) {
-                (None, _) => "terminating connection: the role was removed",
-                (Some(current), Some(own)) if current != own => {
-                    "terminating connection: the role's password was changed"
-                }
-                _ => return None,
-            },
+            Some(known) => proof::objection(
+                known.roles.get(&label.role),
+                &known.route.allowed_networks,
+                label.proof.as_ref(),
+            )?,
         };
         Some(Fatal::new(sqlstate::ADMIN_SHUTDOWN, text))
     }

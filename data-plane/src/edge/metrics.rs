@@ -27,6 +27,8 @@ outcomes! {
     UnknownDatabase = "unknown_database",
     /// Too many failed log-ins from that address.
     AddressLimit = "address_limited",
+    /// The database's allowed networks do not hold that address.
+    NetworkNotAllowed = "network_not_allowed",
     WrongPassword = "authentication_failed",
     Suspended = "suspended",
     TooManyConnections = "too_many_connections",

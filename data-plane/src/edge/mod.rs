@@ -6,7 +6,8 @@
 //! machine. [`server::Edge`] is what a program runs.
 //!
 //! Invariants:
-//! - Nothing is woken before a password was checked.
+//! - Nothing is woken before a password was checked; who comes from a network that the database does
+//!   not allow is not asked for one.
 //! - An edge that has its routes needs no control plane: databases that are awake are served.
 //! - Before authentication nothing tells whether a role exists.
 //! - Whatever a stranger does costs bounded memory: packets, connections that have not
@@ -31,5 +32,7 @@ mod routes;
 pub mod server;
 mod sql_token;
 
-pub use config::{ControlPlane, EdgeConfig, EdgeLimits, NodeTls, Plaintext, Source, SqlDoor};
+pub use config::{
+    ControlPlane, EdgeConfig, EdgeLimits, NodeTls, Plaintext, Source, SqlDoor, SqlEntrance,
+};
 pub use server::{Edge, EdgeError};

@@ -148,6 +148,7 @@ impl RouteTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lumadb_contract::network::AllowedNetworks;
     use lumadb_contract::route::RouteState;
     use uuid::Uuid;
 
@@ -158,6 +159,7 @@ mod tests {
             revision,
             state: RouteState::Asleep,
             connections_max: 10,
+            allowed_networks: AllowedNetworks::default(),
             roles: Vec::new(),
         }
     }

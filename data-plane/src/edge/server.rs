@@ -1,6 +1,6 @@
 //! An edge as a program runs it: bind, serve, drain.
 
-use super::config::EdgeConfig;
+use super::config::{EdgeConfig, SqlEntrance};
 use super::connection::{Shared, leaving};
 use super::control::Control;
 use super::follow;
@@ -47,7 +47,7 @@ pub enum EdgeError {
     Nodes(#[source] RenewalError),
     #[error("the edge's certificate: {0}")]
     Tls(#[source] RenewalError),
-    #[error("the edge's key, or the key of SQL sessions, is not Ed25519 in PEM: {0}")]
+    #[error("the edge's key is not Ed25519 in PEM: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
 }
 
@@ -79,16 +79,19 @@ impl Edge {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let sql = config.sql.as_ref().map(|door| {
-            socket::bind(&door.socket).map_err(|source| EdgeError::Socket {
-                path: door.socket.clone(),
-                source,
-            })
-        });
+        let sql = match config.sql.as_ref().map(|door| &door.entrance) {
+            Some(SqlEntrance::Socket(path)) => {
+                Some(socket::bind(path).map_err(|source| EdgeError::Socket {
+                    path: path.clone(),
+                    source,
+                })?)
+            }
+            Some(SqlEntrance::WithClients) | None => None,
+        };
         let shared = Arc::new(share(&config)?);
         Ok(Self {
             clients,
-            sql: sql.transpose()?,
+            sql,
             metrics_listener,
             shared,
             config,
@@ -216,9 +219,7 @@ fn share(config: &EdgeConfig) -> Result<Shared, EdgeError> {
         sessions,
         failures: FailureLimit::new(config.limits.login_failures_per_minute),
         metrics,
-        sql_tokens: (config.sql.as_ref())
-            .map(|door| SqlTokens::new(&door.token_key_pem))
-            .transpose()?,
+        sql_tokens: config.sql.clone().map(SqlTokens::new),
         clock: config.clock,
         fallback_key: rand::random(),
         draining: AtomicBool::new(false),

@@ -1,7 +1,9 @@
 //! Tokens of SQL sessions: the control plane says who runs what, in place of a password.
 
+use super::config::{SqlDoor, SqlEntrance};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use lumadb_contract::service_token::{LIFETIME_SECONDS_MAX, SqlClaims, audience, issuer};
+use std::io;
 use time::OffsetDateTime;
 
 /// How far two machines' clocks may differ, seconds.
@@ -13,13 +15,20 @@ pub(super) enum SqlTokenError {
     Refused(#[from] jsonwebtoken::errors::Error),
     #[error("the token is refused: its time is not now")]
     OutOfTime,
+    #[error("the key of tokens cannot be read: {0}")]
+    Key(#[from] io::Error),
 }
 
-pub(super) struct SqlTokens(DecodingKey);
+pub(super) struct SqlTokens(SqlDoor);
 
 impl SqlTokens {
-    pub(super) fn new(public_key_pem: &str) -> Result<Self, jsonwebtoken::errors::Error> {
-        DecodingKey::from_ed_pem(public_key_pem.as_bytes()).map(Self)
+    pub(super) const fn new(door: SqlDoor) -> Self {
+        Self(door)
+    }
+
+    /// Whether they are shown where clients connect.
+    pub(super) const fn come_with_clients(&self) -> bool {
+        matches!(self.0.entrance, SqlEntrance::WithClients)
     }
 
     pub(super) fn check(
@@ -33,7 +42,8 @@ impl SqlTokens {
         validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         // The library reads the system's clock; ours is given.
         validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<SqlClaims>(token, &self.0, &validation)?.claims;
+        let key = DecodingKey::from_ed_pem(self.0.token_key.read()?.as_bytes())?;
+        let claims = jsonwebtoken::decode::<SqlClaims>(token, &key, &validation)?.claims;
         let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
         let lives = claims.iat <= now + LEEWAY_SECONDS
             && now < claims.exp + LEEWAY_SECONDS
@@ -49,6 +59,7 @@ impl SqlTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::Source;
     use jsonwebtoken::{EncodingKey, Header};
     use time::macros::datetime;
 
@@ -71,7 +82,10 @@ mod tests {
         let key = EncodingKey::from_ed_pem(private.as_bytes()).expect("a key");
         let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &key);
         let public = keys[usize::from(other_key)].public_key_pem();
-        let tokens = SqlTokens::new(&public).expect("a key");
+        let tokens = SqlTokens::new(SqlDoor {
+            entrance: SqlEntrance::WithClients,
+            token_key: Source::new(move || Ok(public.clone())),
+        });
         tokens.check(&token.expect("signed"), NOW)
     }
 

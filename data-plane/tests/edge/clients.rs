@@ -5,6 +5,7 @@ use super::node::app;
 use super::world::{DATABASE, PASSWORD, World, now};
 use lumadb_contract::service_token::{SqlClaims, audience, issuer};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 impl World {
@@ -35,6 +36,11 @@ impl World {
             assert!(attempt < 500, "never: {text}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Where the control plane's own sessions come in.
+    pub(super) fn sql_socket(&self) -> PathBuf {
+        self.folder.path().join(".s.PGSQL.5432")
     }
 
     pub(super) fn sql_token(&self, change: impl FnOnce(&mut SqlClaims)) -> String {

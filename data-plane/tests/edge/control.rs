@@ -2,6 +2,7 @@
 
 use super::world::{DATABASE, REGION, ROUTE_NUMBER};
 use lumadb_contract::id::DatabaseId;
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::route::{
     Resolve, Resolved, Route, RouteRole, RouteState, RouteUpdate, Wake, WatchRoutes,
 };
@@ -49,6 +50,7 @@ impl Control {
                     revision: 1,
                     state: route_state,
                     connections_max: 250,
+                    allowed_networks: AllowedNetworks::default(),
                     roles: roles
                         .into_iter()
                         .map(|(name, verifier)| RouteRole { name, verifier })

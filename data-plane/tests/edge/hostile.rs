@@ -93,8 +93,9 @@ async fn broken_first_packets_are_answered_and_closed() {
 #[tokio::test]
 async fn a_message_of_an_impossible_length_ends_its_session() {
     let world = World::new(Wishes::default()).await;
-    let path = &world.config.sql.as_ref().expect("a door").socket;
-    let mut raw = tokio::net::UnixStream::connect(path).await.expect("open");
+    let mut raw = tokio::net::UnixStream::connect(world.sql_socket())
+        .await
+        .expect("open");
     let body = format!(
         "user\0app\0database\0main\0lumadb.token\0{}\0\0",
         world.sql_token(|_| ())

@@ -4,6 +4,7 @@ use super::world::{DATABASE, PASSWORD, ROUTE_NUMBER};
 use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::instance::TlsIdentity;
 use lumadb_contract::name::PgName;
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::route::NodeAddress;
 use lumadb_contract::scram::ScramVerifier;
 use lumadb_contract::secret::Secret;
@@ -41,6 +42,7 @@ pub(super) fn serving(
         database_id: None,
         route_number: ROUTE_NUMBER,
         roles: [(app(), verifier(PASSWORD))].into(),
+        allowed_networks: AllowedNetworks::default(),
         tls,
         edges,
         gated: false,

@@ -239,8 +239,9 @@ async fn read_late(world: World, held_bytes: u64) {
 
 /// A session of the edge's SQL socket: no password dialogue to write out by hand.
 async fn raw_session(world: &World) -> tokio::net::UnixStream {
-    let path = &world.config.sql.as_ref().expect("a door").socket;
-    let mut raw = tokio::net::UnixStream::connect(path).await.expect("open");
+    let mut raw = tokio::net::UnixStream::connect(world.sql_socket())
+        .await
+        .expect("open");
     let token = world.sql_token(|_| ());
     let body = format!("user\0app\0database\0main\0lumadb.token\0{token}\0\0");
     let length = u32::try_from(body.len() + 8).expect("short").to_be_bytes();

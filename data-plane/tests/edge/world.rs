@@ -9,7 +9,7 @@ use lumadb_contract::route::{NodeAddress, RouteState};
 use lumadb_contract::secret::Secret;
 use lumadb_data_plane::agent::NodeState;
 use lumadb_data_plane::edge::{
-    ControlPlane, Edge, EdgeConfig, EdgeLimits, Plaintext, Source, SqlDoor,
+    ControlPlane, Edge, EdgeConfig, EdgeLimits, Plaintext, Source, SqlDoor, SqlEntrance,
 };
 use lumadb_data_plane::protocol::postgres::{self, Listeners, Services, socket};
 use std::net::SocketAddr;
@@ -43,6 +43,8 @@ pub(super) struct Wishes {
     pub(super) node_tls: bool,
     /// The edge reaches the node over the network.
     pub(super) far: bool,
+    /// Sessions of the control plane come in where clients do.
+    pub(super) tokens_with_clients: bool,
     pub(super) state: Option<RouteState>,
     pub(super) limits: EdgeLimits,
 }
@@ -54,6 +56,7 @@ impl Default for Wishes {
             plaintext: Plaintext::Allowed,
             node_tls: true,
             far: false,
+            tokens_with_clients: false,
             state: None,
             limits: EdgeLimits::default(),
         }
@@ -142,14 +145,18 @@ impl World {
 
         let edge_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
         let sql_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
-        let public = edge_key.public_key_pem();
+        let (public, sql_public) = (edge_key.public_key_pem(), sql_key.public_key_pem());
         let control = Control::new(&state, route_state, awake, public.as_bytes());
         let config = EdgeConfig {
             region: REGION.into(),
             listen: vec!["127.0.0.1:0".parse().expect("valid")],
             sql: Some(SqlDoor {
-                socket: folder.path().join(".s.PGSQL.5432"),
-                token_key_pem: sql_key.public_key_pem(),
+                entrance: if wishes.tokens_with_clients {
+                    SqlEntrance::WithClients
+                } else {
+                    SqlEntrance::Socket(folder.path().join(".s.PGSQL.5432"))
+                },
+                token_key: Source::new(move || Ok(sql_public.clone())),
             }),
             control: ControlPlane::Here {
                 socket: control_socket(folder.path()),

@@ -3,10 +3,16 @@
 use lumadb_e2e::account::{Account, Database, connection_string};
 use lumadb_e2e::cloud::Cloud;
 use lumadb_e2e::process::{self, Process};
+use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+/// Longest time for what takes moments.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Growth of the edge's own memory that a large transfer may cost, KiB.
 const EDGE_GROWTH_KIB_MAX: u64 = 4096;
@@ -86,6 +92,21 @@ async fn a_database_is_renamed_suspended_resumed_and_deleted() -> Outcome<()> {
     Ok(())
 }
 
+/// A client in the middle of a query.
+async fn sleeping(cloud: &Cloud, id: &str, uri: &str) -> Outcome<JoinHandle<Outcome<String>>> {
+    let uri = uri.to_owned();
+    let sleeper = tokio::spawn(async move { tools::psql(&uri, "select pg_sleep(60)").await });
+    until("the session to run", SOON, || async {
+        let sql = "select count(*) from pg_stat_activity where query like 'select pg_sleep%'";
+        let running = cloud
+            .admin_sql(&cloud.instance_dir(id), "main", sql)
+            .await?;
+        Ok((running == "1").then_some(()))
+    })
+    .await?;
+    Ok(sleeper)
+}
+
 #[tokio::test]
 async fn a_rotated_password_cuts_the_old_sessions_and_a_deleted_role_is_gone() -> Outcome<()> {
     let cloud = Cloud::start().await?;
@@ -105,21 +126,7 @@ async fn a_rotated_password_cuts_the_old_sessions_and_a_deleted_role_is_gone() -
     let first = uri(&made.text_at("/password")?);
     assert_eq!(tools::psql(&first, "select current_user").await?, "app");
 
-    let sleeper = tokio::spawn({
-        let first = first.clone();
-        async move { tools::psql(&first, "select pg_sleep(60)").await }
-    });
-    lumadb_e2e::wait::until(
-        "the session to run",
-        std::time::Duration::from_secs(10),
-        || async {
-            let sql = "select count(*) from pg_stat_activity where query like 'select pg_sleep%'";
-            let instance = cloud.instance_dir(&database.id);
-            let running = cloud.admin_sql(&instance, "main", sql).await?;
-            Ok((running == "1").then_some(()))
-        },
-    )
-    .await?;
+    let sleeper = sleeping(&cloud, &database.id, &first).await?;
     let rotated = ada
         .api
         .post(&format!("{roles}/{role}/rotate-password"), &json!({}))
@@ -135,6 +142,46 @@ async fn a_rotated_password_cuts_the_old_sessions_and_a_deleted_role_is_gone() -
     ada.operation_succeeds(&deleted.text_at("/operation/id")?)
         .await?;
     assert!(tools::psql(&second, "select 1").await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_is_open_to_the_networks_that_its_owner_allows() -> Outcome<()> {
+    let cloud = Cloud::start().await?;
+    let ada = Account::sign_up(&cloud, "ada").await?;
+    let database = ada.create_database("first").await?;
+    let path = format!("/v1/databases/{}", database.id);
+    let allow = async |networks: serde_json::Value| {
+        let body = json!({ "allowed_networks": networks });
+        ada.api.patch(&path, &body).await?.expect(200)
+    };
+    let sleeper = sleeping(&cloud, &database.id, &database.uri).await?;
+    allow(json!(["203.0.113.0/24"])).await?;
+    let cut = sleeper
+        .await?
+        .expect_err("the session from elsewhere went on");
+    assert!(cut.to_string().contains("allowed networks"), "{cut}");
+    let refused = until("others to be refused", SOON, || async {
+        Ok(tools::psql(&database.uri, "select 1").await.err())
+    })
+    .await?
+    .to_string();
+    assert!(
+        refused.contains("is not in the allowed networks"),
+        "{refused}"
+    );
+    // The owner is not shut out of the console.
+    let query = json!({
+        "role": "owner", "logical_database": "main", "sql": "select 42",
+        "query_id": "00000000-0000-0000-0000-00000000000a",
+    });
+    let answer = ada.api.post(&format!("{path}/query"), &query).await?;
+    assert_eq!(answer.expect(200)?.text_at("/results/0/rows/0/0")?, "42");
+    allow(json!(["203.0.113.0/24", "127.0.0.1", "::1"])).await?;
+    until("this machine to be let in", SOON, || async {
+        tools::psql(&database.uri, "select 1").await.map(Some)
+    })
+    .await?;
     Ok(())
 }
 

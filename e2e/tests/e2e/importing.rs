@@ -90,7 +90,12 @@ pub(crate) async fn cloud_with_shop() -> Outcome<(Cloud, Account, Database)> {
     Ok((cloud, ada, shop))
 }
 
-async fn ask(ada: &Account, into: &Database, source: &str, pem: Option<&str>) -> Outcome<String> {
+pub(crate) async fn ask(
+    ada: &Account,
+    into: &Database,
+    source: &str,
+    pem: Option<&str>,
+) -> Outcome<String> {
     let path = format!("/v1/databases/{}/imports", into.id);
     let body = json!({
         "source": source,

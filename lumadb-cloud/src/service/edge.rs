@@ -11,7 +11,7 @@ use lumadb_control_plane::runtime::local::authority::Authority;
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_data_plane::batch;
 use lumadb_data_plane::edge::{
-    ControlPlane, Edge, EdgeConfig, EdgeLimits, NodeTls, Plaintext, Source, SqlDoor,
+    ControlPlane, Edge, EdgeConfig, EdgeLimits, NodeTls, Plaintext, Source, SqlDoor, SqlEntrance,
 };
 use lumadb_data_plane::sending;
 use std::io;
@@ -53,14 +53,15 @@ struct Place {
 fn here(data: &DataFolder, config: &Config) -> Result<Place, ServiceError> {
     let keys = KeyFiles::new(data.keys());
     let own = own_certificate(config);
+    let token_key = read(keys.api_public())?;
     Ok(Place {
         control: ControlPlane::Here {
             socket: data.edge_control_socket(),
             signing_key_pem: Secret::new(read(keys.edge_private())?),
         },
         sql: Some(SqlDoor {
-            socket: data.edge_sessions().join(".s.PGSQL.5432"),
-            token_key_pem: read(keys.api_public())?,
+            entrance: SqlEntrance::Socket(data.edge_sessions().join(".s.PGSQL.5432")),
+            token_key: Source::new(move || Ok(token_key.clone())),
         }),
         // A node that is handed a socket shows a certificate of the data folder's authority.
         hand_over: config.edge.hand_over && own.is_none(),
@@ -78,11 +79,15 @@ fn elsewhere(data: &DataFolder, config: &Config, folder: &Path) -> Result<Place,
         let (chain, key) = (edge_secret::SERVER_CERTIFICATE, edge_secret::SERVER_KEY);
         identity_by_files(folder.join(chain), folder.join(key))
     };
+    let token_key = folder.join(edge_secret::SQL_TOKEN_KEY);
     Ok(Place {
         control: ControlPlane::Elsewhere {
             folder: folder.to_owned(),
         },
-        sql: None,
+        sql: Some(SqlDoor {
+            entrance: SqlEntrance::WithClients,
+            token_key: Source::new(move || text_of(&token_key)),
+        }),
         tls: own_certificate(config).unwrap_or_else(laid_down),
         nodes: nodes_by_files(folder.to_owned()),
         // No node is on this machine.

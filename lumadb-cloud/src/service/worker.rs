@@ -78,6 +78,7 @@ pub(crate) async fn run(data: &DataFolder, config: &Config) -> Result<(), Servic
             let keys = LinkKeys {
                 signer: ServiceSigner::load(&keys.api_private())?,
                 verifier: ServiceVerifier::load(&keys.api_public())?,
+                public_key_pem: read(keys.api_public())?,
             };
             let shutdown = CancellationToken::new();
             let edges = edges(data, config, &keys, &work.platform, &shutdown).await?;

@@ -67,8 +67,8 @@ pub struct LumaDatabaseSpec {
     /// Where WAL and backups go. Set once; without it nothing is archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<Archive>,
-    /// Networks of clients that may connect, such as 203.0.113.0/24; empty: all. Pods are reached by
-    /// edges alone: it is for edges to keep to it, and those of this version do not read it yet.
+    /// Networks of clients that may connect, such as 203.0.113.0/24; empty: all. The node keeps to it
+    /// with clients that reach its pod, an edge with those that come through it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),

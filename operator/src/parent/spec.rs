@@ -1,10 +1,12 @@
 //! What a node is told: a `LumaDatabase` and the Secret beside it, put together. Pure.
 
 use crate::api::{Compute, LumaDatabase};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use lumadb_contract::cluster::{INSTANCE_SECRET_KEY, InstanceSecret};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{self, InstanceSpec, RunState};
+use lumadb_contract::network::AllowedNetworks;
 
 /// Changes of one object that are counted beside the second in which it was made.
 const GENERATION_BITS: u32 = 24;
@@ -15,6 +17,9 @@ pub(super) enum SpecError {
     Empty,
     #[error("{INSTANCE_SECRET_KEY} of the Secret beside it is not understood: {0}")]
     NotUnderstood(#[from] serde_json::Error),
+    /// Admission refuses it; if not, nobody is let in by mistake.
+    #[error("allowedNetworks holds what is no network: {0}")]
+    Network(#[from] ipnet::AddrParseError),
 }
 
 /// `granted`: what the machine grants the pod now; while that is not known, what is asked for counts.
@@ -32,6 +37,9 @@ pub(super) fn compose(
         generation => generation,
     };
     let asked = &database.spec;
+    let networks = (asked.allowed_networks.iter())
+        .map(|text| Ok(text.parse::<IpNet>()?.trunc()))
+        .collect::<Result<Vec<_>, ipnet::AddrParseError>>()?;
     let run = if asked.suspend {
         RunState::Stopped
     } else {
@@ -48,6 +56,7 @@ pub(super) fn compose(
         route_number: secret.route_number,
         roles: secret.roles,
         logical_databases: secret.logical_databases,
+        allowed_networks: AllowedNetworks::new(networks),
         tls: secret.tls,
         edges: secret.edges,
         archive: secret.archive,
@@ -120,6 +129,10 @@ mod tests {
             (spec.compute.milli_vcpu, spec.compute.memory_mib),
             (1500, 2048)
         );
+        let mut kept = database();
+        kept.spec.allowed_networks = vec!["203.0.113.7/24".into()];
+        let spec = compose(id(), &kept, &beside(SECRET), None).expect("composed");
+        assert_eq!(spec.allowed_networks.to_texts(), ["203.0.113.0/24"]);
         let mut resting = database();
         resting.spec.suspend = true;
         let spec = compose(id(), &resting, &beside(SECRET), None).expect("composed");

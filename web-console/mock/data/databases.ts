@@ -17,6 +17,7 @@ export function database(given: Partial<Database> = {}): Database {
     deletion_protection: false,
     idle_timeout_seconds: 300,
     durability: "local",
+    allowed_networks: [],
     host: "localhost",
     port: 6432,
     connections: 7,

@@ -1770,6 +1770,11 @@ export interface components {
         /** @description One PostgreSQL cluster with its own address. */
         Database: {
             /**
+             * @description Networks that clients may come from, such as `203.0.113.0/24`; empty: they may come from
+             *     everywhere. The SQL editor and imports are not bound to it.
+             */
+            allowed_networks: string[];
+            /**
              * Format: int32
              * @description Client connections open when last counted.
              */
@@ -1843,6 +1848,11 @@ export interface components {
         };
         /** @description What a new database shall be. */
         DatabaseCreate: {
+            /**
+             * @description Networks that clients may come from, such as `203.0.113.0/24` or an address; everywhere if left
+             *     out or empty.
+             */
+            allowed_networks?: string[];
             deletion_protection?: boolean;
             durability?: components["schemas"]["Durability"] | null;
             /**
@@ -1920,6 +1930,11 @@ export interface components {
         DatabaseState: "pending" | "running" | "asleep" | "suspended" | "deleting" | "failed";
         /** @description What to change of a database; what is left out stays. */
         DatabaseUpdate: {
+            /**
+             * @description Networks that clients may come from, such as `203.0.113.0/24` or an address; empty: everywhere.
+             *     Sessions from elsewhere end.
+             */
+            allowed_networks?: string[] | null;
             deletion_protection?: boolean | null;
             durability?: components["schemas"]["Durability"] | null;
             /**
@@ -2607,6 +2622,11 @@ export interface components {
         /** @description A page of a list. */
         Page_Database: {
             items: {
+                /**
+                 * @description Networks that clients may come from, such as `203.0.113.0/24`; empty: they may come from
+                 *     everywhere. The SQL editor and imports are not bound to it.
+                 */
+                allowed_networks: string[];
                 /**
                  * Format: int32
                  * @description Client connections open when last counted.

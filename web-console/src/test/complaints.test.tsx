@@ -110,6 +110,41 @@ it("a protected database cannot be deleted from its settings", async () => {
   expect(await screen.findByRole("button", { name: "Delete database" })).toBeDisabled();
 });
 
+it("what is no network is refused beside the field, and nothing typed is lost", async () => {
+  server.use(
+    http.patch("*/v1/databases/:id", () =>
+      problem(400, "invalid_request", "`x` is no address", "allowed_networks"),
+    ),
+  );
+  const { user } = open(`${here}/settings`);
+  const field = await screen.findByRole("textbox", { name: "Allowed networks" });
+  const panel = within(screen.getByRole("region", { name: "Allowed networks" }));
+  expect(panel.getByRole("button", { name: "Save" })).toBeDisabled();
+  await user.type(field, "x");
+  await user.click(panel.getByRole("button", { name: "Save" }));
+  expect(await panel.findByText("`x` is no address")).toBeVisible();
+  expect(field).toHaveValue("x");
+});
+
+it("networks are saved as they were typed, one a line or between commas", async () => {
+  const bodies: unknown[] = [];
+  server.use(
+    http.patch("*/v1/databases/:id", async ({ request }) => {
+      bodies.push(await request.clone().json());
+    }),
+  );
+  const { user } = open(`${here}/settings`);
+  const field = await screen.findByRole("textbox", { name: "Allowed networks" });
+  await user.type(field, "203.0.113.0/24, 198.51.100.7{enter}2001:db8::/32 ");
+  const panel = within(screen.getByRole("region", { name: "Allowed networks" }));
+  await user.click(panel.getByRole("button", { name: "Save" }));
+  await waitFor(() =>
+    expect(bodies).toEqual([
+      { allowed_networks: ["203.0.113.0/24", "198.51.100.7", "2001:db8::/32"] },
+    ]),
+  );
+});
+
 it("a filter does not stick: it is gone when the page is opened again", async () => {
   cloud.current.databases = Array.from({ length: 9 }, (_, index) =>
     database({ id: `db_${index}`, name: `database-${index}` }),

@@ -415,6 +415,8 @@ async fn insert(
         } else {
             Durability::Local
         },
+        // What was kept from others is not open to them as a copy.
+        allowed_networks: &source.allowed_networks,
         deletion_protection: false,
         now: platform.clock.now(),
     };

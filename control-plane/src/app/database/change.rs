@@ -1,8 +1,8 @@
 //! Changing, suspending, resuming and deleting a database.
 
 use super::create::{
-    check_compute_quota, check_durability, check_idle_timeout, check_size, name_taken, quote_of,
-    unpaid,
+    check_compute_quota, check_durability, check_idle_timeout, check_networks, check_size,
+    name_taken, quote_of, unpaid,
 };
 use super::{Database, DatabaseChanged, NAME_CHARACTERS_MAX, find, find_for_change};
 use crate::app::archive::in_place;
@@ -36,6 +36,10 @@ pub struct DatabaseUpdate {
     pub idle_timeout_seconds: Option<Option<u32>>,
     /// When a client hears that its transaction is committed. Not together with `milli_vcpu`.
     pub durability: Option<Durability>,
+    /// Networks that clients may come from, such as `203.0.113.0/24` or an address; empty: everywhere.
+    /// Sessions from elsewhere end.
+    #[schema(max_items = 64)]
+    pub allowed_networks: Option<Vec<String>>,
 }
 
 /// Tells a null from a field that is left out.
@@ -88,6 +92,10 @@ pub async fn database_update(
     if let Some(durability) = input.durability {
         to.durability = durability;
     }
+    let networks = (input.allowed_networks).map(|asked| check_networks(&mut fields, &asked));
+    if let Some(networks) = &networks {
+        to.allowed_networks = networks;
+    }
     let undo = undo(&row, &to, &mut fields);
     fields.finish()?;
     if dry_run {
@@ -114,7 +122,9 @@ pub async fn database_update(
         Some(_) => check_durability(platform, &limits, to.durability)?,
         None => {}
     }
-    to.generation += i64::from(undo.is_some());
+    // Edges hear of networks at once, and need no operation for it; the node ends sessions of its own.
+    let is_news = undo.is_some() || to.allowed_networks != row.allowed_networks;
+    to.generation += i64::from(is_news);
     database::change(&mut change, id, &to, platform.clock.now())
         .await
         .map_err(|error| name_taken(error, to.name))?;
@@ -130,7 +140,7 @@ pub async fn database_update(
     let details = json!({
         "name": to.name, "deletion_protection": to.deletion_protection,
         "milli_vcpu": to.milli_vcpu, "idle_timeout_seconds": to.idle_timeout_seconds,
-        "durability": to.durability,
+        "durability": to.durability, "allowed_networks": to.allowed_networks,
     });
     change
         .audit(AuditAction::DatabaseUpdate, id, details)
@@ -306,6 +316,7 @@ pub(in crate::app) fn unchanged(row: &DatabaseRow) -> DatabaseChange<'_> {
         milli_vcpu: row.milli_vcpu,
         idle_timeout_seconds: row.idle_timeout_seconds,
         durability: row.durability,
+        allowed_networks: &row.allowed_networks,
         desired: row.desired,
         generation: row.generation,
         run_generation: row.run_generation,

@@ -16,6 +16,7 @@ use crate::store::database::{self, NewDatabase, PlanLimits};
 use crate::store::{EitherTx, StoreError, logical_database};
 use lumadb_contract::id::{DatabaseId, LogicalDatabaseId, ProjectId};
 use lumadb_contract::name::PgName;
+use lumadb_contract::network::{self, ALLOWED_NETWORKS_MAX, AllowedNetworks};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -52,6 +53,11 @@ pub struct DatabaseCreate {
     pub idle_timeout_seconds: Option<u32>,
     /// When a client hears that its transaction is committed; `local` if left out.
     pub durability: Option<Durability>,
+    /// Networks that clients may come from, such as `203.0.113.0/24` or an address; everywhere if left
+    /// out or empty.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    pub allowed_networks: Vec<String>,
 }
 
 /// A new database, with what is needed to connect.
@@ -73,6 +79,7 @@ struct Checked {
     milli_vcpu: i32,
     idle_timeout_seconds: Option<i32>,
     durability: Durability,
+    allowed_networks: Vec<String>,
 }
 
 pub async fn database_create(
@@ -114,6 +121,7 @@ pub async fn database_create(
             milli_vcpu: checked.milli_vcpu,
             idle_timeout_seconds: checked.idle_timeout_seconds,
             durability: checked.durability,
+            allowed_networks: &checked.allowed_networks,
             deletion_protection: input.deletion_protection,
             now,
         },
@@ -245,6 +253,7 @@ async fn check(
             .err()
             .unwrap_or_else(|| AppError::field("owner_role", "is not a name")));
     };
+    let allowed_networks = check_networks(&mut fields, &input.allowed_networks);
     fields.finish()?;
     Ok(Checked {
         name,
@@ -254,6 +263,7 @@ async fn check(
         milli_vcpu,
         idle_timeout_seconds,
         durability: input.durability.unwrap_or(Durability::Local),
+        allowed_networks,
     })
 }
 
@@ -343,6 +353,24 @@ pub(super) fn check_durability(
 }
 
 /// Where the plan has its databases sleep, one may sleep sooner, but not later.
+/// Networks as they are written, each once.
+pub(super) fn check_networks(fields: &mut FieldErrors, asked: &[String]) -> Vec<String> {
+    let mut networks = Vec::new();
+    for text in asked {
+        match network::parse(text) {
+            Ok(network) => networks.push(network),
+            Err(error) => fields.add("allowed_networks", error.to_string()),
+        }
+    }
+    let networks = AllowedNetworks::new(networks);
+    fields.check(
+        "allowed_networks",
+        networks.len() <= ALLOWED_NETWORKS_MAX,
+        format!("has at most {ALLOWED_NETWORKS_MAX} networks"),
+    );
+    networks.to_texts()
+}
+
 pub(super) fn check_idle_timeout(
     fields: &mut FieldErrors,
     limits: &PlanLimits,

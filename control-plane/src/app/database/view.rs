@@ -39,6 +39,9 @@ pub struct Database {
     pub idle_timeout_seconds: Option<u32>,
     /// When a client hears that its transaction is committed.
     pub durability: Durability,
+    /// Networks that clients may come from, such as `203.0.113.0/24`; empty: they may come from
+    /// everywhere. The SQL editor and imports are not bound to it.
+    pub allowed_networks: Vec<String>,
     /// Host that clients connect to.
     pub host: String,
     /// Port that clients connect to.
@@ -93,6 +96,7 @@ impl From<DatabaseRow> for Database {
             deletion_protection: row.deletion_protection,
             idle_timeout_seconds: row.idle_timeout_seconds.map(unsigned),
             durability: row.durability,
+            allowed_networks: row.allowed_networks,
             host: if row.wildcard_dns {
                 format!("{}.{}", row.id.host_label(), row.host)
             } else {

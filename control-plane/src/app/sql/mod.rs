@@ -10,6 +10,7 @@ mod wire;
 use crate::app::authorize::authorize;
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType, database};
+use crate::edge_door::{EdgeDoor, RegionEdges};
 use crate::store::{role, signal};
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Serialize};
@@ -110,14 +111,21 @@ pub async fn sql_query(
     let member = authorize(platform, caller, id, Action::DatabaseConnect).await?;
     let row_limit = check(&input)?;
     let mut tx = platform.store.tenant(member.organization).await?;
-    database::find(&mut tx, id, false).await?;
+    let row = database::find(&mut tx, id, false).await?;
     let roles = role::list(&mut tx, id).await?;
     tx.commit().await?;
     let role = roles
         .into_iter()
         .find(|role| role.name.as_str() == input.role)
         .ok_or_else(|| AppError::field("role", "the database has no such role"))?;
-    let Some(folder) = &platform.settings.edge_socket_folder else {
+    let edges = RegionEdges {
+        host: row.host,
+        port: row.port,
+        edge_authority_pem: row.edge_authority_pem,
+        edges_elsewhere: row.edges_elsewhere,
+    };
+    let door = EdgeDoor::of(&platform.settings, edges).map_err(AppError::internal)?;
+    let Some(door) = door else {
         return Err(AppError::rejected(
             ProblemType::Unavailable,
             "The SQL editor is not set up on this server.",
@@ -134,7 +142,7 @@ pub async fn sql_query(
         bytes: ANSWER_BYTES_MAX,
     };
     let session = Session {
-        socket: folder.join(".s.PGSQL.5432"),
+        door,
         user: format!("{}.{id}", role.name),
         database: input.logical_database,
         token,

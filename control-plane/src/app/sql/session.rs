@@ -2,14 +2,12 @@
 
 use super::wire::{Limits, Reader};
 use super::{SqlAnswer, SqlError};
+use crate::edge_door::{EdgeDoor, send};
 use lumadb_contract::service_token::SQL_TOKEN_PARAMETER;
 use postgres_protocol::message::frontend;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 /// How long a cancelled query may take to end before the session is dropped.
@@ -17,7 +15,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// Where a session goes and as whom.
 pub(super) struct Session {
-    pub(super) socket: PathBuf,
+    pub(super) door: EdgeDoor,
     pub(super) user: String,
     pub(super) database: String,
     pub(super) token: String,
@@ -25,7 +23,7 @@ pub(super) struct Session {
 
 /// Cancels the query when the caller goes away before its end.
 struct CancelGuard {
-    socket: PathBuf,
+    door: EdgeDoor,
     /// Process and secret of the session; `None` once there is nothing to cancel.
     key: Option<(i32, i32)>,
 }
@@ -33,18 +31,18 @@ struct CancelGuard {
 impl Drop for CancelGuard {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            let socket = std::mem::take(&mut self.socket);
-            tokio::spawn(async move { cancel(&socket, key).await });
+            let door = self.door.clone();
+            tokio::spawn(async move { cancel(&door, key).await });
         }
     }
 }
 
-async fn cancel(socket: &Path, (process, secret): (i32, i32)) {
+async fn cancel(door: &EdgeDoor, (process, secret): (i32, i32)) {
     let sent = async {
-        let mut stream = UnixStream::connect(socket).await?;
+        let mut stream = door.connect().await?;
         let mut packet = bytes::BytesMut::new();
         frontend::cancel_request(process, secret, &mut packet);
-        stream.write_all(&packet).await
+        send(&mut *stream, &packet).await
     };
     match tokio::time::timeout(CANCEL_GRACE, sent).await {
         Ok(Ok(())) => {}
@@ -77,13 +75,13 @@ impl Session {
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
         };
         let mut guard = CancelGuard {
-            socket: self.socket.clone(),
+            door: self.door.clone(),
             key: reader.key,
         };
         let began = Instant::now();
         let mut packet = bytes::BytesMut::new();
         frontend::query(sql, &mut packet)?;
-        reader.stream.write_all(&packet).await?;
+        send(&mut *reader.stream, &packet).await?;
         let mut answer = self.read(&mut reader, &guard, deadline, cancelled).await?;
         guard.key = None;
         answer.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -91,7 +89,7 @@ impl Session {
     }
 
     async fn open(&self, limits: Limits) -> io::Result<Result<Reader, SqlError>> {
-        let mut stream = UnixStream::connect(&self.socket).await?;
+        let mut stream = self.door.connect().await?;
         let mut packet = bytes::BytesMut::new();
         frontend::startup_message(
             [
@@ -103,7 +101,7 @@ impl Session {
             ],
             &mut packet,
         )?;
-        stream.write_all(&packet).await?;
+        send(&mut *stream, &packet).await?;
         let mut reader = Reader::new(stream, limits);
         let refused = reader.start().await?;
         Ok(match refused {
@@ -128,7 +126,7 @@ impl Session {
             }
         };
         if let Some(key) = guard.key {
-            cancel(&self.socket, key).await;
+            cancel(&self.door, key).await;
         }
         let mut answer = match tokio::time::timeout(CANCEL_GRACE, reader.run()).await {
             Ok(ended) => ended?,

@@ -4,14 +4,14 @@
 //! read and dropped, up to a bound as well.
 
 use super::{SqlAnswer, SqlColumn, SqlError, SqlResult};
+use crate::edge_door::{Stream, send};
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{
     DataRowBody, ErrorResponseBody, Header, Message, RowDescriptionBody,
 };
 use postgres_protocol::message::frontend;
 use std::io;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use tokio::io::AsyncReadExt as _;
 use tokio_postgres::fallible_iterator::FallibleIterator as _;
 use tokio_postgres::types::Type;
 
@@ -33,7 +33,7 @@ pub(super) struct Limits {
 
 /// Collects an answer. Reading may be broken off and taken up again.
 pub(super) struct Reader {
-    pub(super) stream: UnixStream,
+    pub(super) stream: Box<dyn Stream>,
     pub(super) key: Option<(i32, i32)>,
     limits: Limits,
     buffer: BytesMut,
@@ -44,7 +44,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(stream: UnixStream, limits: Limits) -> Self {
+    pub(super) fn new(stream: Box<dyn Stream>, limits: Limits) -> Self {
         Self {
             stream,
             key: None,
@@ -101,7 +101,7 @@ impl Reader {
                 Message::CopyInResponse(_) => {
                     let mut packet = BytesMut::new();
                     frontend::copy_fail("the editor does not send COPY data", &mut packet)?;
-                    self.stream.write_all(&packet).await?;
+                    send(&mut *self.stream, &packet).await?;
                 }
                 Message::CopyData(body) => self.drop_bytes(body.data().len()),
                 Message::ReadyForQuery(_) => return Ok(std::mem::take(&mut self.answer)),

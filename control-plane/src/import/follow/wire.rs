@@ -1,8 +1,9 @@
 //! A replication connection to the source: commands, and the stream of what it publishes.
 
 use super::super::Failure;
-use super::super::login::{Door, LoggedIn, Stream};
+use super::super::login::{Door, LoggedIn};
 use super::Trouble;
+use crate::edge_door::Stream;
 use bytes::{Buf as _, Bytes, BytesMut};
 use lumadb_contract::archive::Lsn;
 use postgres_protocol::message::frontend;

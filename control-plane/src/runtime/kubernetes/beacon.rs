@@ -145,6 +145,7 @@ impl Beacon {
                     edge_secret::NODES_AUTHORITY,
                     of_nodes.certificate_pem().to_owned(),
                 ),
+                (edge_secret::SQL_TOKEN_KEY, self.keys.public_key_pem.clone()),
             ],
         }
     }

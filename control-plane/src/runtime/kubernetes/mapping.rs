@@ -89,6 +89,7 @@ pub(super) fn database_spec(
         durability: durability(spec.archive.as_ref()),
         suspend: spec.run != RunState::Running,
         archive: spec.archive.as_ref().map(archive),
+        allowed_networks: spec.allowed_networks.to_texts(),
         deletion_policy: DeletionPolicy::Delete,
     }
 }

@@ -6,6 +6,7 @@ use lumadb_contract::cluster::TlsIssued;
 use lumadb_contract::edge_link::EdgeTrust;
 use lumadb_contract::id::{ArchiveId, DatabaseId};
 use lumadb_contract::instance::{Compute as Granted, LogicalDatabaseSpec, TlsIdentity};
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::secret::Secret;
 use lumadb_operator::api::LumaDatabaseSpec;
 use uuid::Uuid;
@@ -55,6 +56,7 @@ fn instance(run: RunState) -> InstanceSpec {
             name: "main".parse().expect("a name"),
             owner: "owner".parse().expect("a name"),
         }],
+        allowed_networks: AllowedNetworks::default(),
         tls: None,
         edges: None,
         archive: Some(ArchiveSpec {

@@ -19,6 +19,8 @@ pub(super) struct DatabaseSpec {
     pub(super) suspend: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) archive: Option<Archive>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) allowed_networks: Vec<String>,
     pub(super) deletion_policy: DeletionPolicy,
 }
 

@@ -61,6 +61,8 @@ pub struct KubernetesConfig {
 pub struct LinkKeys {
     pub signer: ServiceSigner,
     pub verifier: ServiceVerifier,
+    /// By which edges in the cluster know the tokens of the control plane's own sessions, PEM.
+    pub public_key_pem: String,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use lumadb_contract::id::IncarnationId;
 use lumadb_contract::instance::{Compute, VolumeStage};
+use lumadb_contract::network::AllowedNetworks;
 use time::macros::datetime;
 use uuid::Uuid;
 
@@ -90,6 +91,7 @@ fn spec(generation: u64, run: RunState, milli_vcpu: u32) -> InstanceSpec {
         route_number: 1,
         roles: Vec::new(),
         logical_databases: Vec::new(),
+        allowed_networks: AllowedNetworks::default(),
         tls: None,
         edges: None,
         archive: None,

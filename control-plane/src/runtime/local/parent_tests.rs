@@ -3,6 +3,7 @@
 use super::parent::{NodeUser, Parent, SampleSink, parent_listen, parent_serve};
 use lumadb_contract::id::{DatabaseId, IncarnationId};
 use lumadb_contract::instance::{Compute, InstancePhase, InstanceSpec, InstanceStatus, RunState};
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::rpc::NodeParentClient;
 use lumadb_contract::stream::{NodeHello, NodeMessage, ParentMessage, STREAM_VERSION};
 use lumadb_contract::usage::UsageSample;
@@ -103,6 +104,7 @@ fn spec(generation: u64) -> Arc<InstanceSpec> {
         route_number: 1,
         roles: Vec::new(),
         logical_databases: Vec::new(),
+        allowed_networks: AllowedNetworks::default(),
         tls: None,
         edges: None,
         archive: None,

@@ -9,6 +9,7 @@ use super::engine::{Answer, EngineError, open_session};
 use super::gated::Gated;
 use super::handover::{self, HandoverError};
 use super::hello::peek_hello;
+use super::proof::{Proof, not_allowed};
 use super::quiet::QuietStream;
 use super::relay::Relay;
 use super::scram::{Credentials, NONCE_BYTES};
@@ -186,7 +187,12 @@ impl Server {
         socket: OwnedFd,
     ) -> Result<(), HandoverError> {
         let tls = self.tls();
-        if self.state.serving().sessions != Sessions::Accepted {
+        let serving = self.state.serving();
+        let socket = std::net::TcpStream::from(socket);
+        // An edge hears of allowed networks first: whom it admits and this node does not yet, it serves
+        // itself.
+        let admits = (serving.allowed_networks).admit(socket.peer_addr()?.ip());
+        if serving.sessions != Sessions::Accepted || !admits {
             return answer(&mut edge, Verdict::NotReady).await;
         }
         let next = match opening.stage {
@@ -196,7 +202,6 @@ impl Server {
             SocketStage::ClientHello { direct } => Next::ClientHello { direct },
             SocketStage::Startup => Next::Packet,
         };
-        let socket = std::net::TcpStream::from(socket);
         socket.set_nonblocking(true)?;
         let socket = TcpStream::from_std(socket)?;
         match self.greet(socket, next, tls.as_deref()).await {
@@ -275,6 +280,7 @@ impl Server {
         next: Next,
         tls: Option<&TlsServer>,
     ) -> Result<Option<(ClientStream, Login)>, Failure> {
+        let address = socket.peer_addr().map_err(HandshakeError::Io)?.ip();
         let opening = client::open(socket, next, tls);
         let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening)
             .await
@@ -301,6 +307,11 @@ impl Server {
             }
         };
         let serving = self.state.serving();
+        if !serving.allowed_networks.admit(address) {
+            let fatal = not_allowed(self.serves(), address);
+            stream.refuse(&fatal).await;
+            return Err(HandshakeError::Refused(fatal).into());
+        }
         let credentials = Credentials::find(&serving.roles, &target.role, &self.fallback_key);
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let dialogue = authenticate(&mut stream, credentials, &binding, &nonce);
@@ -320,8 +331,9 @@ impl Server {
         // Whoever authenticated has a checked name.
         let role: PgName = target.role.parse().map_err(|_| HandshakeError::Closed)?;
         let verifier = serving.roles.get(&role).cloned();
+        let verifier = verifier.ok_or(HandshakeError::Closed)?;
         let login = Login {
-            label: Label::Role(role, verifier),
+            label: Label::Role(role, Some(Proof { verifier, address })),
             minor: startup.spoken_minor(),
             parameters: target.parameters,
         };

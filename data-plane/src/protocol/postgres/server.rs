@@ -2,6 +2,7 @@
 
 use super::cancel::CancelKeys;
 use super::edge_door::EdgeDoor;
+use super::proof::{self, Proof};
 use super::session::{Order, SessionTable};
 use super::socket;
 use super::tls::TlsServer;
@@ -9,7 +10,6 @@ use super::wire::{Fatal, sqlstate};
 use crate::agent::{NodeState, Serving, Sessions};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
-use lumadb_contract::scram::ScramVerifier;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -46,9 +46,9 @@ pub struct Services {
 /// Whose a session is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Label {
-    /// A role of the spec, and the verifier if it authenticated here. What the edge authenticated, the
-    /// edge cuts.
-    Role(PgName, Option<ScramVerifier>),
+    /// A role of the spec, and by what it was let in, if that was here. Whom the edge let in, the edge
+    /// cuts.
+    Role(PgName, Option<Proof>),
     /// That of [`Services`].
     Service(String),
 }
@@ -226,16 +226,12 @@ pub(super) fn farewell(serving: &Serving) -> Option<(Order, Fatal)> {
 
 /// Why a session may not go on, and how long it still may.
 pub(super) fn objection(label: &Label, serving: &Serving) -> Option<(Order, Fatal)> {
-    let Label::Role(role, verifier) = label else {
+    let Label::Role(role, proof) = label else {
         return farewell(serving);
     };
     let current = serving.roles.get(role);
-    let text = if current.is_none() {
-        "terminating connection: the role was removed"
-    } else if verifier.is_some() && verifier.as_ref() != current {
-        "terminating connection: the role's password was changed"
-    } else {
-        return farewell(serving);
-    };
-    Some((Order::Now, Fatal::new(sqlstate::ADMIN_SHUTDOWN, text)))
+    match proof::objection(current, &serving.allowed_networks, proof.as_ref()) {
+        Some(text) => Some((Order::Now, Fatal::new(sqlstate::ADMIN_SHUTDOWN, text))),
+        None => farewell(serving),
+    }
 }

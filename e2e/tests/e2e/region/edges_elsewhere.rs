@@ -4,12 +4,15 @@
 use super::edges::{pod, run};
 use super::together::Whole;
 use super::{LIMIT, SYSTEM};
+use crate::importing;
 use crate::operator::pods::{Volume, free_port};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use lumadb_contract::cluster::{EDGE_SECRET, edge_secret};
+use lumadb_e2e::source::{PASSWORD_ENCODED, Source};
 use lumadb_e2e::wait::until;
 use lumadb_e2e::{Outcome, tools};
+use serde_json::json;
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -104,6 +107,7 @@ async fn an_edge_away_from_the_control_plane_leads_to_databases_and_wakes_them()
         ("LUMADB_REGION_EDGE_PORT", &port.to_string()),
         ("LUMADB_CLUSTER_EDGES_LISTEN", &listen),
         ("LUMADB_CLUSTER_EDGES_ADDRESS", &address),
+        ("LUMADB_IMPORT_NETWORKS", "any"),
     ])
     .await?;
     let operator = whole.operator()?;
@@ -150,6 +154,27 @@ async fn an_edge_away_from_the_control_plane_leads_to_databases_and_wakes_them()
     let answer = answer.map_err(|error| format!("{error}\n{}", running.log("node")))?;
     assert_eq!(answer, "42");
 
+    // The control plane's own sessions come in there as well.
+    let query = format!("/v1/databases/{id}/query");
+    let asks = |sql: &str| {
+        let query_id = "00000000-0000-0000-0000-00000000000a";
+        json!({ "role": "owner", "logical_database": "main", "sql": sql, "query_id": query_id })
+    };
+    let answer = ada.api.post(&query, &asks(kept)).await?.expect(200)?;
+    assert_eq!(answer.text_at("/results/0/rows/0/0")?, "42");
+    away.psql(&database.uri, "drop table kept").await?;
+    let source = Source::start().await?;
+    let rows = "create table brought as select n from generate_series(1, 20000) n";
+    source.sql("shop", rows).await?;
+    let from = format!(
+        "postgres://ada:{PASSWORD_ENCODED}@127.0.0.1:{}/shop?sslmode=disable",
+        source.port()
+    );
+    let import = importing::ask(ada, &database, &from, None).await?;
+    importing::ends(ada, &import, "succeeded").await?;
+    let brought = "select count(*) from brought";
+    assert_eq!(away.psql(&database.uri, brought).await?, "20000");
+
     // Without its token it hears of nothing new.
     let token = control_dir(away.folder.path()).join(edge_secret::TOKEN);
     std::fs::write(&token, "none")?;
@@ -158,5 +183,9 @@ async fn an_edge_away_from_the_control_plane_leads_to_databases_and_wakes_them()
     let refused = tools::psql(&unknown, kept).await.expect_err("unknown");
     let refused = refused.to_string();
     assert!(refused.contains("cannot be looked up"), "{refused}");
+    // No other edge stands in for it.
+    drop(away);
+    let answer = ada.api.post(&query, &asks(brought)).await?;
+    answer.expect(503)?;
     operator.stop().await
 }

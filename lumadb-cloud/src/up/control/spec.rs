@@ -7,6 +7,7 @@ use super::{COMPUTE, CONNECTIONS_MAX, LOGICAL_DATABASE};
 use lumadb_contract::archive::{ArchiveSpec, RestoreSpec};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::{InstanceSpec, LogicalDatabaseSpec, RoleSpec, RunState};
+use lumadb_contract::network::AllowedNetworks;
 use lumadb_control_plane::clock::Clock;
 use lumadb_control_plane::identity::{random, scram};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
@@ -82,6 +83,7 @@ fn new(data: &DataFolder, clock: &Clock) -> Result<InstanceSpec, UpError> {
             name: LOGICAL_DATABASE.parse().map_err(|error| other(&error))?,
             owner: "owner".parse().map_err(|error| other(&error))?,
         }],
+        allowed_networks: AllowedNetworks::default(),
         tls: None,
         edges: None,
         archive: None,

@@ -5,6 +5,7 @@ import { useTitle } from "#/ui/Page";
 import { Deletion } from "./Deletion";
 import { DurabilitySetting } from "./DurabilitySetting";
 import { NameSetting } from "./NameSetting";
+import { NetworksSetting } from "./NetworksSetting";
 import { ProtectionSetting } from "./ProtectionSetting";
 import { SizeSetting } from "./SizeSetting";
 
@@ -17,6 +18,7 @@ export function Settings({ databaseId }: { databaseId: string }) {
       <NameSetting database={database} />
       <SizeSetting database={database} />
       <DurabilitySetting database={database} />
+      <NetworksSetting database={database} />
       <ProtectionSetting database={database} />
       <Deletion database={database} />
     </div>

@@ -9,6 +9,7 @@ type Change = {
   deletion_protection?: boolean;
   milli_vcpu?: number;
   durability?: Database["durability"];
+  allowed_networks?: string[];
 };
 
 /**
@@ -25,11 +26,14 @@ export function useUpdate(database: Database, doneMessage: string) {
     },
     onError: () => databasesChanged(client),
   });
-  const update = (body: Change) =>
-    mutation.mutate({
-      params: { path: { database_id: database.id } },
-      headers: { "If-Match": `"${database.revision}"` },
-      body,
-    });
+  const update = (body: Change, onSuccess?: () => void) =>
+    mutation.mutate(
+      {
+        params: { path: { database_id: database.id } },
+        headers: { "If-Match": `"${database.revision}"` },
+        body,
+      },
+      { onSuccess },
+    );
   return { update, isPending: mutation.isPending, error: mutation.error };
 }

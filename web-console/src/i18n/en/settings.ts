@@ -13,6 +13,10 @@ export const settings = {
       "When a client hears that its transaction is committed. Open sessions begin anew.",
     durabilitySave: "Change durability",
     durabilityAccepted: "The durability is being changed.",
+    networks: "Allowed networks",
+    networksLead:
+      "Clients from elsewhere are refused before they are asked for a password, and open sessions end. The SQL editor and imports stay open to you.",
+    networksHint: "One network or address a line. Empty: clients may come from everywhere.",
     protection: "Deletion protection",
     protectionLead: "While it is on, nobody can delete this database, by console or by API.",
     protectionLabel: "Protect this database",
