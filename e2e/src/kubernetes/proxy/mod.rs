@@ -5,12 +5,14 @@
 //! server does, ends watches, and cuts everybody off right after a write was done and before its
 //! author hears of it: the moment to kill whoever wrote.
 
+mod half;
 mod request;
 mod serve;
 mod state;
 mod upstream;
 mod watch_body;
 
+pub use half::Half;
 pub use request::{Fault, Seen, Sort};
 
 use super::cluster::{Cluster, client_of};

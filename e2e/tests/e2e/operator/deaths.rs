@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use lumadb_e2e::Outcome;
 use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::machine::Machine;
-use lumadb_e2e::kubernetes::proxy::{Fault, Proxy, Sort};
+use lumadb_e2e::kubernetes::proxy::{Fault, Half, Proxy, Sort};
 use lumadb_e2e::wait::until;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -150,14 +150,15 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
         Fault::AnswerLost,
     ];
     let of_reads = [Fault::Gone, Fault::Internal, Fault::Lost, Fault::TooMany];
+    let half = Half::default();
     proxy.plan(move |seen| {
-        let turn = mixed(seen.number);
         let faults = match seen.sort {
             Sort::Write => of_writes,
             Sort::Read | Sort::Watch => of_reads,
             Sort::Aside => return None,
         };
-        (turn % 2 == 0).then(|| faults[turn / 2 % faults.len()])
+        half.picked(seen)
+            .map(|picked| faults[picked % faults.len()])
     });
     let operator = operator_of(NAMESPACE, &proxy.kubeconfig()?)?;
     let watched = async || {
@@ -179,13 +180,4 @@ async fn a_failing_api_server_delays_and_changes_nothing() -> Outcome<()> {
         until_same(&client, right).await?;
     }
     operator.stop().await
-}
-
-/// A number that follows no rhythm, not even for every seventh request or every twenty-ninth, which
-/// may all be of one watch: the finalizer of `SplitMix64`.
-fn mixed(number: u64) -> usize {
-    let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    usize::try_from(number >> 33).unwrap_or_default()
 }
