@@ -25,6 +25,36 @@ const ATTEMPTS: usize = 3;
 static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
 static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
 
+/// For how much a cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// For tests: all of Kubernetes' controllers work.
+    Few,
+    /// For thousands of pods that are made and stay: there are no controllers but those without which no
+    /// pod begins, and memory is spent rather than calculation.
+    Many,
+}
+
+impl Load {
+    /// Variables of programs in Go.
+    pub(super) const fn variables(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Few => &[],
+            Self::Many => &[("GOGC", "400")],
+        }
+    }
+
+    const fn controllers(self) -> &'static str {
+        match self {
+            // Machines are played here, if there are any: nobody asks whether they live.
+            Self::Few => "*,-node-lifecycle-controller,-taint-eviction-controller",
+            Self::Many => {
+                "serviceaccount-controller,root-ca-certificate-publisher-controller,persistentvolume-binder-controller"
+            }
+        }
+    }
+}
+
 /// A running cluster. Dropping it ends its processes and removes the folder.
 #[derive(Debug)]
 pub struct Cluster {
@@ -34,15 +64,21 @@ pub struct Cluster {
     identity: Identity,
     address: String,
     folder: TempDir,
+    load: Load,
 }
 
 impl Cluster {
-    /// Brings a cluster up on free ports.
+    /// Brings a cluster for tests up on free ports.
     pub async fn start() -> Outcome<Self> {
+        Self::start_for(Load::Few).await
+    }
+
+    /// The same for so much.
+    pub async fn start_for(load: Load) -> Outcome<Self> {
         let programs = PROGRAMS.get_or_try_init(|| programs(&[])).await?;
         let mut attempt = 1;
         loop {
-            let mut cluster = Self::spawn(programs)?;
+            let mut cluster = Self::spawn(programs, load)?;
             match cluster.wait_until_up(programs).await {
                 Ok(()) => return Ok(cluster),
                 Err(error) if attempt == ATTEMPTS || cluster.check().is_ok() => {
@@ -99,6 +135,10 @@ impl Cluster {
         )
     }
 
+    pub(super) fn load(&self) -> Load {
+        self.load
+    }
+
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -117,7 +157,7 @@ impl Cluster {
     }
 
     /// Starts etcd and the API server, which waits for it.
-    fn spawn(programs: &Path) -> Outcome<Self> {
+    fn spawn(programs: &Path, load: Load) -> Outcome<Self> {
         let folder = crate::cloud::new_folder()?;
         let path = folder.path();
         let identity = Identity::make(path.join("keys"))?;
@@ -132,9 +172,10 @@ impl Cluster {
             format!("--advertise-client-urls={etcd_url}"),
             "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
         ];
-        let etcd = Daemon::start(programs, "etcd", path, etcd_arguments)?;
+        let variables = load.variables();
+        let etcd = Daemon::start(programs, "etcd", path, variables, etcd_arguments)?;
         let arguments = api_server_arguments(&identity, &etcd_url, port);
-        let api_server = Daemon::start(programs, "kube-apiserver", path, arguments)?;
+        let api_server = Daemon::start(programs, "kube-apiserver", path, variables, arguments)?;
         let cluster = Self {
             controller_manager: None,
             api_server,
@@ -142,6 +183,7 @@ impl Cluster {
             identity,
             address: format!("127.0.0.1:{port}"),
             folder,
+            load,
         };
         let (owner, authority) = (cluster.owner_token(), cluster.identity.path("ca.crt"));
         let kubeconfig = cluster.kubeconfig();
@@ -162,7 +204,8 @@ impl Cluster {
             programs,
             "kube-controller-manager",
             self.folder.path(),
-            controller_manager_arguments(&self.identity, &self.kubeconfig()),
+            self.load.variables(),
+            controller_manager_arguments(&self.identity, &self.kubeconfig(), self.load),
         )?);
         let accounts: Api<ServiceAccount> = Api::default_namespaced(client.clone());
         let roots: Api<ConfigMap> = Api::default_namespaced(client);
@@ -272,13 +315,12 @@ fn api_server_arguments(identity: &Identity, etcd_url: &str, port: u16) -> Vec<S
     ]
 }
 
-fn controller_manager_arguments(identity: &Identity, kubeconfig: &Path) -> Vec<String> {
+fn controller_manager_arguments(identity: &Identity, kubeconfig: &Path, load: Load) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", kubeconfig.display()),
         "--secure-port=0".to_owned(),
         "--leader-elect=false".to_owned(),
-        // Machines are played here, if there are any: nobody asks whether they live.
-        "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller".to_owned(),
+        format!("--controllers={}", load.controllers()),
         format!("--root-ca-file={}", identity.path("ca.crt")),
         format!("--cluster-signing-cert-file={}", identity.path("ca.crt")),
         format!("--cluster-signing-key-file={}", identity.path("ca.key")),

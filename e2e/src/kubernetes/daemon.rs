@@ -18,11 +18,12 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `programs/name`; what it prints goes to a file in `folder`.
+    /// Starts `programs/name` with these variables beside ours; what it prints goes to a file in `folder`.
     pub(super) fn start<I, S>(
         programs: &Path,
         name: &'static str,
         folder: &Path,
+        variables: &[(&str, &str)],
         arguments: I,
     ) -> Outcome<Self>
     where
@@ -33,6 +34,7 @@ impl Daemon {
         let output = File::create(&log)?;
         let child = Command::new(programs.join(name))
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

@@ -1,4 +1,4 @@
-//! Nodes by the thousand and the pods on them, played by kwok. Kubernetes' own scheduler places the
+//! Many nodes and thousands of pods on them, played by kwok. Kubernetes' own scheduler places the
 //! pods, and every claim has a volume.
 //!
 //! No process runs in such a pod: what would dial somebody does not.
@@ -17,6 +17,10 @@ use std::ops::Range;
 
 /// Nodes that are made at once.
 const AT_ONCE: usize = 16;
+
+/// Pods that a node of it takes: of large ones, each with as many as it is advised to have at most. Nodes
+/// cost the scheduler more than pods do.
+pub const NODE_PODS: usize = 110;
 
 /// Addresses of its pods. Services have others.
 const POD_NETWORK: &str = "10.128.0.0/9";
@@ -55,11 +59,17 @@ impl Kwok {
             "--kube-api-qps=1000".to_owned(),
             "--kube-api-burst=1000".to_owned(),
         ];
-        let logs = cluster.folder();
+        let (logs, variables) = (cluster.folder(), cluster.load().variables());
         Ok(Self {
             client: cluster.client().await?,
-            player: Daemon::start(&folder, "kwok", logs, kwok_arguments)?,
-            scheduler: Daemon::start(&folder, "kube-scheduler", logs, scheduler_arguments)?,
+            player: Daemon::start(&folder, "kwok", logs, variables, kwok_arguments)?,
+            scheduler: Daemon::start(
+                &folder,
+                "kube-scheduler",
+                logs,
+                variables,
+                scheduler_arguments,
+            )?,
             _volumes: Volumes::join(cluster).await?,
         })
     }
@@ -71,7 +81,8 @@ impl Kwok {
         let nodes = &nodes;
         let add = |number: usize| async move {
             let name = format!("played-{number:05}");
-            let room = json!({ "cpu": "16", "memory": "64Gi", "pods": "110" });
+            let pods = NODE_PODS.to_string();
+            let room = json!({ "cpu": "256", "memory": "1Ti", "pods": pods });
             let node = json!({
                 "metadata": { "name": name },
                 "status": { "capacity": room, "allocatable": room },

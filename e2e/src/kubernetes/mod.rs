@@ -2,7 +2,7 @@
 //! before it that breaks on demand.
 //!
 //! There are no machines in it: a pod is an object that nobody runs. One may be played
-//! ([`machine`]), or thousands ([`kwok`]). What is shown here is what an
+//! ([`machine`]), or many ([`kwok`]). What is shown here is what an
 //! operator writes, what the API server makes of that (admission, defaults, conflicts, rights) and
 //! what Kubernetes' own controllers do then (garbage, budgets, claims, accounts).
 //!
@@ -21,4 +21,4 @@ pub mod operator;
 pub mod proxy;
 pub mod token;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Load};

@@ -9,11 +9,11 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use lumadb_contract::id::DatabaseId;
 use lumadb_e2e::Outcome;
-use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::install::{SYSTEM, databases, grant, install, namespace};
-use lumadb_e2e::kubernetes::kwok::Kwok;
+use lumadb_e2e::kubernetes::kwok::{Kwok, NODE_PODS};
 use lumadb_e2e::kubernetes::operator::Operator;
 use lumadb_e2e::kubernetes::proxy::{Proxy, Seen, Sort};
+use lumadb_e2e::kubernetes::{Cluster, Load};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ pub(super) struct Crowd {
 impl Crowd {
     /// Brings everything up, without a node or a database.
     pub(super) async fn start() -> Outcome<Self> {
-        let cluster = Cluster::start().await?;
+        let cluster = Cluster::start_for(Load::Many).await?;
         let client = cluster.client().await?;
         install(&client).await?;
         namespace(&client, SYSTEM).await?;
@@ -134,7 +134,8 @@ impl Crowd {
     /// the last that is ready. Then all of their nodes are connected, too.
     pub(super) async fn grow_to(&mut self, count: usize) -> Outcome<Duration> {
         let first = self.names.len();
-        self.kwok.add_nodes(first..count).await?;
+        let (had, wanted) = (first.div_ceil(NODE_PODS), count.div_ceil(NODE_PODS));
+        self.kwok.add_nodes(had..wanted).await?;
         let new: Vec<String> = (first..count).map(name_of).collect();
         let start = Instant::now();
         let api = &self.api;
