@@ -183,6 +183,7 @@ fn follow<K: Kept>(
     let (store, writer) = reflector::store();
     let looks = watcher(scope.api::<Packed<K>>(), config)
         .backoff(backoff())
+        .modify(Packed::forget_version)
         .reflect(writer)
         .touched_objects()
         .flat_map(move |seen| {

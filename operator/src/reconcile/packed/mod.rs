@@ -60,7 +60,7 @@ impl Kept for Pod {
 
 /// An object as JSON, and by what it is found.
 pub(super) struct Packed<K> {
-    /// Name, namespace, UID and version alone.
+    /// Name and namespace alone, and at first what the watch reads.
     meta: ObjectMeta,
     json: Squeezed,
     kind: PhantomData<fn() -> K>,
@@ -75,7 +75,6 @@ impl<K: Kept> Packed<K> {
         let meta = ObjectMeta {
             name: whole.name.clone(),
             namespace: whole.namespace.clone(),
-            uid: whole.uid.clone(),
             resource_version: whole.resource_version.clone(),
             ..ObjectMeta::default()
         };
@@ -84,6 +83,11 @@ impl<K: Kept> Packed<K> {
             json: Squeezed::of(&serde_json::to_vec(&object)?).map_err(serde_json::Error::io)?,
             kind: PhantomData,
         })
+    }
+
+    /// Drops what only a watch reads: of each object a store keeps this twice.
+    pub(super) fn forget_version(&mut self) {
+        self.meta.resource_version = None;
     }
 
     /// The object but for what was dropped. An error is a defect: it was written by the same type.
