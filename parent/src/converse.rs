@@ -31,7 +31,7 @@ pub(super) struct Conversation<'a, I, S> {
 
 impl<I: Identity, S: Intake> Conversation<'_, I, S> {
     /// Until either side ends it, another takes its place, or what the node showed holds no longer.
-    pub(super) async fn hold(&self, messages: Streaming<NodeMessage>) {
+    pub(super) async fn hold(&self, messages: Box<Streaming<NodeMessage>>) {
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
         // Only the last question of a node counts.
         let (questions, asked) = watch::channel(None);
@@ -95,7 +95,7 @@ impl<I: Identity, S: Intake> Conversation<'_, I, S> {
 
     async fn listen(
         &self,
-        mut messages: Streaming<NodeMessage>,
+        mut messages: Box<Streaming<NodeMessage>>,
         batches: mpsc::Sender<Vec<UsageSample>>,
         questions: watch::Sender<Option<AllowanceRequest>>,
         behind: watch::Sender<bool>,

@@ -217,7 +217,8 @@ impl<I: Identity, S: Intake> NodeParent for Parent<I, S> {
         request: Request<Streaming<NodeMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let shown = I::shown(request.extensions());
-        let mut messages = request.into_inner();
+        // It goes from hand to hand, and each would keep room for it.
+        let mut messages = Box::new(request.into_inner());
         let (outgoing, answers) = mpsc::channel(16);
         let parent = self.clone();
         // The answer's headers go out before the hello is read: a client may wait for them first.
@@ -242,7 +243,7 @@ impl<I: Identity, S: Intake> Parent<I, S> {
         &self,
         hello: NodeHello,
         expected: &Expected<I>,
-        messages: Streaming<NodeMessage>,
+        messages: Box<Streaming<NodeMessage>>,
         outgoing: Outgoing,
     ) {
         let database = hello.database_id;
