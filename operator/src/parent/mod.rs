@@ -3,7 +3,7 @@
 //! - [`authority`], [`names`]: certificates, and what a node's names. Pure but for the keys.
 //! - [`keep`]: the authority's key, in a Secret of the operator's namespace.
 //! - [`enroll`]: a pod's token for a certificate, by word of the API server.
-//! - [`serve`]: the endpoint that nodes dial, in TLS.
+//! - [`serve`], [`connection`]: the endpoint that nodes dial, in TLS.
 //! - [`nodes`]: whose node may attach, and its spec ([`spec`]).
 //! - [`intake`], [`waiting`]: what nodes say, until it has gone where it goes.
 //! - [`link`], [`tidings`], [`control_plane`]: the stream to the control plane.
@@ -17,6 +17,7 @@
 //! It opens no connection to a database.
 
 mod authority;
+mod connection;
 mod control_plane;
 mod enroll;
 mod intake;

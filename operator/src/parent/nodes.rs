@@ -1,8 +1,8 @@
 //! Whose node may attach, and what it is told: kept true by every look at a database.
 
+use super::connection::Shown;
 use super::intake::{Beyond, Intake};
 use super::names::NodeNames;
-use super::serve::Shown;
 use super::{authority, spec};
 use crate::api::Compute;
 use crate::build::{self, SQL_PORT};

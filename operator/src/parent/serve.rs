@@ -3,9 +3,9 @@
 //! Whoever shows no certificate may ask for one and nothing else, and is soon cut off.
 
 use super::authority::{Authority, AuthorityError, Kept, SERVER_LIFETIME};
+use super::connection::{Connection, HANDSHAKE_TIMEOUT};
 use super::enroll::Enroller;
 use super::keep::{self, KeepError};
-use super::names::NodeNames;
 use super::nodes::Nodes;
 use super::{link, report};
 use crate::clock;
@@ -17,31 +17,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, Sleep, interval_at, sleep, timeout};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
+use tonic::service::Routes;
 
 /// Handshakes under way at once; others wait.
 const HANDSHAKES_MAX: usize = 64;
-
-/// Longest time of a handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest life of a connection on which no certificate was shown: time to ask for one.
-const STRANGER_LIFETIME: Duration = Duration::from_secs(30);
-
-/// A node that does not answer for so long, twice, is gone.
-const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// When no connection can be taken, such as for want of file descriptors, another try comes later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -61,8 +47,6 @@ pub enum EndpointError {
     },
     #[error("the authority of nodes is not usable: {0}")]
     Authority(#[from] AuthorityProblem),
-    #[error("the endpoint of nodes ended: {0}")]
-    Serve(#[from] tonic::transport::Error),
 }
 
 /// What is wrong with certificates.
@@ -72,15 +56,6 @@ pub struct AuthorityProblem(String);
 
 fn problem(error: impl std::fmt::Display) -> AuthorityProblem {
     AuthorityProblem(error.to_string())
-}
-
-/// What a connection shows of whoever dialed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Shown {
-    /// Whom its certificate names, if it has one of a node.
-    pub(super) names: Option<NodeNames>,
-    /// Where it comes from.
-    pub(super) address: Option<IpAddr>,
 }
 
 /// The endpoint of the operator that works.
@@ -147,25 +122,9 @@ impl Endpoint {
 
     async fn listen(self, client: Client, nodes: Arc<Nodes>) -> Result<(), EndpointError> {
         let enroller = Enroller::new(client, nodes.clone(), self.authority.clone());
-        let parent = NodeParentServer::new(nodes.parent().clone());
-        let (connections, incoming) = mpsc::channel(HANDSHAKES_MAX);
-        let serving = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(parent)
+        let services = Routes::new(NodeParentServer::new(nodes.parent().clone()))
             .add_service(NodeEnrollmentServer::new(enroller))
-            .serve_with_incoming(ReceiverStream::new(incoming));
-        tokio::select! {
-            served = serving => Ok(served?),
-            accepted = self.accept(connections, nodes) => accepted,
-        }
-    }
-
-    async fn accept(
-        self,
-        connections: mpsc::Sender<io::Result<Connection>>,
-        nodes: Arc<Nodes>,
-    ) -> Result<(), EndpointError> {
+            .prepare();
         let mut acceptor = self.acceptor()?;
         let half = Duration::try_from(SERVER_LIFETIME / 2).unwrap_or(HANDSHAKE_TIMEOUT);
         let mut renewal = interval_at(Instant::now() + half, half);
@@ -189,11 +148,12 @@ impl Endpoint {
                     continue;
                 }
             };
-            let (acceptor, connections, nodes) =
-                (acceptor.clone(), connections.clone(), nodes.clone());
+            let (acceptor, services, nodes) = (acceptor.clone(), services.clone(), nodes.clone());
             tokio::spawn(async move {
-                if let Some(connection) = shake_hands(&acceptor, socket, &nodes).await {
-                    let _ = connections.send(Ok(connection)).await;
+                let accepted = Connection::accept(&acceptor, socket, &nodes).await;
+                if let Some((connection, shown)) = accepted {
+                    // A task of its own: what a handshake takes is free again.
+                    tokio::spawn(connection.serve(shown, services));
                 }
                 drop(place);
             });
@@ -239,97 +199,4 @@ enum ConfigError {
     Verifier(#[from] VerifierBuilderError),
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-}
-
-async fn shake_hands(
-    acceptor: &TlsAcceptor,
-    socket: TcpStream,
-    nodes: &Nodes,
-) -> Option<Connection> {
-    let peer = socket.peer_addr().ok()?;
-    socket.set_nodelay(true).ok()?;
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
-        Ok(Ok(stream)) => Some(Connection::new(stream)),
-        Ok(Err(error)) => {
-            // Whoever only looks whether the port is open is no node.
-            if matches!(error.get_ref(), Some(cause) if cause.is::<rustls::Error>()) {
-                nodes.counters().refused("handshake");
-                tracing::warn!(%peer, %error, "a node was refused");
-            }
-            None
-        }
-        Err(_) => {
-            tracing::debug!(%peer, "a handshake took too long");
-            None
-        }
-    }
-}
-
-/// A connection in TLS, and who is at its other end.
-struct Connection {
-    stream: TlsStream<TcpStream>,
-    shown: Shown,
-    /// When a stranger's ends.
-    ends: Option<Pin<Box<Sleep>>>,
-}
-
-impl Connection {
-    fn new(stream: TlsStream<TcpStream>) -> Self {
-        let (socket, session) = stream.get_ref();
-        let certificates = session.peer_certificates();
-        let shown = Shown {
-            names: certificates.and_then(|chain| NodeNames::of(chain.first()?)),
-            address: socket.peer_addr().ok().map(|peer| peer.ip().to_canonical()),
-        };
-        let ends = shown
-            .names
-            .is_none()
-            .then(|| Box::pin(sleep(STRANGER_LIFETIME)));
-        Self {
-            stream,
-            shown,
-            ends,
-        }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Shown;
-
-    fn connect_info(&self) -> Shown {
-        self.shown.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(ends) = &mut self.ends
-            && ends.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
