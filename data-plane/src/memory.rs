@@ -8,16 +8,16 @@
 #[cfg(target_env = "gnu")]
 const BLOCK_BYTES: i32 = 128 * 1024;
 
-/// Heaps that threads share.
-#[cfg(target_env = "gnu")]
-const HEAPS: i32 = 2;
+/// Heaps that the threads of a node share.
+pub const NODE_HEAPS: i32 = 2;
 
-/// For the whole process, from here on; before other threads are started.
-pub fn return_freed() {
+/// For the whole process, from here on; before other threads are started. They share so many heaps.
+#[cfg_attr(not(target_env = "gnu"), expect(unused_variables))]
+pub fn return_freed(heaps: i32) {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
         (libc::M_MMAP_THRESHOLD, BLOCK_BYTES),
-        (libc::M_ARENA_MAX, HEAPS),
+        (libc::M_ARENA_MAX, heaps),
     ] {
         set(parameter, value);
     }

@@ -26,6 +26,13 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Threads of an operator, which waits for the cluster most of the time.
+const OPERATOR_THREADS: usize = 2;
+
+/// Each of them has a heap of its own, as have the first one and the one that begins nodes' connections:
+/// what a connection keeps then does not lie between what others took for a moment.
+const OPERATOR_HEAPS: i32 = 4;
+
 #[derive(Debug, Parser)]
 #[command(name = "lumadb-cloud", version, about = "The LumaDB cloud", long_about = None)]
 struct Arguments {
@@ -148,7 +155,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Up(place) => {
             let (data, config, file) = load(&place)?;
-            runtime(false)?.block_on(up::run(&data, &config, file.as_deref()))?;
+            runtime(Some(0))?.block_on(up::run(&data, &config, file.as_deref()))?;
             Ok(())
         }
         Command::RestoreControl {
@@ -159,21 +166,21 @@ fn run(command: Command) -> Result<(), Failure> {
             let (data, config, _) = load(&place)?;
             let target = time.map_or(RestoreTarget::Latest, RestoreTarget::Time);
             let asked = up::Asked { target, archive };
-            runtime(false)?.block_on(up::control_restore(&data, &config, asked))?;
+            runtime(Some(0))?.block_on(up::control_restore(&data, &config, asked))?;
             Ok(())
         }
         Command::MasterKey { place, asked } => {
             let (data, config, _) = load(&place)?;
-            runtime(false)?.block_on(master_key::run(&data, &config, asked))?;
+            runtime(Some(0))?.block_on(master_key::run(&data, &config, asked))?;
             Ok(())
         }
         Command::Migrate(place) => {
             let (data, config, _) = load(&place)?;
-            runtime(false)?.block_on(migrate(&data, &config))
+            runtime(Some(0))?.block_on(migrate(&data, &config))
         }
         Command::Billing { place, asked } => {
             let (data, config, _) = load(&place)?;
-            runtime(false)?.block_on(billing::run(&data, &config, asked))
+            runtime(Some(0))?.block_on(billing::run(&data, &config, asked))
         }
         Command::Api(place) => serve("api", &place),
         Command::Worker(place) => serve("worker", &place),
@@ -181,7 +188,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::S3(place) => serve("s3", &place),
         Command::StripeFake(place) => serve("stripe-fake", &place),
         Command::Operator { place, asked: None } => {
-            memory::return_freed();
+            memory::return_freed(OPERATOR_HEAPS);
             serve("operator", &place)
         }
     }
@@ -189,8 +196,12 @@ fn run(command: Command) -> Result<(), Failure> {
 
 fn serve(name: &'static str, place: &Where) -> Result<(), Failure> {
     let (data, config, _) = load(place)?;
-    // Relays lose more by waking other threads than they win by them.
-    let runtime = runtime(name != "edge")?;
+    let runtime = runtime(match name {
+        // Relays lose more by waking other threads than they win by them.
+        "edge" => Some(0),
+        "operator" => Some(OPERATOR_THREADS),
+        _ => None,
+    })?;
     let result = runtime.block_on(async {
         let _telemetry = telemetry::start(name, &config, None)?;
         let served = match name {
@@ -223,12 +234,15 @@ async fn migrate(data: &DataFolder, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn runtime(threads: bool) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = if threads {
-        tokio::runtime::Builder::new_multi_thread()
-    } else {
-        tokio::runtime::Builder::new_current_thread()
+/// With so many threads beside the first, or none. Unless it is said, one for each processor.
+fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match threads {
+        Some(0) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
     };
+    if let Some(threads @ 1..) = threads {
+        builder.worker_threads(threads);
+    }
     builder
         .enable_all()
         .on_thread_park(sending::send_all)

@@ -106,7 +106,7 @@ fn run(arguments: Arguments, log: Arc<BoundedLog>) -> Result<ExitCode, Failure> 
 
 async fn node(arguments: RunArguments) -> Result<(), Failure> {
     batch::enter();
-    memory::return_freed();
+    memory::return_freed(memory::NODE_HEAPS);
     sending::gather();
     let end = end_signals()?;
     EngineDir::open(&arguments.instance.engine.engine_dir)?;

@@ -3,7 +3,7 @@
 //! Whoever shows no certificate may ask for one and nothing else, and is soon cut off.
 
 use super::authority::{Authority, AuthorityError, Kept, SERVER_LIFETIME};
-use super::connection::{Connection, HANDSHAKE_TIMEOUT};
+use super::connection::{Connection, HANDSHAKE_TIMEOUT, Shown};
 use super::enroll::Enroller;
 use super::keep::{self, KeepError};
 use super::nodes::Nodes;
@@ -19,9 +19,11 @@ use rustls::{RootCertStore, ServerConfig};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tonic::service::Routes;
@@ -45,6 +47,8 @@ pub enum EndpointError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("no thread can be started for connections of nodes: {0}")]
+    Thread(io::Error),
     #[error("the authority of nodes is not usable: {0}")]
     Authority(#[from] AuthorityProblem),
 }
@@ -125,6 +129,8 @@ impl Endpoint {
         let services = Routes::new(NodeParentServer::new(nodes.parent().clone()))
             .add_service(NodeEnrollmentServer::new(enroller))
             .prepare();
+        let (begun, beginning) = mpsc::channel(HANDSHAKES_MAX);
+        begin_elsewhere(beginning, services)?;
         let mut acceptor = self.acceptor()?;
         let half = Duration::try_from(SERVER_LIFETIME / 2).unwrap_or(HANDSHAKE_TIMEOUT);
         let mut renewal = interval_at(Instant::now() + half, half);
@@ -148,12 +154,11 @@ impl Endpoint {
                     continue;
                 }
             };
-            let (acceptor, services, nodes) = (acceptor.clone(), services.clone(), nodes.clone());
+            let (acceptor, begun, nodes) = (acceptor.clone(), begun.clone(), nodes.clone());
             tokio::spawn(async move {
                 let accepted = Connection::accept(&acceptor, socket, &nodes).await;
-                if let Some((connection, shown)) = accepted {
-                    // A task of its own: what a handshake takes is free again.
-                    tokio::spawn(connection.serve(shown, services));
+                if let Some(accepted) = accepted {
+                    let _ = begun.send(accepted).await;
                 }
                 drop(place);
             });
@@ -187,6 +192,25 @@ impl Endpoint {
         config.send_tls13_tickets = 0;
         Ok(config)
     }
+}
+
+/// Begins to serve connections that were accepted, in a thread that does nothing else: what they keep for
+/// good is then in a heap of its own. It ends with its channel.
+fn begin_elsewhere(
+    mut accepted: mpsc::Receiver<(Connection, Shown)>,
+    services: Routes,
+) -> Result<(), EndpointError> {
+    let runtime = Handle::current();
+    let begin = move || {
+        while let Some((connection, shown)) = accepted.blocking_recv() {
+            let _within = runtime.enter();
+            runtime.spawn(connection.serve(shown, services.clone()));
+        }
+    };
+    let started = thread::Builder::new()
+        .name("connections".into())
+        .spawn(begin);
+    started.map(|_| ()).map_err(EndpointError::Thread)
 }
 
 #[derive(Debug, thiserror::Error)]
