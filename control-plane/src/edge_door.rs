@@ -59,11 +59,7 @@ impl EdgeDoor {
             return Ok(folder.map(|folder| Self::Here(folder.join(".s.PGSQL.5432"))));
         }
         let own = settings.ca_certificate_pem.as_deref();
-        let authority = match region.edge_authority_pem.as_deref() {
-            None => own,
-            Some("") => None,
-            theirs => theirs,
-        };
+        let authority = edge_authority(region.edge_authority_pem.as_deref(), own);
         let mut tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -90,6 +86,16 @@ impl EdgeDoor {
                 Ok(Box::new(connector.connect(name.clone(), socket).await?))
             }
         }
+    }
+}
+
+/// By which authority a region's edges are known, PEM, `own` being that of the data folder; `None`: by one
+/// that clients know anyway.
+pub(crate) fn edge_authority<'a>(theirs: Option<&'a str>, own: Option<&'a str>) -> Option<&'a str> {
+    match theirs {
+        None => own,
+        Some("") => None,
+        theirs => theirs,
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::app::authorize::authorize;
 use crate::app::role::password_of;
 use crate::app::{Action, AppError, Caller, Platform};
+use crate::edge_door::edge_authority;
 use crate::store::database::DatabaseRow;
 use crate::store::{logical_database, role};
 use lumadb_contract::id::DatabaseId;
@@ -162,11 +163,7 @@ impl<'a> Target<'a> {
     /// `own_authority_pem` is what clients know servers by that show certificates of this data folder's.
     pub fn connection(&self, own_authority_pem: Option<&str>) -> Connection {
         let (host, user) = self.address();
-        let authority = match self.edge_authority_pem {
-            None => own_authority_pem,
-            Some("") => None,
-            theirs => theirs,
-        };
+        let authority = edge_authority(self.edge_authority_pem, own_authority_pem);
         let forms = Forms {
             host: &host,
             port: self.port,
