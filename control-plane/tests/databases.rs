@@ -177,10 +177,10 @@ async fn allowed_networks_reach_edge_and_node() {
     let runtime = FakeRuntime::new();
     let _loop = cloud.start_loop(&runtime);
     let id = cloud.running(&ada, "a").await;
-    let path = format!("/v1/databases/{id}");
+    let one = format!("/v1/databases/{id}");
     let patch = |networks: Value| {
         let body = json!({ "allowed_networks": networks });
-        let call = cloud.patch(&path).cookie(&ada.cookie).json(&body);
+        let call = cloud.patch(&one).cookie(&ada.cookie).json(&body);
         call.header("if-match", "*").send()
     };
     let many: Vec<_> = (0..65).map(|n| format!("10.0.{n}.0/24")).collect();

@@ -90,11 +90,11 @@ impl Edge {
         };
         let shared = Arc::new(share(&config)?);
         Ok(Self {
+            config,
             clients,
             sql,
             metrics_listener,
             shared,
-            config,
         })
     }
 

@@ -8,7 +8,7 @@ use futures::future;
 use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::route::RouteState;
 use lumadb_data_plane::agent::Sessions;
-use lumadb_data_plane::edge::{EdgeLimits, Plaintext};
+use lumadb_data_plane::edge::{EdgeLimits, Plaintext, SqlEntrance};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
@@ -338,7 +338,7 @@ async fn an_edge_far_from_the_control_plane_takes_its_tokens_over_tls_alone() {
         ..EdgeLimits::default()
     };
     let world = World::new(Wishes {
-        tokens_with_clients: true,
+        entrance: Some(SqlEntrance::WithClients),
         limits,
         ..asleep(false)
     })

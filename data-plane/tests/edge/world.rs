@@ -43,8 +43,8 @@ pub(super) struct Wishes {
     pub(super) node_tls: bool,
     /// The edge reaches the node over the network.
     pub(super) far: bool,
-    /// Sessions of the control plane come in where clients do.
-    pub(super) tokens_with_clients: bool,
+    /// Where the control plane's own sessions come in, if not at a socket of theirs.
+    pub(super) entrance: Option<SqlEntrance>,
     pub(super) state: Option<RouteState>,
     pub(super) limits: EdgeLimits,
 }
@@ -56,7 +56,7 @@ impl Default for Wishes {
             plaintext: Plaintext::Allowed,
             node_tls: true,
             far: false,
-            tokens_with_clients: false,
+            entrance: None,
             state: None,
             limits: EdgeLimits::default(),
         }
@@ -151,11 +151,8 @@ impl World {
             region: REGION.into(),
             listen: vec!["127.0.0.1:0".parse().expect("valid")],
             sql: Some(SqlDoor {
-                entrance: if wishes.tokens_with_clients {
-                    SqlEntrance::WithClients
-                } else {
-                    SqlEntrance::Socket(folder.path().join(".s.PGSQL.5432"))
-                },
+                entrance: (wishes.entrance)
+                    .unwrap_or_else(|| SqlEntrance::Socket(folder.path().join(".s.PGSQL.5432"))),
                 token_key: Source::new(move || Ok(sql_public.clone())),
             }),
             control: ControlPlane::Here {
