@@ -13,8 +13,12 @@ seen_mib() {
     bytes="$(tenants get lumainstance "$database-1" -o jsonpath='{.status.volume.capacityBytes}')"
     echo $((bytes / 1048576))
 }
-# Whether the pod has more than so many gibibytes:  has_grown GIBIBYTES
-has_grown() { [ "$(capacity)" = "$1Gi" ] && [ "$(seen_mib)" -gt $(($1 * 1024 * 9 / 10)) ]; }
+# Whether the volume has so many gibibytes or more, and all of them are there for the pod:  has_grown GIBIBYTES
+has_grown() {
+    local gib
+    gib="$(capacity)" gib="${gib%Gi}"
+    [ "$gib" -ge "$1" ] && [ "$(seen_mib)" -gt $((gib * 1024 * 9 / 10)) ]
+}
 # The pod, how often each container has restarted, and the process of PostgreSQL.
 lives() {
     tenants get pod "$database-1" -o jsonpath='{.metadata.uid}{range .status.containerStatuses[*]} {.name} {.restartCount}{end}'
