@@ -1,6 +1,7 @@
 //! Restoring a database into a new one.
 
 use crate::support::Scene;
+use http::Method;
 use lumadb_contract::archive::{Lsn, RestorePhase, RestoreStatus, RestoreTarget};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstancePhase;
@@ -27,8 +28,12 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
+async fn a_restored_database_is_a_new_one_with_the_sources_logins_and_networks() {
     let (past, _loop) = Scene::archived("pro-starter").await;
+    let networks = json!({ "allowed_networks": ["203.0.113.0/24"] });
+    let shop = format!("/v1/databases/{}", past.shop);
+    let kept = past.call(Method::PATCH, &shop, &networks).await;
+    kept.expect(200);
     let roles = format!("/v1/databases/{}/roles", past.shop);
     let made = past.post(&roles, &json!({ "name": "app" })).await;
     made.expect(201);
@@ -73,6 +78,7 @@ async fn a_restored_database_is_a_new_one_with_the_sources_logins() {
     assert_eq!(names, ["owner", "app"]);
     let source_spec = past.runtime.instance(past.shop).expect("there").spec;
     assert_eq!(spec.roles, source_spec.roles, "the same verifiers");
+    assert_eq!(spec.allowed_networks.to_texts(), ["203.0.113.0/24"]);
     assert_eq!(spec.logical_databases, source_spec.logical_databases);
     let password = |connection: &Value| {
         let uri = connection["strings"][0]["text"].as_str().expect("a text");
