@@ -3,6 +3,7 @@
 
 use crate::app::Settings;
 use crate::import::authorities;
+use crate::store::route::RegionEdges;
 use rustix::net::sockopt;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
@@ -26,16 +27,6 @@ const ALPN: &[u8] = b"postgresql";
 /// Bytes both ways, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Where clients connect to the databases of a region.
-#[derive(Debug, Clone)]
-pub struct RegionEdges {
-    pub host: String,
-    pub port: i32,
-    /// See [`RegionSetup`](crate::store::setup::RegionSetup).
-    pub edge_authority_pem: Option<String>,
-    pub edges_elsewhere: bool,
-}
 
 /// An edge that takes the control plane's sessions.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use super::{RegionTx, StoreError};
 use crate::app::state::{Desired, Observed};
-use crate::edge_door::RegionEdges;
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::name::PgName;
 use lumadb_contract::network::AllowedNetworks;
@@ -29,6 +28,16 @@ struct RouteRow {
 pub struct Routes {
     pub routes: Vec<Route>,
     pub removed: Vec<DatabaseId>,
+}
+
+/// Where clients connect to the databases of a region.
+#[derive(Debug, Clone)]
+pub struct RegionEdges {
+    pub host: String,
+    pub port: i32,
+    /// See [`RegionSetup`](super::setup::RegionSetup).
+    pub edge_authority_pem: Option<String>,
+    pub edges_elsewhere: bool,
 }
 
 /// Where a reader of the feed that reads now goes on next: at the oldest transaction that is still

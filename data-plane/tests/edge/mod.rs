@@ -6,6 +6,7 @@ mod engine;
 mod far;
 mod far_authority;
 mod hostile;
+mod letting_in;
 mod node;
 mod routing;
 mod services;
