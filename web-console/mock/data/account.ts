@@ -41,8 +41,8 @@ export const sessions: Session[] = [
   },
 ];
 
-export const tokens: ApiToken[] = [
-  {
+export function token(given: Partial<ApiToken> = {}): ApiToken {
+  return {
     id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1j",
     name: "deploy script",
     user_id: "usr_01jdk3x5v9e8rb6w4q2n7m0c1f",
@@ -51,15 +51,6 @@ export const tokens: ApiToken[] = [
     created_at: ago(60 * 24 * 6),
     expires_at: ago(-60 * 24 * 84),
     last_used_at: ago(47),
-  },
-  {
-    id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1k",
-    name: "dashboards",
-    user_id: "usr_01jdk3x5v9e8rb6w4q2n7m0c1f",
-    hint: "luma_pat_4Fh2…",
-    read_only: true,
-    created_at: ago(60 * 24 * 2),
-    expires_at: ago(-60 * 24 * 363),
-    last_used_at: null,
-  },
-];
+    ...given,
+  };
+}

@@ -1,6 +1,6 @@
 import { HttpResponse, http, type RequestHandler } from "msw";
 import * as data from "../data/index.ts";
-import { nothing, page, problem } from "./answers.ts";
+import { nothing, page, paged, problem } from "./answers.ts";
 import type { Cloud } from "./cloud.ts";
 
 /** The person, with sessions and API tokens. */
@@ -17,11 +17,11 @@ export function accountHandlers(state: Cloud): RequestHandler[] {
     http.post("*/v1/me/password", nothing),
     http.get("*/v1/me/sessions", () => page(data.sessions)),
     http.delete("*/v1/me/sessions/:id", nothing),
-    http.get("*/v1/organizations/:id/projects", () => page([])),
-    http.get("*/v1/organizations/:id/tokens", () => page(data.tokens)),
+    http.get("*/v1/organizations/:id/projects", ({ request }) => paged(request, state.projects)),
+    http.get("*/v1/organizations/:id/tokens", ({ request }) => paged(request, state.tokens)),
     http.post("*/v1/organizations/:id/tokens", () =>
       HttpResponse.json(
-        { token: data.tokens[0], secret: "luma_pat_4Fh2kQ8sVn3RzXw7bTmY6pLc9dJg5aKe" },
+        { token: data.token(), secret: "luma_pat_4Fh2kQ8sVn3RzXw7bTmY6pLc9dJg5aKe" },
         { status: 201 },
       ),
     ),

@@ -1,4 +1,5 @@
 import type {
+  ApiToken,
   Backup,
   BillingAccount,
   CardView,
@@ -12,6 +13,7 @@ import type {
   LimitNotice,
   Operation,
   PlanChange,
+  Project,
   RestorePoint,
   RestoreWindow,
   Role,
@@ -22,6 +24,8 @@ import * as data from "../data/index.ts";
 /** An API that remembers what it was told, for as long as it lives. */
 export type Cloud = {
   signedIn: boolean;
+  projects: Project[];
+  tokens: ApiToken[];
   databases: Database[];
   deleted: DeletedDatabase[];
   roles: Role[];
@@ -45,6 +49,18 @@ export type Cloud = {
 export function cloud(given: Partial<Cloud> = {}): Cloud {
   return {
     signedIn: true,
+    projects: [],
+    tokens: [
+      data.token(),
+      data.token({
+        id: "tok_01jdk3x5v9e8rb6w4q2n7m0c1k",
+        name: "dashboards",
+        read_only: true,
+        created_at: data.ago(60 * 24 * 2),
+        expires_at: data.ago(-60 * 24 * 363),
+        last_used_at: null,
+      }),
+    ],
     databases: [
       data.database(),
       data.database({

@@ -2,7 +2,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { $api, api } from "./client";
 
-/** Databases, backups, restore points or imports on one page of their list. */
+/** Projects, tokens, databases, backups, restore points or imports on one page of their list. */
 const PAGE_ITEMS = 100;
 
 /** Drills on one page of their list: a quarter of a year. */
@@ -54,13 +54,24 @@ export const queries = {
   regions: () => $api.queryOptions("get", "/v1/regions", {}, { staleTime: 600_000 }),
   plans: () => $api.queryOptions("get", "/v1/plans", {}, { staleTime: 600_000 }),
   projects: (organizationId: string) =>
-    $api.queryOptions("get", "/v1/organizations/{organization_id}/projects", {
-      params: { path: { organization_id: organizationId } },
-    }),
+    paged(
+      ["get", "/v1/organizations/{organization_id}/projects", organizationId],
+      (cursor, signal) =>
+        api.GET("/v1/organizations/{organization_id}/projects", {
+          params: {
+            path: { organization_id: organizationId },
+            query: { limit: PAGE_ITEMS, cursor },
+          },
+          signal,
+        }),
+    ),
   tokens: (organizationId: string) =>
-    $api.queryOptions("get", "/v1/organizations/{organization_id}/tokens", {
-      params: { path: { organization_id: organizationId } },
-    }),
+    paged(["get", "/v1/organizations/{organization_id}/tokens", organizationId], (cursor, signal) =>
+      api.GET("/v1/organizations/{organization_id}/tokens", {
+        params: { path: { organization_id: organizationId }, query: { limit: PAGE_ITEMS, cursor } },
+        signal,
+      }),
+    ),
   auditEvents: (organizationId: string) =>
     paged(
       ["get", "/v1/organizations/{organization_id}/audit-events", organizationId],

@@ -2,7 +2,6 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http } from "msw";
 import { expect, it } from "vitest";
-import { databasesChanged } from "#/api/queries";
 import {
   backup,
   DATABASE,
@@ -11,6 +10,7 @@ import {
   drill,
   importOf,
   restorePoint,
+  token,
 } from "#mock/data";
 import { type Cloud, problem } from "#mock/handlers";
 import { open } from "./render";
@@ -39,6 +39,16 @@ type List = {
 };
 
 const LISTS: List[] = [
+  {
+    list: "tokens",
+    path: "/account/tokens",
+    button: "Show older",
+    fill: (state) => {
+      state.tokens = many((name) => token({ id: name, name }));
+      return state.tokens;
+    },
+    shown: "name",
+  },
   {
     list: "databases",
     path: "/databases",
@@ -118,11 +128,24 @@ it.each(LISTS)(
     expect(screen.queryByRole("button", { name: button })).not.toBeInTheDocument();
     Object.assign(items[0] ?? {}, { [shown]: "first, changed" });
     Object.assign(items[last] ?? {}, { [shown]: "last, changed" });
-    await databasesChanged(queryClient);
+    await queryClient.invalidateQueries();
     expect(await screen.findByText("first, changed")).toBeVisible();
     expect(screen.getByText("last, changed")).toBeVisible();
   },
 );
+
+it("the choice of project has those behind the first page too", async () => {
+  cloud.current.projects = many((name) => ({
+    id: name,
+    name,
+    organization_id: "org_01jdk3x5v9e8rb6w4q2n7m0c1g",
+    created_at: new Date().toISOString(),
+    revision: 1,
+  }));
+  open("/databases");
+  const choice = await screen.findByLabelText("Project");
+  expect(within(choice).getAllByRole("option")).toHaveLength(PAGE_ITEMS + 1);
+});
 
 it("every page that is shown is looked at again by itself", async () => {
   const items = many((name) => restorePoint({ id: name, name }));

@@ -1,15 +1,16 @@
 import { Button, VisuallyHidden } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { $api } from "#/api/client";
-import { queries } from "#/api/queries";
+import { itemsOf, queries } from "#/api/queries";
 import type { ApiToken } from "#/api/types";
 import { formatDay, formatRelative } from "#/lib/format";
 import { KeyArt } from "#/ui/art/KeyArt";
 import { ConfirmDialog } from "#/ui/ConfirmDialog";
 import { Empty } from "#/ui/Empty";
 import { BoneRows, Loaded } from "#/ui/Loaded";
+import { More } from "#/ui/More";
 import { notifyDone } from "#/ui/notify";
 import { Page } from "#/ui/Page";
 import { Panel } from "#/ui/Panel";
@@ -21,26 +22,29 @@ const TokenCreate = lazy(() => import("./TokenCreate"));
 export function ApiTokens() {
   const { t } = useTranslation();
   const { organization } = useScope();
-  const query = useQuery(queries.tokens(organization.id));
+  const query = useInfiniteQuery(queries.tokens(organization.id));
   const [dialog, setDialog] = useState<"create" | ApiToken>();
   const create = <Button onClick={() => setDialog("create")}>{t("tokens.create")}</Button>;
   // An empty list has the button in its middle.
-  const isEmpty = query.data?.items.length === 0;
+  const isEmpty = query.data !== undefined && itemsOf(query.data).length === 0;
   return (
     <Page title={t("nav.tokens")} lead={t("tokens.lead")} actions={isEmpty ? undefined : create}>
-      <Panel flush>
-        <Loaded query={query} skeleton={<BoneRows />}>
-          {({ items }) =>
-            items.length === 0 ? (
-              <Empty art={<KeyArt />} title={t("tokens.emptyTitle")} actions={create}>
-                <p>{t("tokens.empty")}</p>
-              </Empty>
-            ) : (
-              <Table tokens={items} onDelete={setDialog} />
-            )
-          }
-        </Loaded>
-      </Panel>
+      <div className="stack">
+        <Panel flush>
+          <Loaded query={query} skeleton={<BoneRows />}>
+            {(read) =>
+              isEmpty ? (
+                <Empty art={<KeyArt />} title={t("tokens.emptyTitle")} actions={create}>
+                  <p>{t("tokens.empty")}</p>
+                </Empty>
+              ) : (
+                <Table tokens={itemsOf(read)} onDelete={setDialog} />
+              )
+            }
+          </Loaded>
+        </Panel>
+        <More query={query} label={t("older")} />
+      </div>
       {dialog === "create" ? (
         <Suspense>
           <TokenCreate organizationId={organization.id} onClose={() => setDialog(undefined)} />

@@ -17,6 +17,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "#/api/problem";
 import { queries } from "#/api/queries";
+import { useWhole } from "#/api/whole";
 import { Logo } from "#/ui/Logo";
 import { Person } from "./Person";
 import { SchemeSwitch } from "./SchemeSwitch";
@@ -129,8 +130,7 @@ function DatabaseLinks({ databaseId }: { databaseId: string }) {
 function ProjectChoice() {
   const { t } = useTranslation();
   const { me, organization, projectId } = useScope();
-  const { data } = useQuery(queries.projects(organization.id));
-  const projects = data?.items ?? [];
+  const { items: projects = [] } = useWhole(queries.projects(organization.id));
   const others = me.organizations.filter(({ id }) => id !== organization.id);
   if (projects.length < 2 && others.length === 0) return null;
   const choose = (value: string) => {
