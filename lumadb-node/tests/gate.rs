@@ -194,9 +194,9 @@ async fn what_others_read_and_are_notified_of_waits_too_and_an_open_transaction_
     run(&listening, "listen news").await;
     let reading = world.client_soon().await;
     let within = world.client_soon().await;
-    run(&within, "begin; select 1").await;
     let writing = world.client_soon().await;
     store_goes(&store);
+    run(&within, "begin; select 1").await;
     let written = tokio::spawn(async move {
         let sql = "begin; insert into t values (7); notify news, 'seven'; commit";
         writing.batch_execute(sql).await

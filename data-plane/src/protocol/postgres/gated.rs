@@ -241,17 +241,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_row_of_an_open_transaction_passes_behind_its_beginning() {
+    async fn what_an_open_transaction_reads_passes_and_its_end_waits() {
         let (gate, mut gated, mut engine) = pair().await;
-        engine.write_all(&ready(b'T')).await.expect("writes");
-        hears_nothing(&mut gated, &gate).await;
         let row = message(b'D', ROW);
-        engine.write_all(&row).await.expect("writes");
-        release(&gate);
-        let both = [ready(b'T'), row.clone()].concat();
-        assert_eq!(heard(&mut gated, both.len()).await, both);
-        engine.write_all(&row).await.expect("writes");
-        assert_eq!(heard(&mut gated, row.len()).await, row);
+        let begun = [message(b'C', b"BEGIN\0"), ready(b'T'), row.clone()].concat();
+        engine.write_all(&begun).await.expect("writes");
+        assert_eq!(heard(&mut gated, begun.len()).await, begun);
         let end = message(b'C', b"COMMIT\0");
         let last = [row.clone(), end.clone(), ready(b'I')].concat();
         engine.write_all(&last).await.expect("writes");
@@ -260,6 +255,21 @@ mod tests {
         release(&gate);
         let rest = end.len() + ready(b'I').len();
         assert_eq!(heard(&mut gated, rest).await, last[row.len()..]);
+    }
+
+    #[tokio::test]
+    async fn the_beginning_of_a_transaction_waits_for_what_came_before() {
+        let (gate, mut gated, mut engine) = pair().await;
+        let said = [
+            message(b'C', b"COMMIT\0"),
+            message(b'C', b"BEGIN\0"),
+            ready(b'T'),
+        ];
+        let said = said.concat();
+        engine.write_all(&said).await.expect("writes");
+        hears_nothing(&mut gated, &gate).await;
+        release(&gate);
+        assert_eq!(heard(&mut gated, said.len()).await, said);
     }
 
     #[tokio::test]

@@ -2,16 +2,19 @@
 //!
 //! Outside of a transaction block all may: a row read, a notice and a notification as much as a
 //! CommandComplete. Inside of one nothing does that its client could rely on before the block ends,
-//! so there messages pass until the one that says how it ended.
+//! so messages pass from the one that says that it began until the one that says how it ended.
 
 /// Bytes of a header: one letter and a length of four.
 const HEADER_BYTES: usize = 5;
+
+/// Bodies of the CommandComplete that begin a transaction block.
+const BEGINS: [&[u8]; 2] = [b"BEGIN\0", b"START TRANSACTION\0"];
 
 /// Bodies of the CommandComplete that end a transaction block. `ROLLBACK TO SAVEPOINT` says the same
 /// as `ROLLBACK`: then it is waited once more than needed.
 const ENDS: [&[u8]; 3] = [b"COMMIT\0", b"ROLLBACK\0", b"PREPARE TRANSACTION\0"];
 
-/// Longest of them, bytes.
+/// Longest of both, bytes.
 const TAG_BYTES_MAX: usize = 20;
 
 /// What becomes of a stretch of bytes.
@@ -26,7 +29,7 @@ pub(super) enum Verdict {
 /// The engine's side of one session, from the end of its start-up on.
 #[derive(Debug, Default)]
 pub(super) struct Withhold {
-    /// The last ReadyForQuery told of a transaction block, and nothing ended it since.
+    /// The engine told that a transaction block is open, and nothing ended it since.
     in_block: bool,
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
@@ -53,9 +56,7 @@ impl Withhold {
             };
             self.unjudged += taken;
             piece = &piece[taken..];
-            // Outside of a block there is nothing to find out first.
-            let verdict = self.verdict.or((!self.in_block).then_some(Verdict::Waits));
-            if let Some(verdict) = verdict {
+            if let Some(verdict) = self.verdict {
                 judge(verdict, std::mem::take(&mut self.unjudged));
             }
             if self.header_bytes == HEADER_BYTES && self.body_left == 0 {
@@ -109,21 +110,15 @@ impl Withhold {
         }
     }
 
-    /// The current message is whole, and may begin or end a block.
+    /// The current message is whole, and may begin or end a block. The one that ends it tells of its
+    /// end; the one that begins it of nothing, and what came before goes first.
     fn decide(&mut self) {
         let body = &self.body[..self.body_bytes];
-        let was_in_block = self.in_block;
         self.in_block = match self.header[0] {
             b'Z' => matches!(body, [b'T' | b'E']),
-            _ => was_in_block && !ENDS.contains(&body),
+            _ => BEGINS.contains(&body) || (self.in_block && !ENDS.contains(&body)),
         };
-        // The message that ends a block tells of its end, and waits; the one that begins it comes
-        // from outside, and waits too.
-        self.verdict = Some(if was_in_block && self.in_block {
-            Verdict::Passes
-        } else {
-            Verdict::Waits
-        });
+        self.verdict = Some(self.usual());
     }
 }
 
@@ -191,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_waits_at_its_beginning_and_at_its_end() {
+    fn a_transaction_waits_at_its_end_alone() {
         let messages = [
             tag("BEGIN"),
             ready(b'T'),
@@ -207,7 +202,7 @@ mod tests {
             message(b'D', b"row"),
         ];
         let expected = [
-            Waits, Waits, Passes, Passes, Passes, Passes, Passes, Passes, Waits, Waits, Waits,
+            Passes, Passes, Passes, Passes, Passes, Passes, Passes, Passes, Waits, Waits, Waits,
             Waits,
         ];
         assert_eq!(of_messages(&messages), expected);
@@ -217,7 +212,7 @@ mod tests {
     fn every_way_out_of_a_block_waits() {
         for end in ["COMMIT", "ROLLBACK", "PREPARE TRANSACTION"] {
             let messages = [ready(b'T'), tag(end), message(b'D', b"row")];
-            assert_eq!(of_messages(&messages), [Waits, Waits, Waits], "{end}");
+            assert_eq!(of_messages(&messages), [Passes, Waits, Waits], "{end}");
         }
         for no_end in [
             "COMMIT PREPARED",
@@ -226,11 +221,11 @@ mod tests {
             "SELECT 1",
         ] {
             let messages = [ready(b'T'), tag(no_end), message(b'D', b"row")];
-            assert_eq!(of_messages(&messages), [Waits, Passes, Passes], "{no_end}");
+            assert_eq!(of_messages(&messages), [Passes; 3], "{no_end}");
         }
         // A COMMIT that failed answers with an error alone.
         let failed = [ready(b'T'), message(b'E', b""), ready(b'I'), ready(b'I')];
-        assert_eq!(of_messages(&failed), [Waits, Passes, Waits, Waits]);
+        assert_eq!(of_messages(&failed), [Passes, Passes, Waits, Waits]);
     }
 
     #[test]
@@ -242,8 +237,34 @@ mod tests {
             ready(b'T'),
             message(b'D', b"row"),
         ];
-        let expected = [Waits, Waits, Waits, Waits, Passes];
+        let expected = [Passes, Waits, Waits, Passes, Passes];
         assert_eq!(of_messages(&messages), expected);
+    }
+
+    #[test]
+    fn a_block_begins_and_ends_in_the_midst_of_a_pipeline() {
+        for begin in ["BEGIN", "START TRANSACTION"] {
+            let messages = [
+                tag("INSERT 0 1"),
+                message(b'2', b""),
+                tag(begin),
+                message(b'D', b"row"),
+                tag("UPDATE 1"),
+                tag("COMMIT"),
+                message(b'D', b"row"),
+                tag(begin),
+                message(b'D', b"row"),
+                ready(b'T'),
+            ];
+            let expected = [
+                Waits, Waits, Passes, Passes, Passes, Waits, Waits, Passes, Passes, Passes,
+            ];
+            assert_eq!(of_messages(&messages), expected, "{begin}");
+        }
+        for no_begin in ["BEGINS", "SELECT 1", "START"] {
+            let messages = [tag(no_begin), message(b'D', b"row")];
+            assert_eq!(of_messages(&messages), [Waits, Waits], "{no_begin}");
+        }
     }
 
     #[test]
@@ -256,7 +277,7 @@ mod tests {
                 passed += if verdict == Passes { bytes } else { 0 };
             });
         }
-        assert_eq!(passed, 0);
+        assert_eq!(passed, ready(b'T').len());
     }
 
     proptest! {
@@ -266,7 +287,7 @@ mod tests {
             cuts in prop::collection::vec(1_usize..9, 0..200),
         ) {
             let kinds = [
-                ready(b'I'), ready(b'T'), ready(b'E'), tag("COMMIT"), tag("ROLLBACK"),
+                ready(b'I'), ready(b'T'), tag("BEGIN"), tag("COMMIT"), tag("ROLLBACK"),
                 tag("PREPARE TRANSACTION"), tag("INSERT 0 1"), tag("COMMIT PREPARED"),
                 message(b'D', b"a row of some length"), message(b'A', b""),
                 message(b'1', b""), message(b'E', b"an error"),
