@@ -41,9 +41,11 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
         .map_err(failed)?
         .and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default();
-    let pick = |service, address, taken, setting, variable| {
+    // Until all are chosen: a free port that was let go may be found free again.
+    let mut held = Vec::new();
+    let mut pick = |service, address, taken, setting, variable| {
         let runs = processes.find(service).is_some();
-        pick(address, taken, runs, setting, variable)
+        pick(address, taken, runs, &mut held, setting, variable)
     };
     let http = pick(
         "api",
@@ -114,10 +116,16 @@ fn pick(
     wanted: SocketAddr,
     taken: Option<u16>,
     runs: bool,
+    held: &mut Vec<TcpListener>,
     setting: &'static str,
     variable: &'static str,
 ) -> Result<SocketAddr, UpError> {
-    let free = |address: SocketAddr| TcpListener::bind(address)?.local_addr();
+    let mut free = |address: SocketAddr| -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        held.push(listener);
+        Ok(address)
+    };
     if wanted.port() == 0
         && let Some(port) = taken
     {
@@ -140,5 +148,26 @@ fn pick(
             setting,
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn pick_one(wanted: u16, taken: Option<u16>, held: &mut Vec<TcpListener>) -> Option<u16> {
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, wanted));
+        let picked = pick(wanted, taken, false, held, "x.listen", "LUMADB_X_LISTEN");
+        picked.ok().map(|address| address.port())
+    }
+
+    #[test]
+    fn what_was_chosen_is_not_chosen_again() {
+        let mut held = Vec::new();
+        let first = pick_one(0, None, &mut held).expect("a free one");
+        let second = pick_one(0, Some(first), &mut held).expect("a free one");
+        assert_ne!(first, second);
+        assert_eq!(pick_one(first, None, &mut held), None);
     }
 }
