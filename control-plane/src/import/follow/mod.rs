@@ -229,10 +229,15 @@ impl Follower<'_> {
         schema::is_same(&copied, &schema::read(&source).await?)?;
         *has_moved = true;
         let watched = stream::Watched::default();
-        let applier = tokio::select! {
-            done = stream::apply(self, &name, applier, &watched) => done?,
-            trouble = stream::watch(self, &name, &source, &copied, &watched) => return Err(trouble),
+        let done = tokio::select! {
+            done = stream::apply(self, &name, applier, &watched) => done,
+            trouble = stream::watch(self, &name, &source, &copied, &watched) => Err(trouble),
         };
+        if let Err(Trouble::Lasting(_)) = done {
+            // A slot that was given up says what to do; a stream that broke off over it does not.
+            origin::slot_holds(&source, &name).await?;
+        }
+        let applier = done?;
         // Only now: what changed after the last look must not be missed.
         schema::is_same(&copied, &schema::read(&source).await?)?;
         let sequences = origin::sequences(&source).await?;
