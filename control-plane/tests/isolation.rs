@@ -5,6 +5,7 @@ use lumadb_contract::archive::RestoreTarget;
 use lumadb_control_plane::app::OrganizationRole::{
     Admin, Billing, Member as Developer, Owner, Viewer,
 };
+use lumadb_control_plane::app::state::RestorePhase;
 use lumadb_control_plane::app::{Action, Actor, Caller, Member};
 use lumadb_control_plane::store::{EitherTx, api_token, archive, audit, project, restore};
 use sqlx::AssertSqlSafe;
@@ -85,6 +86,7 @@ async fn a_tenants_transaction_cannot_reach_another_tenants_archive() {
         source_database: id,
         source_archive: own.id,
         target: &target,
+        phase: RestorePhase::Pending,
         now,
     };
     assert!(restore::insert(&mut tx, &stolen).await.is_err());

@@ -2,7 +2,7 @@
 
 use crate::support::Scene;
 use http::Method;
-use lumadb_contract::archive::{Lsn, RestorePhase, RestoreStatus, RestoreTarget};
+use lumadb_contract::archive::{Durability, Lsn, RestorePhase, RestoreStatus, RestoreTarget};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstancePhase;
 use serde_json::{Value, json};
@@ -216,6 +216,73 @@ async fn a_refusal_of_the_node_is_told_to_whoever_asked() {
     // It must not begin empty instead.
     let spec = past.runtime.instance(id).expect("there").spec;
     assert!(spec.restore.is_some());
+}
+
+#[tokio::test]
+async fn a_restore_to_just_now_waits_until_that_is_archived() {
+    let (past, _loop) = Scene::archived("pro-starter").await;
+    past.cloud.clock.advance(Duration::seconds(5));
+    let at = past.cloud.clock.now();
+    let lag_ms = || match past.runtime.instance(past.shop)?.spec.archive?.durability {
+        Durability::Lag { lag_ms } => Some(lag_ms),
+        Durability::S3 => None,
+    };
+    let lag_before = lag_ms().expect("told");
+    let body = json!({ "name": "just now", "time": at.format(&Rfc3339).expect("a time") });
+    let restored = past.restore(&body).await;
+    restored.expect(201);
+    assert_eq!(restored.text("/database/restore/phase"), "waiting");
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    // Its source hurries, and nothing is made meanwhile: it would begin empty.
+    let hurries = || async { lag_ms().filter(|lag_ms| *lag_ms < lag_before).map(drop) };
+    past.cloud.until(hurries).await;
+    past.cloud.clock.advance(Duration::seconds(5));
+    past.cloud
+        .until(|| async {
+            let database = past.cloud.database(&past.ada, id).await;
+            (database["state"] == "pending").then_some(())
+        })
+        .await;
+    assert!(past.runtime.instance(id).is_none());
+
+    past.runtime.report(past.shop, |status| {
+        let archive = status.archive.as_mut().expect("told");
+        archive.archived_until = Some(at);
+    });
+    let ended = past
+        .cloud
+        .ended(&past.ada, &restored.text("/operation/id"))
+        .await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["restore"]["phase"], "done");
+    assert_eq!(
+        database["restore"]["target"],
+        restored.body["database"]["restore"]["target"]
+    );
+    let rests = || async { lag_ms().filter(|lag_ms| *lag_ms == lag_before).map(drop) };
+    past.cloud.until(rests).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_waits_can_be_called_off() {
+    let (past, _loop) = Scene::archived("pro-starter").await;
+    let point = json!({ "name": "before deploy" });
+    let points = format!("/v1/databases/{}/restore-points", past.shop);
+    past.post(&points, &point).await.expect(201);
+    let body = json!({ "name": "never", "restore_point": "before deploy" });
+    let restored = past.restore(&body).await;
+    restored.expect(201);
+    assert_eq!(restored.text("/database/restore/phase"), "waiting");
+    let operation = restored.text("/operation/id");
+    let cancel = format!("/v1/operations/{operation}/cancel");
+    past.cloud.act(&past.ada, &cancel).await.expect(200);
+    let gone = format!("/v1/databases/{}", restored.text("/database/id"));
+    past.cloud
+        .until(|| async { (past.get(&gone).await.status == 404).then_some(()) })
+        .await;
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    assert!(past.runtime.instance(id).is_none());
 }
 
 #[tokio::test]

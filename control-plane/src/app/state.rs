@@ -167,6 +167,8 @@ text_enum! {
 text_enum! {
     /// How far a restore is. Moves forward only; the two last are final.
     RestorePhase {
+        /// Until the archive has what was asked for, which was written just now.
+        Waiting = "waiting",
         Pending = "pending",
         /// Fetching the backup.
         Fetching = "fetching",

@@ -53,15 +53,24 @@ pub struct DatabaseRow {
 }
 
 impl DatabaseRow {
-    /// Until when it has been as it was when its node spoke last: of one of which nothing runs and
-    /// nothing shall, until now, or until it was deleted.
     pub fn at_rest_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        let rests = matches!(
-            (self.desired, self.observed),
-            (Desired::Asleep, Observed::Asleep) | (Desired::Suspended, Observed::Suspended)
-        );
-        self.deleted_at.or(rests.then_some(now))
+        at_rest_until(self.desired, self.observed, self.deleted_at, now)
     }
+}
+
+/// Until when a database has been as it was when its node spoke last: one of which nothing runs and
+/// nothing shall, until now, or until it was deleted.
+pub(super) fn at_rest_until(
+    desired: Desired,
+    observed: Observed,
+    deleted_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
+    let rests = matches!(
+        (desired, observed),
+        (Desired::Asleep, Observed::Asleep) | (Desired::Suspended, Observed::Suspended)
+    );
+    deleted_at.or(rests.then_some(now))
 }
 
 #[derive(Debug, Clone)]

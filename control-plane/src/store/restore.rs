@@ -1,7 +1,8 @@
 //! Restores: databases made from the archive of another.
 
+use super::database::at_rest_until;
 use super::{RegionTx, StoreError, TenantTx};
-use crate::app::state::RestorePhase;
+use crate::app::state::{Desired, Observed, RestorePhase};
 use lumadb_contract::archive::{RestoreStatus, RestoreTarget};
 use lumadb_contract::id::{ArchiveId, DatabaseId};
 use serde::Deserialize;
@@ -45,6 +46,7 @@ pub struct NewRestore<'a> {
     pub source_database: DatabaseId,
     pub source_archive: ArchiveId,
     pub target: &'a RestoreTarget,
+    pub phase: RestorePhase,
     pub now: OffsetDateTime,
 }
 
@@ -52,13 +54,14 @@ pub async fn insert(tx: &mut TenantTx, new: &NewRestore<'_>) -> Result<(), Store
     let organization = tx.organization();
     sqlx::query!(
         "insert into restores (database_id, organization_id, source_database_id, source_archive_id,
-             target, created_at)
-         values ($1, $2, $3, $4, $5, $6)",
+             target, phase, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         new.database.uuid(),
         organization.uuid(),
         new.source_database.uuid(),
         new.source_archive.uuid(),
         Json(new.target) as _,
+        new.phase.as_str(),
         new.now
     )
     .execute(tx.connection())
@@ -81,23 +84,84 @@ pub async fn of_database(
     Ok(row.map(|row| row.restore.0))
 }
 
-/// Since when something is being restored from an archive: the oldest restore or drill that has not
-/// ended.
-pub async fn open_since(
-    tx: &mut RegionTx,
-    archive: ArchiveId,
-) -> Result<Option<OffsetDateTime>, StoreError> {
-    let row = sqlx::query!(
-        "select min(at) as since
-         from (select created_at as at from restores
-               where source_archive_id = $1 and ended_at is null
-               union all
-               select started_at from drills where archive_id = $1 and ended_at is null) open",
+/// What is being restored from an archive.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRestores {
+    /// When the oldest restore or drill began that has not ended.
+    pub since: Option<OffsetDateTime>,
+    /// Whether one waits for the archive to have what was written just now.
+    pub is_waited_for: bool,
+}
+
+pub async fn open(tx: &mut RegionTx, archive: ArchiveId) -> Result<OpenRestores, StoreError> {
+    let open = sqlx::query_as!(
+        OpenRestores,
+        r#"select min(at) as since, coalesce(bool_or(waits), false) as "is_waited_for!"
+           from (select created_at as at, phase = 'waiting' as waits from restores
+                 where source_archive_id = $1 and ended_at is null
+                 union all
+                 select started_at, false from drills
+                 where archive_id = $1 and ended_at is null) open"#,
         archive.uuid()
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(row.since)
+    Ok(open)
+}
+
+/// What a restore waits for.
+#[derive(Debug, Clone)]
+pub struct WaitedFor {
+    pub instance_id: DatabaseId,
+    pub desired: Desired,
+    pub observed: Observed,
+    pub deleted_at: Option<OffsetDateTime>,
+}
+
+impl WaitedFor {
+    pub fn at_rest_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        at_rest_until(self.desired, self.observed, self.deleted_at, now)
+    }
+}
+
+/// The database that a restore is made from.
+pub async fn source(
+    tx: &mut RegionTx,
+    restore: &RestoreRow,
+) -> Result<Option<WaitedFor>, StoreError> {
+    let row = sqlx::query_as!(
+        WaitedFor,
+        r#"select instance_id as "instance_id: DatabaseId", desired as "desired: Desired",
+                  observed as "observed: Observed", deleted_at
+           from databases where id = $1"#,
+        restore.source_database_id
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row)
+}
+
+/// What a restore waited for is archived: it begins, and its source need not hurry any more.
+pub async fn arrived(
+    tx: &mut RegionTx,
+    database: DatabaseId,
+    target: &RestoreTarget,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with begun as (
+             update restores set phase = 'pending', target = $2
+             where database_id = $1 and phase = 'waiting'
+             returning source_database_id)
+         update databases d set look_at = $3
+         from begun where d.id = begun.source_database_id and d.deleted_at is null",
+        database.uuid(),
+        Json(target) as _,
+        now
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Writes how far a restore is; one that has ended stays as it is. At its end the source is looked

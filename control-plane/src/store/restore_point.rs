@@ -1,6 +1,6 @@
 //! Restore points: moments of a database that have a name.
 
-use super::{RegionTx, StoreError, TenantTx};
+use super::{EitherTx, RegionTx, StoreError, TenantTx};
 use lumadb_contract::archive::{RestorePointRequest, RestorePointStatus};
 use lumadb_contract::id::{ArchiveId, DatabaseId, RestorePointId};
 use time::OffsetDateTime;
@@ -66,17 +66,15 @@ pub async fn list(
 }
 
 pub async fn find_by_name(
-    tx: &mut TenantTx,
+    tx: &mut EitherTx<'_>,
     archive: ArchiveId,
     name: &str,
 ) -> Result<Option<RestorePointRow>, StoreError> {
-    let organization = tx.organization();
     let row = sqlx::query_as!(
         RestorePointRow,
         r#"select id as "id: RestorePointId", name, created_at, lsn::text as lsn, made_at
            from restore_points
-           where organization_id = $1 and archive_id = $2 and name = $3"#,
-        organization.uuid(),
+           where archive_id = $1 and name = $2"#,
         archive.uuid(),
         name
     )

@@ -7,18 +7,19 @@
 use super::decide::restore_status;
 use super::schedule::{self, Rhythm};
 use crate::app::Platform;
-use crate::app::archive::{self, ArchiveKeyError, Archives, Rights, window};
+use crate::app::archive::window::{self, Reach};
+use crate::app::archive::{self, ArchiveKeyError, Archives, Rights};
 use crate::app::state::{BackupOrigin, BackupState, Desired, Durability, Observed, RestorePhase};
 use crate::runtime::Observation;
 use crate::store::archive::{self as store, ArchiveRow};
 use crate::store::backup::{self, NewBackup, OpenBackup};
 use crate::store::desired::{ClaimedDatabase, Record};
-use crate::store::restore::{self, RestoreRow};
+use crate::store::restore::{self, OpenRestores, RestoreRow};
 use crate::store::{EitherTx, RegionTx, StoreError, restore_point};
 use lumadb_contract::archive::{
-    self as contract, ArchiveSpec, BackupRequest, RestorePointRequest, RestoreSpec,
+    self as contract, ArchiveSpec, BackupRequest, RestorePointRequest, RestoreSpec, RestoreTarget,
 };
-use lumadb_contract::id::{ArchiveId, BackupId};
+use lumadb_contract::id::{ArchiveId, BackupId, DatabaseId};
 use time::{Duration, OffsetDateTime};
 
 /// A backup keeps its database from falling asleep for at most this long.
@@ -26,6 +27,10 @@ pub(super) const AWAKE_FOR_BACKUP: Duration = Duration::hours(1);
 
 /// A scheduled backup that failed is tried again after this.
 const BACKUP_RETRY: Duration = Duration::minutes(10);
+
+/// While a restore waits for what was written just now, it leaves for the archive within this,
+/// milliseconds.
+const HURRIED_LAG_MS: u32 = 200;
 
 /// `expire_before` moves in steps, so that a node is not told something new all the time.
 const EXPIRY_STEP_SECONDS: i64 = 3600;
@@ -37,17 +42,18 @@ pub(super) struct Loaded {
     durability: Durability,
     open: Vec<OpenBackup>,
     pinned: Vec<BackupId>,
-    restoring_since: Option<OffsetDateTime>,
+    restores: OpenRestores,
     restore_points: Vec<RestorePointRequest>,
     /// How the database came to be, and the archive that it came from.
     restore: Option<(RestoreRow, ArchiveRow)>,
 }
 
-/// Reads it, and asks for a backup if one is due. `None`: nothing is archived here.
+/// Reads it, and asks for a backup if one is due; `observe` tells of other instances. `None`: nothing is archived here.
 pub(super) async fn load(
     platform: &Platform,
     tx: &mut RegionTx,
     row: &mut ClaimedDatabase,
+    observe: impl Fn(DatabaseId) -> Observation,
 ) -> Result<Option<Loaded>, ArchiveKeyError> {
     let Some(archives) = &platform.archives else {
         row.backup_due_at = None;
@@ -63,8 +69,8 @@ pub(super) async fn load(
         open.push(schedule(platform, tx, &archive, has_hole, now).await?);
         row.backup_due_at = None;
     }
-    let restoring_since = restore::open_since(tx, archive.id).await?;
-    let pinned = match restoring_since {
+    let restores = restore::open(tx, archive.id).await?;
+    let pinned = match restores.since {
         Some(_) => {
             let ended = backup::ended(tx, archive.id).await?.into_iter();
             let complete = ended.filter(|backup| backup.state == BackupState::Complete);
@@ -72,26 +78,77 @@ pub(super) async fn load(
         }
         None => Vec::new(),
     };
-    let restore = match restore::of_database(tx, row.id).await? {
-        Some(made) if made.phase != RestorePhase::Done => match made.source_archive() {
-            Some(id) => {
-                let either = &mut EitherTx::Region(tx);
-                let source = store::find(either, row.organization_id, id).await?;
-                source.map(|source| (made, source))
-            }
-            None => None,
-        },
-        _ => None,
-    };
+    let restore = origin(tx, row, observe, now).await?;
     Ok(Some(Loaded {
         restore_points: restore_point::open(tx, archive.id).await?,
         row: archive,
         durability: row.durability,
         open,
         pinned,
-        restoring_since,
+        restores,
         restore,
     }))
+}
+
+/// How the database came to be, and the archive that it came from, where that is not done yet.
+async fn origin(
+    tx: &mut RegionTx,
+    row: &ClaimedDatabase,
+    observe: impl Fn(DatabaseId) -> Observation,
+    now: OffsetDateTime,
+) -> Result<Option<(RestoreRow, ArchiveRow)>, StoreError> {
+    let made = restore::of_database(tx, row.id).await?;
+    let Some(mut made) = made.filter(|made| made.phase != RestorePhase::Done) else {
+        return Ok(None);
+    };
+    let Some(archive) = made.source_archive() else {
+        return Ok(None);
+    };
+    if made.phase == RestorePhase::Waiting {
+        let source = restore::source(tx, &made).await?;
+        // What its node says is written only now and then.
+        if let Some(source) = &source
+            && let Observation::Attached { status, .. } = observe(source.instance_id)
+            && let Some(told) = status
+                .archive
+                .filter(|told| told.archive_id == Some(archive))
+        {
+            store::record(tx, archive, &told, now).await?;
+        }
+        let rests = source.and_then(|source| source.at_rest_until(now));
+        if let Some(target) = arrived(tx, row, &made, archive, rests, now).await? {
+            restore::arrived(tx, row.id, &target, now).await?;
+            made.target = target;
+            made.phase = RestorePhase::Pending;
+        }
+    }
+    let either = &mut EitherTx::Region(tx);
+    let source = store::find(either, row.organization_id, archive).await?;
+    Ok(source.map(|source| (made, source)))
+}
+
+/// What a restore waited for, as its node is told it; `None`: it is not archived yet.
+async fn arrived(
+    tx: &mut RegionTx,
+    row: &ClaimedDatabase,
+    made: &RestoreRow,
+    archive: ArchiveId,
+    at_rest_until: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<Option<RestoreTarget>, StoreError> {
+    let either = &mut EitherTx::Region(tx);
+    let Some(source) = store::find(either, row.organization_id, archive).await? else {
+        return Ok(None);
+    };
+    let point_made_at = match &made.target {
+        RestoreTarget::Name(name) => {
+            let point = restore_point::find_by_name(either, archive, name).await?;
+            point.and_then(|point| point.made_at)
+        }
+        _ => None,
+    };
+    let reach = Reach::of(&source, at_rest_until, now);
+    Ok(reach.arrived(&made.target, made.created_at, point_made_at))
 }
 
 /// A database that is older than archives gets one now, unless it goes away.
@@ -163,6 +220,12 @@ async fn schedule(
 }
 
 impl Loaded {
+    /// Whether nothing is to be made yet: what it is made from is not archived.
+    pub(super) fn waits(&self) -> bool {
+        let restore = self.restore.as_ref();
+        restore.is_some_and(|(made, _)| made.phase == RestorePhase::Waiting)
+    }
+
     /// Whose archive it is, by its ID.
     pub(super) fn id(&self) -> ArchiveId {
         self.row.id
@@ -197,7 +260,7 @@ impl Loaded {
             durability: match self.durability {
                 Durability::S3 => contract::Durability::S3,
                 Durability::Local => contract::Durability::Lag {
-                    lag_ms: u32::try_from(self.row.archive_lag_ms).unwrap_or_default(),
+                    lag_ms: self.lag_ms(),
                 },
             },
             backups: self.open.iter().map(request).collect(),
@@ -216,9 +279,17 @@ impl Loaded {
         Ok((archive, restore))
     }
 
+    fn lag_ms(&self) -> u32 {
+        let lag_ms = u32::try_from(self.row.archive_lag_ms).unwrap_or_default();
+        if self.restores.is_waited_for {
+            return lag_ms.min(HURRIED_LAG_MS);
+        }
+        lag_ms
+    }
+
     /// The window's beginning, at a full hour; it stands still while something is being restored.
     fn expire_before(&self, now: OffsetDateTime) -> OffsetDateTime {
-        let until = self.restoring_since.map_or(now, |since| since.min(now));
+        let until = self.restores.since.map_or(now, |since| since.min(now));
         let cutoff = window::cutoff(&self.row, until);
         let into = cutoff.unix_timestamp().rem_euclid(EXPIRY_STEP_SECONDS);
         let hour = cutoff - Duration::seconds(into);

@@ -23,6 +23,9 @@ const RUNTIME_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest wait for a deleted database to stop before it is removed.
 const STOP_LIMIT: time::Duration = time::Duration::minutes(3);
 
+/// Between two looks at whether a restore's source is archived as far as it is waited for.
+const WAITING_LOOK: time::Duration = time::Duration::milliseconds(500);
+
 /// What operations say that a deletion overtook.
 const ERROR_DELETED: &str = "The database was deleted.";
 
@@ -34,6 +37,20 @@ struct Loaded {
     operations: Vec<OpenOperation>,
 }
 
+impl Loaded {
+    /// Whether nothing of it is to be made yet.
+    fn waits(&self) -> bool {
+        self.archive.as_ref().is_some_and(archive::Loaded::waits)
+    }
+
+    fn observe<R: Runtime>(&self, runtime: &R) -> Observation {
+        if self.waits() {
+            return Observation::Absent;
+        }
+        runtime.observe(self.row.instance_id)
+    }
+}
+
 /// Looks at the database that has this instance, and that `owner` has claimed.
 pub(super) async fn look<R: Runtime>(
     platform: &Platform,
@@ -41,13 +58,14 @@ pub(super) async fn look<R: Runtime>(
     owner: Uuid,
     id: DatabaseId,
 ) -> Result<(), StoreError> {
-    let Some(mut loaded) = load(platform, owner, id).await? else {
+    let observe = |id| runtime.observe(id);
+    let Some(mut loaded) = load(platform, owner, id, observe).await? else {
         return Ok(());
     };
     if !runtime.wakes_on_connect() {
         loaded.row.idle_timeout_seconds = None;
     }
-    let before = runtime.observe(id);
+    let before = loaded.observe(runtime);
     let removes = loaded.row.desired == Desired::Deleted
         && !stops_first(&loaded, &before, platform.clock.now());
     let asked = ask(runtime, &loaded, removes).await;
@@ -58,13 +76,16 @@ pub(super) async fn look<R: Runtime>(
     if removes && asked.is_ok() {
         return finish_deleted(platform, owner, &loaded, &before, now).await;
     }
-    let observation = runtime.observe(id);
+    let observation = loaded.observe(runtime);
     let row = &loaded.row;
     let recovery = Recovery::of(row, loaded.archive.as_ref(), &asked, &observation, now);
     let asked = recovery.answer(row, asked);
     let open = &loaded.operations;
     let mut decision = decide::decide(row, open, &asked, &observation, now, rand::random());
     recovery.hurry(row, &mut decision, now);
+    if loaded.waits() {
+        decision.look_at = decision.look_at.min(now + WAITING_LOOK);
+    }
     let found = Found {
         observation,
         recovery,
@@ -77,6 +98,7 @@ async fn load(
     platform: &Platform,
     owner: Uuid,
     id: DatabaseId,
+    observe: impl Fn(DatabaseId) -> Observation,
 ) -> Result<Option<Loaded>, StoreError> {
     let now = platform.clock.now();
     let mut tx = platform.store.region().await?;
@@ -86,7 +108,7 @@ async fn load(
     };
     let (roles, logical_databases) = desired::contents(&mut tx, row.id).await?;
     let operations = desired::open_operations(&mut tx, row.id).await?;
-    let archive = match archive::load(platform, &mut tx, &mut row).await {
+    let archive = match archive::load(platform, &mut tx, &mut row, observe).await {
         Ok(archive) => Ok(archive),
         Err(ArchiveKeyError::Store(error)) => return Err(error),
         Err(error) => Err(error),
@@ -157,6 +179,7 @@ async fn ask<R: Runtime>(
     let instance = loaded.row.instance_id;
     let work = async {
         match (&loaded.spec, recovery::clears(&loaded.row)) {
+            _ if loaded.waits() && !removes => Ok(Asked::Applied),
             _ if removes => runtime.remove(instance).await.map(|()| Asked::Applied),
             // What an attempt made that failed.
             (_, Some(true)) => {

@@ -171,6 +171,7 @@ impl Archiver {
         };
         identity_keep(&store, &layout, &identity).await?;
         let (pace_end, pace) = watch::channel(Pace::Now);
+        let paces = pace.clone();
         let (progress_end, progress) = watch::channel(Progress::default());
         let source = WalSource {
             database_id: self.database_id,
@@ -201,7 +202,7 @@ impl Archiver {
             tokio::join!(
                 compactor.follow(progress.clone()),
                 self.pace_follow(pace_end),
-                reporter.follow(progress.clone()),
+                reporter.follow(progress.clone(), paces),
                 self.gate_follow(progress.clone()),
                 backups.run(progress.clone()),
             )

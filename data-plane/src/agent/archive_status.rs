@@ -3,7 +3,7 @@
 use super::state::NodeState;
 use super::status::StatusBoard;
 use crate::archive::store::{ObjectStore, StoreCount};
-use crate::archive::wal::Progress;
+use crate::archive::wal::{Pace, Progress};
 use crate::engine::{AdminError, AdminSession, InstanceDir};
 use crate::errors::chain;
 use lumadb_contract::archive::Lsn;
@@ -57,9 +57,6 @@ impl Moment {
     }
 
     async fn look(&mut self) -> Result<(), AdminError> {
-        if self.asked.is_some() {
-            return Ok(());
-        }
         let counters = self.state.counters();
         let now = (self.now)();
         let opened = counters.snapshot().connections_opened;
@@ -156,17 +153,30 @@ impl Reporter {
         });
     }
 
-    /// Tells of a writer's progress until the writer ends.
-    pub(crate) async fn follow(&mut self, mut progress: watch::Receiver<Progress>) {
+    /// Tells of a writer's progress until the writer ends. A spec, which names the pace, has it look
+    /// at once: somebody may wait for what is written by now.
+    pub(crate) async fn follow(
+        &mut self,
+        mut progress: watch::Receiver<Progress>,
+        mut pace: watch::Receiver<Pace>,
+    ) {
         let mut looks = interval(Duration::from_secs(LOOK_SECONDS));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_due = false;
         loop {
             tokio::select! {
                 changed = progress.changed() => if changed.is_err() { return },
-                _ = looks.tick() => self.look().await,
+                _ = looks.tick() => is_due = true,
+                Ok(()) = pace.changed() => is_due = true,
             }
             let now = progress.borrow_and_update().clone();
             self.moment.reached(now.archived);
+            // What was asked before is waited for first.
+            if is_due && self.moment.asked.is_none() {
+                is_due = false;
+                self.look().await;
+                self.moment.reached(now.archived);
+            }
             self.tell(&now);
             if now.archived < now.flushed {
                 sleep(Duration::from_millis(REPORT_MS)).await;

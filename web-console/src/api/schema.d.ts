@@ -1907,7 +1907,8 @@ export interface components {
             restore_point?: string | null;
             /**
              * Format: date-time
-             * @description The last transaction that ended at or before this moment.
+             * @description The last transaction that ended at or before this moment. It may be just now: the restore
+             *     begins once that is archived.
              */
             time?: string | null;
             /**
@@ -3277,7 +3278,7 @@ export interface components {
          * @description How far a restore is. Moves forward only; the two last are final.
          * @enum {string}
          */
-        RestorePhase: "pending" | "fetching" | "replaying" | "done" | "refused";
+        RestorePhase: "waiting" | "pending" | "fetching" | "replaying" | "done" | "refused";
         /** @description A moment of a database that has a name. */
         RestorePoint: {
             /** Format: date-time */

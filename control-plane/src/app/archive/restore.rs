@@ -2,13 +2,13 @@
 
 use super::in_place;
 use super::restore_point::check_name;
-use super::window::{Reach, archive_of, outside};
+use super::window::{Admitted, Asking, Reach, archive_of, outside};
 use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};
 use crate::app::database::{self, Database};
 use crate::app::operation::{self, Operation};
-use crate::app::state::{Desired, Durability, OperationKind, RestorePhase, Undo};
+use crate::app::state::{Desired, Durability, Observed, OperationKind, RestorePhase, Undo};
 use crate::app::validate::FieldErrors;
 use crate::app::{Action, AppError, Caller, Platform, ProblemType, role};
 use crate::store::archive::ArchiveRow;
@@ -16,7 +16,7 @@ use crate::store::database::{self as store_database, DatabaseRow, NewDatabase};
 use crate::store::in_place::{self as store_in_place, NewInPlace};
 use crate::store::removal;
 use crate::store::restore::{self, NewRestore, RestoreRow};
-use crate::store::restore_point;
+use crate::store::{EitherTx, restore_point};
 use lumadb_contract::archive::RestoreTarget;
 use lumadb_contract::id::DatabaseId;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,8 @@ pub struct DatabaseRestore {
     pub in_place: Option<bool>,
     /// Everything that is archived.
     pub latest: Option<bool>,
-    /// The last transaction that ended at or before this moment.
+    /// The last transaction that ended at or before this moment. It may be just now: the restore
+    /// begins once that is archived.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub time: Option<OffsetDateTime>,
     /// Up to and including the record at this WAL position, such as `16/B374D848`.
@@ -208,7 +209,7 @@ pub async fn database_restore(
         }
     };
     let archive = archive_of(&mut change, source).await?;
-    let target = admit(platform, &mut change, &row, &archive, asked).await?;
+    let admitted = admit(platform, &mut change, &row, &archive, asked).await?;
     database::check_room(&limits, row.milli_vcpu)?;
     let now = platform.clock.now();
     let name = match wanted.name {
@@ -216,11 +217,16 @@ pub async fn database_restore(
         None => in_place::name_of_kept(&mut change, &row, now).await?,
     };
     let id = insert(platform, &mut change, &row, &name, wanted.in_place).await?;
+    let (target, phase) = match admitted {
+        Admitted::Now(target) => (target, RestorePhase::Pending),
+        Admitted::Soon(target) => (target, RestorePhase::Waiting),
+    };
     let new = NewRestore {
         database: id,
         source_database: source,
         source_archive: archive.id,
         target: &target,
+        phase,
         now,
     };
     restore::insert(&mut change, &new).await?;
@@ -367,26 +373,31 @@ fn check(input: &DatabaseRestore) -> Result<Wanted, AppError> {
     })
 }
 
-/// The target as the node is told it, if the archive reaches it.
+/// Whether the archive reaches the target, or will.
 async fn admit(
     platform: &Platform,
     change: &mut Change,
     row: &DatabaseRow,
     archive: &ArchiveRow,
     asked: RestoreTarget,
-) -> Result<RestoreTarget, AppError> {
+) -> Result<Admitted, AppError> {
     let now = platform.clock.now();
     let reach = Reach::of(archive, row.at_rest_until(now), now);
-    let target = reach.admit(asked)?;
-    if let RestoreTarget::Name(name) = &target {
-        let point = restore_point::find_by_name(change, archive.id, name).await?;
-        match point.map(|point| point.made_at) {
-            None => return Err(outside("restore_point", "is not one of this database's")),
-            Some(None) => return Err(outside("restore_point", "has not been made yet; try again")),
-            Some(Some(made_at)) => reach.admit_point(made_at)?,
+    let asking = Asking {
+        now,
+        goes_on: row.desired == Desired::Running && row.observed != Observed::Failed,
+    };
+    match reach.admit(asked, asking)? {
+        Admitted::Now(RestoreTarget::Name(name)) => {
+            let either = &mut EitherTx::Tenant(change);
+            let point = restore_point::find_by_name(either, archive.id, &name).await?;
+            let Some(point) = point else {
+                return Err(outside("restore_point", "is not one of this database's"));
+            };
+            reach.admit_point(name, point.made_at, asking)
         }
+        admitted => Ok(admitted),
     }
-    Ok(target)
 }
 
 /// A database like the source, with the same logins.

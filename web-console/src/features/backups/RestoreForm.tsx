@@ -106,7 +106,7 @@ export function RestoreForm({
         }))}
         {...form.register("kind")}
       />
-      <RestoreTarget form={form} window={window} points={made} />
+      <RestoreTarget form={form} deleted={deleted} window={window} points={made} />
       {where === "in_place" ? (
         <>
           <p className={ui.note}>{t("restore.inPlaceNote")}</p>

@@ -10,10 +10,12 @@ import { isTransaction, type Values } from "./restoring";
 /** The field in which the moment is given, in the way that was chosen. */
 export function RestoreTarget({
   form,
+  deleted,
   window,
   points,
 }: {
   form: UseFormReturn<Values>;
+  deleted: boolean;
   window: RestoreWindow;
   points: readonly RestorePoint[];
 }) {
@@ -25,7 +27,7 @@ export function RestoreTarget({
         <p className="muted">{t("restore.latestHint", { at: formatMoment(window.latest) })}</p>
       ) : null;
     case "time":
-      return <Moment form={form} window={window} />;
+      return <Moment form={form} deleted={deleted} window={window} />;
     case "restore_point":
       return (
         <NativeSelect
@@ -75,8 +77,18 @@ export function RestoreTarget({
 }
 
 /** Date and time in the reader's zone, with the same moment in UTC below. */
-function Moment({ form, window }: { form: UseFormReturn<Values>; window: RestoreWindow }) {
+function Moment({
+  form,
+  deleted,
+  window,
+}: {
+  form: UseFormReturn<Values>;
+  deleted: boolean;
+  window: RestoreWindow;
+}) {
   const { t } = useTranslation();
+  // What a database has written that is there is archived in a moment.
+  const latest = deleted && window.latest ? new Date(window.latest) : new Date();
   const at = fromLocalInput(form.watch("time"));
   return (
     <div className="stack" style={{ gap: 6 }}>
@@ -86,7 +98,7 @@ function Moment({ form, window }: { form: UseFormReturn<Values>; window: Restore
         label={t("restore.kind.time")}
         description={t("restore.zone", { zone: localZone() })}
         {...(window.earliest ? { min: toLocalInput(secondAfter(window.earliest)) } : {})}
-        {...(window.latest ? { max: toLocalInput(new Date(window.latest)) } : {})}
+        max={toLocalInput(latest)}
         {...form.register("time", {
           validate: (text) => fromLocalInput(text) !== undefined || t("restore.timeForm"),
         })}

@@ -124,6 +124,7 @@ export const backups = {
     reached: "Reached",
     replayed: "Replayed up to",
     phase: {
+      waiting: "Waiting until what was written just now is in the archive.",
       pending: "About to begin.",
       fetching: "The backup is being fetched.",
       replaying: "The changes since the backup are being replayed.",
