@@ -43,8 +43,10 @@ async fn a_person_changes_its_name_and_nobody_elses() {
     changed.expect(200);
     assert_eq!(changed.text("/display_name"), "Ada Lovelace");
     assert_eq!(changed.text("/email"), ada.email);
-    let me = cloud.get("/v1/me").cookie(&ada.cookie).send().await;
+    let me = cloud.get("/v1/me").cookie(&ada.cookie);
+    let me = me.seen_from("198.51.100.23:40000").send().await;
     assert_eq!(me.text("/user/display_name"), "Ada Lovelace");
+    assert_eq!(me.text("/client_address"), "198.51.100.23");
     let other = cloud.get("/v1/me").cookie(&eve.cookie).send().await;
     assert_eq!(other.text("/user/display_name"), "Ada");
     assert_eq!(cloud.audited(&ada, &ada.cookie).await[0], "user.update");

@@ -14,6 +14,10 @@ pub struct Me {
     pub user: UserView,
     /// A token sees its own organization alone.
     pub organizations: Vec<MembershipView>,
+    /// Where this request came from: the address of the caller's network, such as allowed networks
+    /// may name.
+    #[schema(required = true)]
+    pub client_address: Option<String>,
 }
 
 /// An organization that the caller belongs to.
@@ -53,5 +57,6 @@ pub async fn me(platform: &Platform, caller: &Caller) -> Result<Me, AppError> {
     Ok(Me {
         user: UserView::from(user),
         organizations: rows.into_iter().map(view).collect::<Result<_, _>>()?,
+        client_address: caller.client_address.map(|address| address.to_string()),
     })
 }

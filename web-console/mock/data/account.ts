@@ -17,6 +17,7 @@ export const me: Me = {
       default_project_id: PROJECT,
     },
   ],
+  client_address: "198.51.100.23",
 };
 
 export const sessions: Session[] = [

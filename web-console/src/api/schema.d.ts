@@ -2401,6 +2401,11 @@ export interface components {
         LogicalDatabaseId: string;
         /** @description The caller, and where it belongs. */
         Me: {
+            /**
+             * @description Where this request came from: the address of the caller's network, such as allowed networks
+             *     may name.
+             */
+            client_address: string | null;
             /** @description A token sees its own organization alone. */
             organizations: components["schemas"]["MembershipView"][];
             user: components["schemas"]["UserView"];

@@ -145,6 +145,15 @@ it("networks are saved as they were typed, one a line or between commas", async 
   );
 });
 
+it("one's own address is added to the networks with a click, once", async () => {
+  const { user } = open(`${here}/settings`);
+  const field = await screen.findByRole("textbox", { name: "Allowed networks" });
+  await user.type(field, "203.0.113.0/24");
+  await user.click(screen.getByRole("button", { name: "Add my address, 198.51.100.23" }));
+  expect(field).toHaveValue("203.0.113.0/24\n198.51.100.23");
+  expect(screen.queryByRole("button", { name: /Add my address/ })).not.toBeInTheDocument();
+});
+
 it("a filter does not stick: it is gone when the page is opened again", async () => {
   cloud.current.databases = Array.from({ length: 9 }, (_, index) =>
     database({ id: `db_${index}`, name: `database-${index}` }),

@@ -5,6 +5,7 @@ import { asApiError } from "#/api/problem";
 import type { Database } from "#/api/types";
 import { Failure } from "#/ui/Failure";
 import { Panel } from "#/ui/Panel";
+import { useScope } from "../shell/useScope";
 import { useUpdate } from "./useUpdate";
 
 /** What was typed, one network a line or between commas. */
@@ -14,6 +15,7 @@ function networksOf(text: string): string[] {
 
 export function NetworksSetting({ database }: { database: Database }) {
   const { t } = useTranslation();
+  const address = useScope().me.client_address;
   const { update, isPending, error } = useUpdate(database, t("settings.saved"));
   const known = database.allowed_networks;
   const [typed, setTyped] = useState<string>();
@@ -41,7 +43,7 @@ export function NetworksSetting({ database }: { database: Database }) {
           onChange={(event) => setTyped(event.currentTarget.value)}
           error={refused}
         />
-        <div>
+        <div className="row">
           <Button
             type="submit"
             variant="default"
@@ -50,6 +52,15 @@ export function NetworksSetting({ database }: { database: Database }) {
           >
             {t("save")}
           </Button>
+          {address && !wanted.includes(address) ? (
+            <Button
+              type="button"
+              variant="subtle"
+              onClick={() => setTyped([...wanted, address].join("\n"))}
+            >
+              {t("settings.networksMine", { address })}
+            </Button>
+          ) : null}
         </div>
       </form>
     </Panel>

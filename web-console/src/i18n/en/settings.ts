@@ -17,6 +17,7 @@ export const settings = {
     networksLead:
       "Clients from elsewhere are refused before they are asked for a password, and open sessions end. The SQL editor and imports stay open to you.",
     networksHint: "One network or address a line. Empty: clients may come from everywhere.",
+    networksMine: "Add my address, {{address}}",
     protection: "Deletion protection",
     protectionLead: "While it is on, nobody can delete this database, by console or by API.",
     protectionLabel: "Protect this database",
