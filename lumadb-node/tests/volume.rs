@@ -48,7 +48,7 @@ async fn a_store_that_is_away_fills_the_volume_up_to_read_only_and_loses_no_wal(
         eprintln!("skipped: only root may mount a small volume");
         return;
     };
-    let client = world.client_soon().await;
+    let mut client = world.client_soon().await;
     client
         .batch_execute("create table t (text text)")
         .await
@@ -76,6 +76,10 @@ async fn a_store_that_is_away_fills_the_volume_up_to_read_only_and_loses_no_wal(
         }
         match writes(&client).await {
             Ok(()) => {}
+            // It was writing when that began.
+            Err(error) if error.code() == Some(&SqlState::ADMIN_SHUTDOWN) => {
+                client = world.client_soon().await;
+            }
             Err(error) => break error,
         }
         checkpoint().await;
