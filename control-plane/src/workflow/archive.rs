@@ -48,7 +48,8 @@ pub(super) struct Loaded {
     restore: Option<(RestoreRow, ArchiveRow)>,
 }
 
-/// Reads it, and asks for a backup if one is due; `observe` tells of other instances. `None`: nothing is archived here.
+/// Reads it, and asks for a backup if one is due; `observe` tells of other instances. `None`: nothing
+/// is archived here.
 pub(super) async fn load(
     platform: &Platform,
     tx: &mut RegionTx,
