@@ -7,7 +7,7 @@
 use super::decide::restore_status;
 use super::schedule::{self, Rhythm};
 use crate::app::Platform;
-use crate::app::archive::window::{self, Reach};
+use crate::app::archive::reach::{self, Reach};
 use crate::app::archive::{self, ArchiveKeyError, Archives, Rights};
 use crate::app::state::{BackupOrigin, BackupState, Desired, Durability, Observed, RestorePhase};
 use crate::runtime::Observation;
@@ -105,6 +105,7 @@ async fn origin(
     let Some(archive) = made.source_archive() else {
         return Ok(None);
     };
+    let mut rests_until = None;
     if made.phase == RestorePhase::Waiting {
         let source = restore::source(tx, &made).await?;
         // What its node says is written only now and then.
@@ -116,39 +117,38 @@ async fn origin(
         {
             store::record(tx, archive, &told, now).await?;
         }
-        let rests = source.and_then(|source| source.at_rest_until(now));
-        if let Some(target) = arrived(tx, row, &made, archive, rests, now).await? {
+        rests_until = source.and_then(|source| source.at_rest_until(now));
+    }
+    let either = &mut EitherTx::Region(tx);
+    let Some(source) = store::find(either, row.organization_id, archive).await? else {
+        return Ok(None);
+    };
+    if made.phase == RestorePhase::Waiting {
+        let reach = Reach::of(&source, rests_until, now);
+        if let Some(target) = arrived(tx, &made, archive, &reach).await? {
             restore::arrived(tx, row.id, &target, now).await?;
             made.target = target;
             made.phase = RestorePhase::Pending;
         }
     }
-    let either = &mut EitherTx::Region(tx);
-    let source = store::find(either, row.organization_id, archive).await?;
-    Ok(source.map(|source| (made, source)))
+    Ok(Some((made, source)))
 }
 
 /// What a restore waited for, as its node is told it; `None`: it is not archived yet.
 async fn arrived(
     tx: &mut RegionTx,
-    row: &ClaimedDatabase,
     made: &RestoreRow,
     archive: ArchiveId,
-    at_rest_until: Option<OffsetDateTime>,
-    now: OffsetDateTime,
+    reach: &Reach,
 ) -> Result<Option<RestoreTarget>, StoreError> {
-    let either = &mut EitherTx::Region(tx);
-    let Some(source) = store::find(either, row.organization_id, archive).await? else {
-        return Ok(None);
-    };
     let point_made_at = match &made.target {
         RestoreTarget::Name(name) => {
+            let either = &mut EitherTx::Region(tx);
             let point = restore_point::find_by_name(either, archive, name).await?;
             point.and_then(|point| point.made_at)
         }
         _ => None,
     };
-    let reach = Reach::of(&source, at_rest_until, now);
     Ok(reach.arrived(&made.target, made.created_at, point_made_at))
 }
 
@@ -291,7 +291,7 @@ impl Loaded {
     /// The window's beginning, at a full hour; it stands still while something is being restored.
     fn expire_before(&self, now: OffsetDateTime) -> OffsetDateTime {
         let until = self.restores.since.map_or(now, |since| since.min(now));
-        let cutoff = window::cutoff(&self.row, until);
+        let cutoff = reach::cutoff(&self.row, until);
         let into = cutoff.unix_timestamp().rem_euclid(EXPIRY_STEP_SECONDS);
         let hour = cutoff - Duration::seconds(into);
         hour.replace_nanosecond(0).unwrap_or(hour)

@@ -7,6 +7,7 @@ pub mod backup;
 pub mod drill;
 pub mod in_place;
 mod keys;
+pub(crate) mod reach;
 pub mod restore;
 pub mod restore_point;
 pub mod rewrap;

@@ -1,8 +1,9 @@
 //! Restoring: a new database as another was at a moment of its past, or the database itself.
 
 use super::in_place;
+use super::reach::{Admitted, Asking, Reach, outside};
 use super::restore_point::check_name;
-use super::window::{Admitted, Asking, Reach, archive_of, outside};
+use super::window::archive_of;
 use crate::app::audit::AuditAction;
 use crate::app::authorize::authorize;
 use crate::app::change::{Begun, Change, IdempotentRequest};

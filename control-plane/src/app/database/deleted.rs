@@ -1,6 +1,7 @@
 //! Databases that were deleted and can still be restored.
 
-use crate::app::archive::window::{Reach, archive_of};
+use crate::app::archive::reach::Reach;
+use crate::app::archive::window::archive_of;
 use crate::app::authorize::authorize;
 use crate::app::{Action, AppError, Caller, Platform};
 use crate::store::archive::ArchiveRow;
