@@ -1,6 +1,6 @@
 //! Restoring a database into a new one.
 
-use crate::support::Scene;
+use crate::support::{Answer, Scene};
 use http::Method;
 use lumadb_contract::archive::{Durability, Lsn, RestorePhase, RestoreStatus, RestoreTarget};
 use lumadb_contract::id::DatabaseId;
@@ -262,6 +262,46 @@ async fn a_restore_to_just_now_waits_until_that_is_archived() {
     );
     let rests = || async { lag_ms().filter(|lag_ms| *lag_ms == lag_before).map(drop) };
     past.cloud.until(rests).await;
+}
+
+#[tokio::test]
+async fn the_latest_moment_is_now_where_the_source_runs_and_what_is_archived_where_it_does_not() {
+    let (past, _loop) = Scene::archived("pro-starter").await;
+    past.cloud.clock.advance(Duration::seconds(5));
+    let restore = async |name: &str| {
+        let restored = past.restore(&json!({ "name": name, "latest": true })).await;
+        restored.expect(201);
+        restored
+    };
+    let succeeds = async |restored: &Answer| {
+        let operation = restored.text("/operation/id");
+        let ended = past.cloud.ended(&past.ada, &operation).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    };
+    let caught_up = restore("caught up").await;
+    assert_eq!(caught_up.text("/database/restore/phase"), "waiting");
+    let now = past.cloud.clock.now();
+    past.runtime.report(past.shop, |status| {
+        let archive = status.archive.as_mut().expect("told");
+        archive.archived_until = Some(now);
+    });
+    succeeds(&caught_up).await;
+
+    // It never catches up: what there is after a while.
+    past.cloud.clock.advance(Duration::seconds(5));
+    let late = restore("late").await;
+    assert_eq!(late.text("/database/restore/phase"), "waiting");
+    past.cloud.clock.advance(Duration::seconds(31));
+    succeeds(&late).await;
+
+    // Nothing more comes while the store refuses it.
+    let refused = restore("refused").await;
+    assert_eq!(refused.text("/database/restore/phase"), "waiting");
+    past.runtime.report(past.shop, |status| {
+        let archive = status.archive.as_mut().expect("told");
+        archive.error = Some("the store answers 503".into());
+    });
+    succeeds(&refused).await;
 }
 
 #[tokio::test]

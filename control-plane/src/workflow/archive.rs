@@ -20,6 +20,7 @@ use lumadb_contract::archive::{
     self as contract, ArchiveSpec, BackupRequest, RestorePointRequest, RestoreSpec, RestoreTarget,
 };
 use lumadb_contract::id::{ArchiveId, BackupId, DatabaseId};
+use lumadb_contract::instance::InstancePhase;
 use time::{Duration, OffsetDateTime};
 
 /// A backup keeps its database from falling asleep for at most this long.
@@ -31,6 +32,10 @@ const BACKUP_RETRY: Duration = Duration::minutes(10);
 /// While a restore waits for what was written just now, it leaves for the archive within this,
 /// milliseconds.
 const HURRIED_LAG_MS: u32 = 200;
+
+/// A restore to no certain moment waits no longer than this for what was written just now: then it
+/// takes what is archived.
+const CATCH_UP_LIMIT: Duration = Duration::seconds(30);
 
 /// `expire_before` moves in steps, so that a node is not told something new all the time.
 const EXPIRY_STEP_SECONDS: i64 = 3600;
@@ -106,18 +111,21 @@ async fn origin(
         return Ok(None);
     };
     let mut rests_until = None;
-    if made.phase == RestorePhase::Waiting {
-        let source = restore::source(tx, &made).await?;
+    let mut catches_up = false;
+    if made.phase == RestorePhase::Waiting
+        && let Some(source) = restore::source(tx, &made).await?
+    {
+        let observation = observe(source.instance_id);
+        catches_up = now < made.created_at + CATCH_UP_LIMIT && still_archives(&observation);
         // What its node says is written only now and then.
-        if let Some(source) = &source
-            && let Observation::Attached { status, .. } = observe(source.instance_id)
+        if let Observation::Attached { status, .. } = observation
             && let Some(told) = status
                 .archive
                 .filter(|told| told.archive_id == Some(archive))
         {
             store::record(tx, archive, &told, now).await?;
         }
-        rests_until = source.and_then(|source| source.at_rest_until(now));
+        rests_until = source.at_rest_until(now);
     }
     let either = &mut EitherTx::Region(tx);
     let Some(source) = store::find(either, row.organization_id, archive).await? else {
@@ -125,13 +133,31 @@ async fn origin(
     };
     if made.phase == RestorePhase::Waiting {
         let reach = Reach::of(&source, rests_until, now);
-        if let Some(target) = arrived(tx, &made, archive, &reach).await? {
+        let mut target = arrived(tx, &made, archive, &reach).await?;
+        if let RestoreTarget::Latest | RestoreTarget::Transaction(_) = made.target
+            && !catches_up
+        {
+            target.get_or_insert_with(|| made.target.clone());
+        }
+        if let Some(target) = target {
             restore::arrived(tx, row.id, &target, now).await?;
             made.target = target;
             made.phase = RestorePhase::Pending;
         }
     }
     Ok(Some((made, source)))
+}
+
+/// Whether more of a database may reach its archive, as far as is known.
+fn still_archives(observation: &Observation) -> bool {
+    match observation {
+        Observation::Unknown => true,
+        Observation::Absent => false,
+        Observation::Attached { status, .. } => {
+            let archive = status.archive.as_ref();
+            status.phase == InstancePhase::Ready && archive.is_some_and(|told| told.error.is_none())
+        }
+    }
 }
 
 /// What a restore waited for, as its node is told it; `None`: it is not archived yet.

@@ -99,9 +99,6 @@ async fn a_database_comes_back_as_it_was_at_each_kind_of_moment() -> Outcome<()>
         ),
         (json!({ "name": "end", "latest": true }), "1"),
     ] {
-        if body["latest"] == true {
-            is_archived(&ada, &shop).await?;
-        }
         let answer = ada
             .api
             .post(&format!("/v1/databases/{}/restore", shop.id), &body)

@@ -1894,7 +1894,10 @@ export interface components {
              */
             in_place?: boolean | null;
             kept_database_id?: components["schemas"]["DatabaseId"] | null;
-            /** @description Everything that is archived. */
+            /**
+             * @description Everything that was committed until now, of a database that runs and archives; otherwise
+             *     everything that is archived.
+             */
             latest?: boolean | null;
             /** @description Up to and including the record at this WAL position, such as `16/B374D848`. */
             lsn?: string | null;

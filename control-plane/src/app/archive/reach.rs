@@ -127,6 +127,11 @@ impl Reach {
         match target {
             RestoreTarget::Time(at) => self.admit_time(at, earliest, latest, asking),
             RestoreTarget::Lsn(lsn) => self.admit_lsn(lsn, asking),
+            RestoreTarget::Latest | RestoreTarget::Transaction(_)
+                if latest < asking.now && self.catches_up(asking) =>
+            {
+                Ok(Admitted::Soon(target))
+            }
             other => Ok(Admitted::Now(other)),
         }
     }
@@ -222,7 +227,7 @@ impl Reach {
     }
 
     /// What was waited for since `asked_at`, as the node is told it; `None` until the archive reaches
-    /// it. What turns out not to be there, such as a position that was never written, is the node's to
+    /// it: for `Latest` and a transaction, all that was committed by then. What turns out not to be there, such as a position that was never written, is the node's to
     /// refuse. `point_made_at`: of a restore point, once it is made.
     pub(crate) fn arrived(
         &self,
@@ -370,6 +375,12 @@ mod tests {
         }
         let inside = point(Some(NOW - Duration::hours(1)), RUNS).expect("inside");
         assert_eq!(inside, Admitted::Now(name));
+        for open in [RestoreTarget::Latest, RestoreTarget::Transaction(7)] {
+            let ahead = reach.admit(open.clone(), RUNS).expect("soon");
+            assert_eq!(ahead, Admitted::Soon(open.clone()));
+            let inside = reach.admit(open.clone(), RESTS).expect("inside");
+            assert_eq!(inside, Admitted::Now(open));
+        }
         // Behind a hole nothing is restored before there is another backup.
         let holed = Reach::of(&archive(vec![stretch(8, Some(1), 1)]), None, NOW);
         assert_eq!(fault(holed.admit(just_now, RUNS)).0, "time");

@@ -40,7 +40,8 @@ pub struct DatabaseRestore {
     /// What it had until then is kept as another database, asleep, from which one can go back. Else
     /// a new database is made, and nothing changes here.
     pub in_place: Option<bool>,
-    /// Everything that is archived.
+    /// Everything that was committed until now, of a database that runs and archives; otherwise
+    /// everything that is archived.
     pub latest: Option<bool>,
     /// The last transaction that ended at or before this moment. It may be just now: the restore
     /// begins once that is archived.

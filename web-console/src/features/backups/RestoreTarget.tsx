@@ -24,7 +24,11 @@ export function RestoreTarget({
   switch (form.watch("kind")) {
     case "latest":
       return window.latest ? (
-        <p className="muted">{t("restore.latestHint", { at: formatMoment(window.latest) })}</p>
+        <p className="muted">
+          {t(deleted ? "restore.latestHintDeleted" : "restore.latestHint", {
+            at: formatMoment(window.latest),
+          })}
+        </p>
       ) : null;
     case "time":
       return <Moment form={form} deleted={deleted} window={window} />;
