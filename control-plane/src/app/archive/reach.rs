@@ -227,8 +227,9 @@ impl Reach {
     }
 
     /// What was waited for since `asked_at`, as the node is told it; `None` until the archive reaches
-    /// it: for `Latest` and a transaction, all that was committed by then. What turns out not to be there, such as a position that was never written, is the node's to
-    /// refuse. `point_made_at`: of a restore point, once it is made.
+    /// it: for `Latest` and a transaction, all that was committed by then. What turns out not to be
+    /// there, such as a position that was never written, is the node's to refuse. `point_made_at`: of a
+    /// restore point, once it is made.
     pub(crate) fn arrived(
         &self,
         target: &RestoreTarget,
