@@ -279,8 +279,23 @@ async fn the_latest_moment_is_now_where_the_source_runs_and_what_is_archived_whe
         assert_eq!(ended["state"], "succeeded", "{ended}");
     };
     let caught_up = restore("caught up").await;
-    assert_eq!(caught_up.text("/database/restore/phase"), "waiting");
     let now = past.cloud.clock.now();
+    let id: DatabaseId = caught_up.text("/database/id").parse().expect("an ID");
+    // When it has been looked at, it waits still.
+    let looked_at = "select observed_at is not null from databases where id = $1";
+    past.cloud
+        .until(|| async {
+            let looked_at = sqlx::query_scalar(looked_at).bind(id.uuid());
+            let looked_at: bool = looked_at
+                .fetch_one(&past.cloud.admin)
+                .await
+                .expect("the row");
+            looked_at.then_some(())
+        })
+        .await;
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["restore"]["phase"], "waiting");
+    assert!(past.runtime.instance(id).is_none());
     past.runtime.report(past.shop, |status| {
         let archive = status.archive.as_mut().expect("told");
         archive.archived_until = Some(now);

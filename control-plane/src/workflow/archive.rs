@@ -133,13 +133,7 @@ async fn origin(
     };
     if made.phase == RestorePhase::Waiting {
         let reach = Reach::of(&source, rests_until, now);
-        let mut target = arrived(tx, &made, archive, &reach).await?;
-        if let RestoreTarget::Latest | RestoreTarget::Transaction(_) = made.target
-            && !catches_up
-        {
-            target.get_or_insert_with(|| made.target.clone());
-        }
-        if let Some(target) = target {
+        if let Some(target) = arrived(tx, &made, archive, &reach, catches_up).await? {
             restore::arrived(tx, row.id, &target, now).await?;
             made.target = target;
             made.phase = RestorePhase::Pending;
@@ -166,6 +160,7 @@ async fn arrived(
     made: &RestoreRow,
     archive: ArchiveId,
     reach: &Reach,
+    catches_up: bool,
 ) -> Result<Option<RestoreTarget>, StoreError> {
     let point_made_at = match &made.target {
         RestoreTarget::Name(name) => {
@@ -175,7 +170,7 @@ async fn arrived(
         }
         _ => None,
     };
-    Ok(reach.arrived(&made.target, made.created_at, point_made_at))
+    Ok(reach.arrived(&made.target, made.created_at, point_made_at, catches_up))
 }
 
 /// A database that is older than archives gets one now, unless it goes away.

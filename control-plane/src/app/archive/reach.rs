@@ -227,19 +227,23 @@ impl Reach {
     }
 
     /// What was waited for since `asked_at`, as the node is told it; `None` until the archive reaches
-    /// it: for `Latest` and a transaction, all that was committed by then. What turns out not to be
-    /// there, such as a position that was never written, is the node's to refuse. `point_made_at`: of a
-    /// restore point, once it is made.
+    /// it. `Latest` and a transaction name no moment: they wait for all that was committed by then, and
+    /// only while the archive `catches_up`. What turns out not to be there, such as a position that was
+    /// never written, is the node's to refuse. `point_made_at`: of a restore point, once it is made.
     pub(crate) fn arrived(
         &self,
         target: &RestoreTarget,
         asked_at: OffsetDateTime,
         point_made_at: Option<OffsetDateTime>,
+        catches_up: bool,
     ) -> Option<RestoreTarget> {
         let needed = match target {
             RestoreTarget::Time(at) => *at,
             RestoreTarget::Name(_) => point_made_at?,
             RestoreTarget::Lsn(lsn) if self.archived_lsn >= Some(*lsn) => {
+                return Some(target.clone());
+            }
+            RestoreTarget::Latest | RestoreTarget::Transaction(_) if !catches_up => {
                 return Some(target.clone());
             }
             // All that was written until then.
@@ -396,7 +400,7 @@ mod tests {
             row
         };
         let arrived = |row: &ArchiveRow, rests, target: &RestoreTarget, point| {
-            Reach::of(row, rests, NOW).arrived(target, asked_at, point)
+            Reach::of(row, rests, NOW).arrived(target, asked_at, point, true)
         };
         let time = RestoreTarget::Time(asked_at - Duration::seconds(2));
         assert_eq!(arrived(&until(-3), None, &time, None), None);
@@ -416,6 +420,16 @@ mod tests {
             arrived(&until(0), None, &lsn(0x6000), None),
             Some(lsn(0x6000))
         );
+        for open in [RestoreTarget::Latest, RestoreTarget::Transaction(7)] {
+            assert_eq!(arrived(&until(-1), None, &open, None), None);
+            let caught_up = arrived(&until(0), None, &open, None);
+            assert_eq!(caught_up, Some(open.clone()));
+            let reach = Reach::of(&until(-1), None, NOW);
+            let given_up = reach.arrived(&open, asked_at, None, false);
+            assert_eq!(given_up, Some(open));
+        }
+        let reach = Reach::of(&until(-3), None, NOW);
+        assert_eq!(reach.arrived(&time, asked_at, None, false), None);
         let name = RestoreTarget::Name("deploy".into());
         assert_eq!(arrived(&until(0), None, &name, None), None);
         assert_eq!(arrived(&until(-3), None, &name, Some(asked_at)), None);
