@@ -45,7 +45,8 @@ pub struct Database {
 impl Account {
     /// Signs up, follows the mailed link and makes a token.
     pub async fn sign_up(cloud: &Cloud, name: &str) -> Outcome<Self> {
-        Self::sign_up_at(cloud.api(), &cloud.data_dir(), name).await
+        let signed_up = Self::sign_up_at(cloud.api(), &cloud.data_dir(), name).await;
+        signed_up.map_err(|error| format!("{error}\n{}", cloud.log_tail()).into())
     }
 
     /// The same at any cloud on this machine: its API to a caller whom nobody knows, and its data folder,

@@ -13,6 +13,7 @@ pub mod api;
 pub mod cloud;
 pub mod kubernetes;
 pub mod mail;
+pub mod ports;
 pub mod process;
 pub mod source;
 pub mod tools;

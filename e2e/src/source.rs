@@ -2,7 +2,7 @@
 //! the test's that speaks TLS and can hold back what the server says.
 
 use crate::wait::until;
-use crate::{Outcome, tools};
+use crate::{Outcome, ports, tools};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::net::SocketAddr;
@@ -64,8 +64,7 @@ impl Source {
             .arg("--pwfile")
             .arg(&password);
         tools::run(&mut initdb).await?;
-        // Free a moment ago; nothing else on the machine asks for this one by number.
-        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+        let port = ports::free()?;
         let server = program("postgres")
             .arg("-D")
             .arg(&data)

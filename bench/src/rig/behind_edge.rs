@@ -4,14 +4,14 @@
 //! before it sends anything else, and one more that never does.
 
 use super::bouncer::{Behind, Bouncer};
-use super::child::{Child, free_port, listening};
+use super::child::{Child, listening};
 use super::keys::Keys;
 use super::{SCALE, Way, instance, local};
 use crate::pgbench::{self, Address};
 use crate::world::World;
 use lumadb_e2e::account::Database;
 use lumadb_e2e::process::Process;
-use lumadb_e2e::{Outcome, cloud, tools};
+use lumadb_e2e::{Outcome, cloud, ports, tools};
 use nix::unistd::geteuid;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -141,7 +141,7 @@ impl BehindEdge {
 }
 
 async fn start_edge(world: &World, folder: &Path) -> Outcome<(Child, u16)> {
-    let port = free_port()?;
+    let port = ports::free()?;
     let mut command = Command::new(tools::program("lumadb-cloud")?);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LUMADB_")) {
         command.env_remove(name);

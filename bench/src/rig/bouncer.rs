@@ -1,10 +1,10 @@
 //! PgBouncer, the peer: session mode, a unix socket to the same engine.
 
 use super::CONNECTIONS_MAX;
-use super::child::{Child, Owner, free_port, listening};
+use super::child::{Child, Owner, listening};
 use super::instance::ENGINE_PORT;
 use super::keys::Keys;
-use lumadb_e2e::Outcome;
+use lumadb_e2e::{Outcome, ports};
 use std::path::Path;
 use std::process::Command;
 
@@ -33,7 +33,7 @@ impl Bouncer {
         if !Path::new(PROGRAM).is_file() {
             return Err(format!("{PROGRAM} is missing: `make bench` installs it").into());
         }
-        let port = free_port()?;
+        let port = ports::free()?;
         let users = folder.join("users.txt");
         std::fs::write(&users, format!("\"owner\" \"{}\"\n", behind.verifier))?;
         let settings = folder.join("pgbouncer.ini");

@@ -3,7 +3,6 @@
 use lumadb_e2e::{Outcome, process, wait};
 use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child as Process, Command, Stdio};
 use std::time::Duration;
@@ -69,11 +68,6 @@ pub(crate) fn maker() -> Outcome<Option<Owner>> {
     }
     let nobody = User::from_name("nobody")?.ok_or("this system has no user `nobody`")?;
     Ok(Some((nobody.uid.as_raw(), nobody.gid.as_raw())))
-}
-
-/// A port that nobody listens on now.
-pub(crate) fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// Waits until something listens.

@@ -1,6 +1,6 @@
 //! An engine with its node, made as the runtime makes one, without a runtime.
 
-use super::child::{Child, Owner, free_port, listening, maker, own};
+use super::child::{Child, Owner, listening, maker, own};
 use super::{CONNECTIONS_MAX, Common};
 use crate::programs::{Programs, run};
 use lumadb_contract::instance::{
@@ -10,7 +10,7 @@ use lumadb_contract::network::AllowedNetworks;
 use lumadb_contract::scram::ScramVerifier;
 use lumadb_contract::secret::Secret;
 use lumadb_e2e::wait::until;
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Outcome, ports, tools};
 use nix::unistd::geteuid;
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -55,7 +55,7 @@ impl Instance {
         let log = folder.join("engine.log");
         let command = node_command(&programs, "engine", &instance);
         let helper = Child::start(command, owner(ENGINE_USER), &log)?;
-        let node_port = free_port()?;
+        let node_port = ports::free()?;
         let log = folder.join("node.log");
         let mut command = node_command(&programs, "run", &instance);
         command

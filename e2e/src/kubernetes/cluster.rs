@@ -3,11 +3,10 @@
 use super::daemon::Daemon;
 use super::identity::{Identity, write_kubeconfig};
 use crate::wait::until;
-use crate::{Outcome, tools};
+use crate::{Outcome, ports, tools};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Weak};
@@ -161,7 +160,7 @@ impl Cluster {
         let folder = crate::cloud::new_folder()?;
         let path = folder.path();
         let identity = Identity::make(path.join("keys"))?;
-        let [etcd_port, port] = free_ports()?;
+        let (etcd_port, port) = (ports::free()?, ports::free()?);
         let etcd_url = format!("http://127.0.0.1:{etcd_port}");
         let data = format!("--data-dir={}", path.join("etcd").display());
         let etcd_arguments = [
@@ -270,18 +269,6 @@ pub(super) async fn programs(names: &[&str]) -> Outcome<PathBuf> {
         return Err("scripts/kubernetes.sh did not build Kubernetes".into());
     }
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
-}
-
-/// Ports that were free a moment ago; all at once, so that no two are the same.
-fn free_ports<const N: usize>() -> Outcome<[u16; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
 }
 
 /// The admission plugins are those that are on by default, Pod Security and quotas among them, and

@@ -115,8 +115,22 @@ async fn a_port_in_use_is_named() -> Outcome<()> {
     let address = taken.local_addr()?.to_string();
     let folder = new_folder()?;
     let data_dir = folder.path().join("d");
-    for name in ["LUMADB_HTTP_LISTEN", "LUMADB_EDGE_LISTEN"] {
-        let text = refused(&data_dir, &[(name, &address)]).await?;
+    let of_a_cluster = [
+        ("LUMADB_REGION_RUNTIME", "kubernetes"),
+        ("LUMADB_CLUSTER_NAMESPACE", "tenants"),
+        ("LUMADB_CLUSTER_LINK_ADDRESS", "https://127.0.0.1:1"),
+        ("LUMADB_OBJECT_STORE_BUCKET", "archives"),
+        ("LUMADB_OBJECT_STORE_ENDPOINT", "http://127.0.0.1:9"),
+    ];
+    let cases: [(&str, &[(&str, &str)]); 3] = [
+        ("LUMADB_HTTP_LISTEN", &[]),
+        ("LUMADB_EDGE_LISTEN", &[]),
+        ("LUMADB_CLUSTER_LINK_LISTEN", &of_a_cluster),
+    ];
+    for (name, more) in cases {
+        let settings = [&[(name, address.as_str())], more].concat();
+        let text = refused(&data_dir, &settings).await?;
+        assert!(text.contains(name), "{text}");
         assert!(
             text.contains(&taken.local_addr()?.port().to_string()),
             "{text}"

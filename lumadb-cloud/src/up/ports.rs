@@ -2,7 +2,7 @@
 
 use super::error::UpError;
 use super::folder::read_optional;
-use crate::config::Config;
+use crate::config::{Config, RuntimeKind};
 use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::process::Processes;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,9 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
     } else {
         config.stripe.listen
     };
+    for (address, setting, variable) in of_cluster(config) {
+        pick("worker", address, None, setting, variable)?;
+    }
     let taken = Taken {
         http: Some(http.port()),
         edge: Some(edge.port()),
@@ -97,6 +100,23 @@ pub(crate) fn choose(data: &DataFolder, config: &Config) -> Result<Addresses, Up
         object_store,
         stripe,
     })
+}
+
+/// Where the worker of a region that is a cluster listens: others were told these addresses.
+fn of_cluster(config: &Config) -> Vec<(SocketAddr, &'static str, &'static str)> {
+    if config.region.runtime != RuntimeKind::Kubernetes {
+        return Vec::new();
+    }
+    let link = (
+        config.cluster.link_listen,
+        "cluster.link_listen",
+        "LUMADB_CLUSTER_LINK_LISTEN",
+    );
+    let edges = config.cluster.edges_listen.map(|address| {
+        let variable = "LUMADB_CLUSTER_EDGES_LISTEN";
+        (address, "cluster.edges_listen", variable)
+    });
+    [Some(link), edges].into_iter().flatten().collect()
 }
 
 /// Where the object store of an `up` that runs listens; nothing is chosen.

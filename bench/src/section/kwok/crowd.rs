@@ -2,18 +2,17 @@
 //! of them.
 
 use super::nodes::Nodes;
-use crate::rig::child::free_port;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use lumadb_contract::id::DatabaseId;
-use lumadb_e2e::Outcome;
 use lumadb_e2e::kubernetes::install::{SYSTEM, databases, grant, install, namespace};
 use lumadb_e2e::kubernetes::kwok::{Kwok, NODE_PODS};
 use lumadb_e2e::kubernetes::operator::Operator;
 use lumadb_e2e::kubernetes::proxy::{Proxy, Seen, Sort};
 use lumadb_e2e::kubernetes::{Cluster, Load};
+use lumadb_e2e::{Outcome, ports};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -92,7 +91,7 @@ impl Crowd {
         let kwok = Kwok::join(&cluster).await?;
         let proxy = Proxy::start(&cluster).await?;
         let token = grant(&client).await?;
-        let port = free_port()?;
+        let port = ports::free()?;
         let (parent, listen) = (
             format!("https://localhost:{port}"),
             format!("127.0.0.1:{port}"),

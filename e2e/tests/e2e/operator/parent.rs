@@ -1,7 +1,7 @@
 //! The parent of nodes: a pod's processes come up for what a database asks, show who they are, and
 //! go on when whoever they talk to does not.
 
-use super::pods::{Running, Volume, free_port};
+use super::pods::{Running, Volume};
 use super::region::{Heard, Region};
 use super::{
     LIMIT, NAME, Operator, SYSTEM, change, create, database, databases, install, instances,
@@ -13,11 +13,11 @@ use kube::{Api, Client, ResourceExt as _};
 use lumadb_contract::enrollment::TOKEN_AUDIENCE;
 use lumadb_contract::instance::InstancePhase;
 use lumadb_contract::scram::ScramVerifier;
-use lumadb_e2e::Outcome;
 use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::machine::Machine;
 use lumadb_e2e::kubernetes::token::pod_token;
 use lumadb_e2e::wait::until;
+use lumadb_e2e::{Outcome, ports};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use tokio_postgres::{Config, NoTls};
@@ -50,7 +50,7 @@ impl Site {
             kubeconfig: rights(&cluster, &client).await?,
             pods: Api::namespaced(client.clone(), NAMESPACE),
             client,
-            port: free_port()?,
+            port: ports::free()?,
             _machine: machine,
             _cluster: cluster,
         })
@@ -244,7 +244,7 @@ async fn whoever_is_not_the_databases_pod_is_refused() -> Outcome<()> {
 #[tokio::test]
 async fn samples_reach_the_control_plane_once_and_wait_while_it_is_away() -> Outcome<()> {
     let site = Site::new().await?;
-    let region = Region::new(free_port()?)?;
+    let region = Region::new(ports::free()?)?;
     let serving = region.serve().await?;
     lay_down(&site.client, &region).await?;
     let operator = site.operator()?;

@@ -8,11 +8,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod};
 use kube::{Api, Client, ResourceExt as _};
 use lumadb_contract::enrollment::TOKEN_AUDIENCE;
 use lumadb_e2e::kubernetes::token::pod_token;
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Outcome, ports, tools};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
 use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ impl Volume {
         let instance = folder.path().join("i");
         std::fs::create_dir(&instance)?;
         give_away(&instance)?;
-        let port = free_port()?;
+        let port = ports::free()?;
         Ok(Self { folder, port })
     }
 
@@ -52,11 +51,6 @@ impl Volume {
         let text = std::fs::read_to_string(path).ok()?;
         Some(Pid::from_raw(text.lines().next()?.trim().parse().ok()?))
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn give_away(path: &Path) -> Outcome<()> {

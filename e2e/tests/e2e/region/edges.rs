@@ -3,14 +3,14 @@
 
 use super::together::{Asked, Whole};
 use super::{LIMIT, World};
-use crate::operator::pods::{Running, Volume, free_port};
+use crate::operator::pods::{Running, Volume};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use lumadb_contract::edge_link::ALPN;
 use lumadb_e2e::account::Database;
 use lumadb_e2e::wait::until;
-use lumadb_e2e::{Failure, Outcome, tools};
+use lumadb_e2e::{Failure, Outcome, ports, tools};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::json;
@@ -148,7 +148,7 @@ async fn is_left_before_its_end(whole: &Whole, pod: &Pod) -> Outcome<()> {
 
 #[tokio::test]
 async fn a_database_in_a_cluster_is_served_by_an_edge_whatever_becomes_of_its_pod() -> Outcome<()> {
-    let port = free_port()?.to_string();
+    let port = ports::free()?.to_string();
     let whole = Whole::with(&[
         ("LUMADB_REGION_EDGE_HOST", "localhost"),
         ("LUMADB_REGION_EDGE_PORT", &port),

@@ -5,13 +5,13 @@ use super::edges::{pod, run};
 use super::together::Whole;
 use super::{LIMIT, SYSTEM};
 use crate::importing;
-use crate::operator::pods::{Volume, free_port};
+use crate::operator::pods::Volume;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use lumadb_contract::cluster::{EDGE_SECRET, edge_secret};
 use lumadb_e2e::source::{PASSWORD_ENCODED, Source};
 use lumadb_e2e::wait::until;
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Outcome, ports, tools};
 use serde_json::json;
 use std::fs::File;
 use std::net::TcpStream;
@@ -99,7 +99,7 @@ impl Drop for Away {
 
 #[tokio::test]
 async fn an_edge_away_from_the_control_plane_leads_to_databases_and_wakes_them() -> Outcome<()> {
-    let (port, control) = (free_port()?, free_port()?);
+    let (port, control) = (ports::free()?, ports::free()?);
     let listen = format!("127.0.0.1:{control}");
     let address = format!("https://{listen}");
     let whole = Whole::with(&[

@@ -22,9 +22,8 @@ use lumadb_e2e::cloud::Cloud;
 use lumadb_e2e::kubernetes::Cluster;
 use lumadb_e2e::kubernetes::proxy::Proxy;
 use lumadb_e2e::wait::until;
-use lumadb_e2e::{Outcome, tools};
+use lumadb_e2e::{Outcome, ports, tools};
 use serde_json::json;
-use std::net::TcpListener;
 use std::time::Duration;
 
 /// Longest time for one change to be wholly there, on a busy machine.
@@ -71,8 +70,8 @@ impl World {
         let token = rights(&client).await?;
         let proxy = Proxy::start(&cluster).await?;
         let kubeconfig = proxy.kubeconfig_for("control-plane", &token)?;
-        let link = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let (kubeconfig, link) = (kubeconfig.to_string_lossy(), link.to_string());
+        let link = format!("127.0.0.1:{}", ports::free()?);
+        let kubeconfig = kubeconfig.to_string_lossy();
         let link_address = format!("https://{link}");
         let settings: [(&str, &str); 6] = [
             ("LUMADB_REGION_RUNTIME", "kubernetes"),

@@ -3,7 +3,7 @@
 
 use super::{LIMIT, NAMESPACE, World};
 use crate::operator::parent::{connection, operator_at};
-use crate::operator::pods::{Running, Volume, free_port};
+use crate::operator::pods::{Running, Volume};
 use crate::operator::{self, Operator, instances};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -11,10 +11,10 @@ use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::secret::Secret as Hidden;
-use lumadb_e2e::Outcome;
 use lumadb_e2e::api::Answer;
 use lumadb_e2e::kubernetes::machine::Machine;
 use lumadb_e2e::wait::until;
+use lumadb_e2e::{Outcome, ports};
 use lumadb_s3_server::{Config, serve};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -122,7 +122,7 @@ impl Whole {
         Ok(Self {
             kubeconfig: operator::rights(&world.cluster, &world.client).await?,
             pods: Api::namespaced(world.client.clone(), NAMESPACE),
-            port: free_port()?,
+            port: ports::free()?,
             world,
             _machine: machine,
         })
