@@ -20,7 +20,10 @@ const PLACES: usize = 6;
 
 /// The same where the next chunk may still grow: what is committed meanwhile goes with it, and the
 /// store has fewer and larger ones to make durable.
-const PLACES_TO_GROW: usize = 3;
+const PLACES_TO_GROW: usize = 4;
+
+/// The longest that a chunk which may still grow keeps behind the one before it.
+const GAP_MAX: Duration = Duration::from_millis(20);
 
 /// Pauses between calls that a store did not answer, milliseconds: the first, and the longest.
 const PAUSE_MS: (u64, u64) = (100, 5_000);
@@ -40,6 +43,8 @@ pub(super) struct Sending {
     /// Whose turn it is to compress and encrypt: that is fast, and takes some times a chunk's memory.
     turns: Arc<Semaphore>,
     queue: VecDeque<OnItsWay>,
+    /// How long chunks are on their way, of late; zero: none has arrived.
+    span: Duration,
 }
 
 impl Sending {
@@ -49,6 +54,7 @@ impl Sending {
             progress,
             turns: Arc::new(Semaphore::new(1)),
             queue: VecDeque::new(),
+            span: Duration::ZERO,
         }
     }
 
@@ -56,10 +62,15 @@ impl Sending {
         self.queue.is_empty()
     }
 
-    /// Whether the next chunk may leave, which can grow no more or still can.
-    pub(super) fn has_place(&self, is_complete: bool) -> bool {
-        let places = if is_complete { PLACES } else { PLACES_TO_GROW };
-        self.queue.len() < places
+    /// When the next chunk may leave, which can grow no more or still can; `None`: once another has
+    /// arrived.
+    pub(super) fn place(&self, is_complete: bool, now: Instant) -> Option<Instant> {
+        if is_complete {
+            return (self.queue.len() < PLACES).then_some(now);
+        }
+        let newest = self.queue.back().map(|newest| newest.since);
+        let place = newest.map_or(now, |newest| newest + gap(self.span));
+        (self.queue.len() < PLACES_TO_GROW).then_some(place)
     }
 
     /// Number of the oldest: everything before it has arrived.
@@ -92,9 +103,27 @@ impl Sending {
             return std::future::pending().await;
         };
         let sent = (&mut oldest.task).await;
-        let end = oldest.end;
+        let (end, span) = (oldest.end, oldest.since.elapsed());
+        self.span = smoothed(self.span, span);
         self.queue.pop_front();
         sent.unwrap_or(Err(WriterError::Broken)).map(|()| end)
+    }
+}
+
+/// Between two chunks that may still grow. Places taken one right after the other by the first few
+/// commits of many at once would leave the others to wait for two chunks: the one that is on its way,
+/// and their own.
+fn gap(span: Duration) -> Duration {
+    let places = u32::try_from(PLACES_TO_GROW).unwrap_or(1);
+    (span / places).min(GAP_MAX)
+}
+
+/// The last few count most.
+fn smoothed(before: Duration, last: Duration) -> Duration {
+    if before.is_zero() {
+        last
+    } else {
+        (before * 7 + last) / 8
     }
 }
 
@@ -139,5 +168,26 @@ async fn taken(items: &Items, name: &str) -> WriterError {
         _ => WriterError::Taken {
             name: name.to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_that_may_grow_are_spread_over_the_time_that_one_takes() {
+        let ms = Duration::from_millis;
+        assert_eq!(gap(Duration::ZERO), Duration::ZERO);
+        assert_eq!(gap(ms(24)), ms(6));
+        assert_eq!(gap(ms(5000)), GAP_MAX);
+    }
+
+    #[test]
+    fn one_slow_chunk_does_not_decide() {
+        let ms = Duration::from_millis;
+        let first = smoothed(Duration::ZERO, ms(24));
+        assert_eq!(first, ms(24));
+        assert_eq!(smoothed(first, ms(104)), ms(34));
     }
 }

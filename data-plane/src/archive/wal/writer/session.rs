@@ -236,13 +236,14 @@ impl WalWriter {
     /// Cuts as many chunks as are due and have a place; answers when the next one is due.
     fn cut_what_is_due(&mut self, cutter: &mut Cutter, hurry: Lsn) -> Option<Instant> {
         loop {
-            if !self.sending.has_place(cutter.is_complete()) {
-                return None;
-            }
+            let now = Instant::now();
+            let place = self.sending.place(cutter.is_complete(), now)?;
             let claimed = self.claimed.as_mut()?;
             let due = cutter.due(*self.pace.borrow())?;
-            if due > Instant::now() && claimed.tail.end() >= hurry {
-                return Some(due);
+            let hurries = claimed.tail.end() < hurry;
+            let leaves = if hurries { place } else { due.max(place) };
+            if leaves > now {
+                return Some(leaves);
             }
             let (start, wal) = cutter.cut()?;
             let header = Header {
