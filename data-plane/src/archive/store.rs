@@ -16,7 +16,7 @@ mod retry;
 mod tests;
 
 pub use list::{Listed, ObjectInfo};
-pub use multipart::{MULTIPART_PART_BYTES, MultipartWriter};
+pub use multipart::{MULTIPART_PART_BYTES, MultipartWriter, PartBuffers};
 pub use object::ObjectReader;
 pub use retry::StoreError;
 

@@ -1,13 +1,15 @@
 //! Compresses and encrypts what a backup sends, on threads of its own: the node's one thread has
 //! clients to serve.
 
-use crate::archive::sealed::{ArchiveKey, SealedError, Sealer};
+use crate::archive::sealed::{ArchiveKey, FRAME_BYTES, SealedError, Sealer};
+use crate::archive::store::{MULTIPART_PART_BYTES, PartBuffers};
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use zstd::stream::write::Encoder;
+use zstd::stream::raw::{CParameter, Encoder, Operation};
+use zstd::stream::zio::Writer;
 
 /// The fastest that compresses well: the next costs half as much again for a few percent.
 const LEVEL: i32 = 1;
@@ -15,12 +17,12 @@ const LEVEL: i32 = 1;
 /// Threads that compress, beside the one that encrypts.
 const THREADS: u32 = 2;
 
-/// Given on at once, bytes.
-const OUT_BYTES: usize = 512 * 1024;
-
-/// Pieces on the way in (32 KiB each, as the engine sends them) and out.
+/// Pieces on the way in (32 KiB each, as the engine sends them), and parts on the way out.
 const QUEUE_IN: usize = 64;
-const QUEUE_OUT: usize = 4;
+const QUEUE_OUT: usize = 1;
+
+/// Of memory for a part: what is encrypted comes in frames, and the last may reach beyond the part.
+const ROOM_BYTES: usize = MULTIPART_PART_BYTES + 2 * FRAME_BYTES;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
@@ -44,7 +46,8 @@ pub(super) enum PackInput {
 #[derive(Debug)]
 pub(super) enum PackOutput {
     Begin(String),
-    Data(Vec<u8>),
+    /// A part of the object for the store: of its full size, or the last.
+    Part(Vec<u8>),
     End(Packed),
 }
 
@@ -64,12 +67,14 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    pub(super) fn start(key: Arc<ArchiveKey>) -> io::Result<Self> {
+    pub(super) fn start(key: Arc<ArchiveKey>, buffers: PartBuffers) -> io::Result<Self> {
         let (input, input_end) = mpsc::channel(QUEUE_IN);
         let (output_end, output) = mpsc::channel(QUEUE_OUT);
         let pack = move || {
             let mut thread = Thread {
                 key,
+                buffers,
+                encoder: None,
                 input: input_end,
                 output: output_end,
             };
@@ -85,32 +90,34 @@ impl Packer {
 
 struct Thread {
     key: Arc<ArchiveKey>,
+    buffers: PartBuffers,
+    /// Of the object before: it keeps its threads and their memory.
+    encoder: Option<Encoder<'static>>,
     input: mpsc::Receiver<PackInput>,
     output: mpsc::Sender<Result<PackOutput, PackError>>,
 }
 
 impl Thread {
     fn run(&mut self) -> Result<(), PackError> {
-        let mut object = None;
+        let mut object: Option<Object> = None;
         while let Some(input) = self.input.blocking_recv() {
-            let out = match (input, &mut object) {
-                (PackInput::Begin(name), _) => {
-                    object = Some(Object::begin(&self.key, &name)?);
-                    vec![PackOutput::Begin(name)]
+            let mut out = Vec::new();
+            match input {
+                PackInput::Begin(name) => {
+                    object = Some(self.begin(&name)?);
+                    out.push(PackOutput::Begin(name));
                 }
-                (PackInput::Data(data), Some(object)) => {
-                    object.push(&data)?;
-                    object.ready().map(PackOutput::Data).into_iter().collect()
-                }
-                (PackInput::End, Some(_)) => match object.take() {
-                    Some(object) => {
-                        let (rest, packed) = object.finish()?;
-                        vec![PackOutput::Data(rest), PackOutput::End(packed)]
+                PackInput::Data(data) => {
+                    if let Some(object) = &mut object {
+                        object.push(&data, &mut out)?;
                     }
-                    None => Vec::new(),
-                },
-                (PackInput::Data(_) | PackInput::End, None) => Vec::new(),
-            };
+                }
+                PackInput::End => {
+                    if let Some(object) = object.take() {
+                        self.encoder = Some(object.finish(&mut out)?);
+                    }
+                }
+            }
             for out in out {
                 if self.output.blocking_send(Ok(out)).is_err() {
                     return Ok(());
@@ -119,66 +126,128 @@ impl Thread {
         }
         Ok(())
     }
+
+    fn begin(&mut self, name: &str) -> Result<Object, PackError> {
+        let encoder = self.encoder.take().map_or_else(encoder_make, Ok)?;
+        Object::begin(&self.key, name, encoder, self.buffers.clone())
+    }
+}
+
+fn encoder_make() -> io::Result<Encoder<'static>> {
+    let mut encoder = Encoder::new(LEVEL)?;
+    encoder.set_parameter(CParameter::NbWorkers(THREADS))?;
+    Ok(encoder)
 }
 
 struct Object {
-    encoder: Encoder<'static, Vec<u8>>,
-    sealer: Sealer,
-    hash: Context,
+    encoder: Writer<Vec<u8>, Encoder<'static>>,
     bytes_read: u64,
-    bytes_stored: u64,
-    out: Vec<u8>,
+    sealed: Sealed,
 }
 
 impl Object {
-    fn begin(key: &ArchiveKey, name: &str) -> Result<Self, PackError> {
-        let mut out = Vec::new();
-        let sealer = Sealer::begin(key, name, &mut out)?;
-        let mut encoder = Encoder::new(Vec::new(), LEVEL)?;
-        encoder.multithread(THREADS)?;
+    fn begin(
+        key: &ArchiveKey,
+        name: &str,
+        encoder: Encoder<'static>,
+        buffers: PartBuffers,
+    ) -> Result<Self, PackError> {
         Ok(Self {
-            encoder,
-            sealer,
-            hash: Context::new(&SHA256),
+            encoder: Writer::new(Vec::new(), encoder),
             bytes_read: 0,
-            bytes_stored: 0,
-            out,
+            sealed: Sealed::begin(key, name, buffers)?,
         })
     }
 
-    fn push(&mut self, data: &[u8]) -> Result<(), PackError> {
+    fn push(&mut self, data: &[u8], out: &mut Vec<PackOutput>) -> Result<(), PackError> {
         self.encoder.write_all(data)?;
         self.bytes_read += data.len() as u64;
-        let compressed = self.encoder.get_mut();
-        self.sealer.push(compressed, &mut self.out)?;
+        let compressed = self.encoder.writer_mut();
+        self.sealed.push(compressed, out)?;
         compressed.clear();
         Ok(())
     }
 
-    fn ready(&mut self) -> Option<Vec<u8>> {
-        (self.out.len() >= OUT_BYTES).then(|| self.take())
+    /// Gives back what compressed it, ready for another.
+    fn finish(mut self, out: &mut Vec<PackOutput>) -> Result<Encoder<'static>, PackError> {
+        self.encoder.finish()?;
+        let (compressed, mut encoder) = self.encoder.into_inner();
+        encoder.reinit()?;
+        self.sealed.push(&compressed, out)?;
+        self.sealed.finish(self.bytes_read, out)?;
+        Ok(encoder)
+    }
+}
+
+/// An object as it lies in the store.
+struct Sealed {
+    sealer: Sealer,
+    hash: Context,
+    bytes: u64,
+    buffers: PartBuffers,
+    part: Vec<u8>,
+}
+
+impl Sealed {
+    fn begin(key: &ArchiveKey, name: &str, buffers: PartBuffers) -> Result<Self, PackError> {
+        let mut part = buffers.take(ROOM_BYTES);
+        let sealer = Sealer::begin(key, name, &mut part)?;
+        let mut hash = Context::new(&SHA256);
+        hash.update(&part);
+        Ok(Self {
+            sealer,
+            hash,
+            bytes: part.len() as u64,
+            buffers,
+            part,
+        })
     }
 
-    fn take(&mut self) -> Vec<u8> {
-        self.hash.update(&self.out);
-        self.bytes_stored += self.out.len() as u64;
-        std::mem::take(&mut self.out)
+    fn push(&mut self, plain: &[u8], out: &mut Vec<PackOutput>) -> Result<(), PackError> {
+        for plain in plain.chunks(FRAME_BYTES) {
+            let from = self.part.len();
+            self.sealer.push(plain, &mut self.part)?;
+            self.added(from, out);
+        }
+        Ok(())
     }
 
-    fn finish(mut self) -> Result<(Vec<u8>, Packed), PackError> {
-        let mut rest = self.take();
-        let compressed = self.encoder.finish()?;
-        let mut last = Vec::new();
-        self.sealer.push(&compressed, &mut last)?;
-        self.sealer.finish(&mut last)?;
-        self.hash.update(&last);
+    /// Hashes what was added behind `from`, and gives the part on if it is full.
+    fn added(&mut self, from: usize, out: &mut Vec<PackOutput>) {
+        let added = &self.part[from..];
+        self.hash.update(added);
+        self.bytes += added.len() as u64;
+        if self.part.len() >= MULTIPART_PART_BYTES {
+            let mut next = self.buffers.take(ROOM_BYTES);
+            next.extend_from_slice(&self.part[MULTIPART_PART_BYTES..]);
+            let mut full = std::mem::replace(&mut self.part, next);
+            full.truncate(MULTIPART_PART_BYTES);
+            out.push(PackOutput::Part(full));
+        }
+    }
+
+    fn finish(self, bytes_read: u64, out: &mut Vec<PackOutput>) -> Result<(), PackError> {
+        let Self {
+            sealer,
+            mut hash,
+            bytes,
+            mut part,
+            ..
+        } = self;
+        let from = part.len();
+        sealer.finish(&mut part)?;
+        let added = &part[from..];
+        hash.update(added);
         let packed = Packed {
-            bytes_read: self.bytes_read,
-            bytes_stored: self.bytes_stored + last.len() as u64,
-            sha256: hexadecimal(self.hash.finish().as_ref()),
+            bytes_read,
+            bytes_stored: bytes + added.len() as u64,
+            sha256: hexadecimal(hash.finish().as_ref()),
         };
-        rest.append(&mut last);
-        Ok((rest, packed))
+        let behind = part.split_off(part.len().min(MULTIPART_PART_BYTES));
+        let parts = [part, behind].into_iter().filter(|part| !part.is_empty());
+        out.extend(parts.map(PackOutput::Part));
+        out.push(PackOutput::End(packed));
+        Ok(())
     }
 }
 
@@ -202,8 +271,17 @@ mod tests {
     async fn what_is_packed_opens_to_what_went_in() {
         let secret = Key::new([7; 32]).to_base64();
         let key = Arc::new(ArchiveKey::parse(&secret).expect("a key"));
-        let mut packer = Packer::start(key.clone()).expect("starts");
-        let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_be_bytes).collect();
+        let mut packer = Packer::start(key.clone(), PartBuffers::default()).expect("starts");
+        // Half of it cannot be compressed: an object is more than a part.
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            u32::try_from(state >> 32).expect("32 bits")
+        };
+        let numbers = (0..6_000_000_u32).map(|n| if n % 2 == 0 { n } else { random() });
+        let content: Vec<u8> = numbers.flat_map(u32::to_be_bytes).collect();
         let given = Bytes::from(content.clone());
         let input = packer.input.clone();
         tokio::spawn(async move {
@@ -223,12 +301,17 @@ mod tests {
         while let Some(out) = packer.output.recv().await {
             match out.expect("packs") {
                 PackOutput::Begin(begun) => (name, stored) = (begun, Vec::new()),
-                PackOutput::Data(data) => stored.extend(data),
+                PackOutput::Part(part) => {
+                    assert!(part.len() <= MULTIPART_PART_BYTES);
+                    assert_eq!(stored.len() % MULTIPART_PART_BYTES, 0, "a part in between");
+                    stored.extend(part);
+                }
                 PackOutput::End(facts) => {
                     ends += 1;
                     let plain = sealed::open(&key, &name, &stored).expect("opens");
                     let plain = zstd::decode_all(&plain[..]).expect("decompresses");
                     assert!(plain == content);
+                    assert!(stored.len() > MULTIPART_PART_BYTES);
                     assert_eq!(facts.bytes_stored, stored.len() as u64);
                     assert_eq!(facts.bytes_read, content.len() as u64);
                 }

@@ -11,7 +11,9 @@ use super::source::{Names, Sent, read, source_open};
 use crate::archive::layout::Layout;
 use crate::archive::replication::{BaseBackup, ReplicationClient, ReplicationError};
 use crate::archive::sealed::{self, ArchiveKey, SealedError};
-use crate::archive::store::{MULTIPART_PART_BYTES, MultipartWriter, ObjectStore, Put, StoreError};
+use crate::archive::store::{
+    MULTIPART_PART_BYTES, MultipartWriter, ObjectStore, PartBuffers, Put, StoreError,
+};
 use crate::archive::tar::TarError;
 use crate::engine::{AdminError, AdminSession};
 use lumadb_contract::archive::{BackupRequest, BackupState, BackupStatus, Lsn};
@@ -187,15 +189,16 @@ impl Attempt {
 
     /// Passes what the engine sends through the packer into the store.
     async fn transfer(&mut self, job: &BackupJob, backup: BaseBackup) -> Result<Sent, BackupError> {
-        let Packer { input, output } =
-            Packer::start(job.key.clone()).map_err(BackupError::Thread)?;
+        let buffers = PartBuffers::default();
+        let packer = Packer::start(job.key.clone(), buffers.clone());
+        let Packer { input, output } = packer.map_err(BackupError::Thread)?;
         let names = Names {
             layout: job.layout,
             backup_id: job.request.backup_id,
             attempt: self.prefix.clone(),
         };
         let reading = read(backup, input, names, &job.status);
-        let writing = self.write(job, output);
+        let writing = self.write(job, output, buffers);
         let (read, written) = tokio::join!(reading, writing);
         // Where the writer failed, the reader only says that nobody listens.
         match (read, written) {
@@ -208,6 +211,7 @@ impl Attempt {
         &mut self,
         job: &BackupJob,
         mut output: mpsc::Receiver<Result<PackOutput, PackError>>,
+        buffers: PartBuffers,
     ) -> Result<(), BackupError> {
         let folder = job.layout.backup(job.request.backup_id, "");
         let mut writer: Option<(String, MultipartWriter)> = None;
@@ -218,16 +222,17 @@ impl Attempt {
                 Err(error) => Err(error.into()),
                 Ok(PackOutput::Begin(name)) => {
                     self.begun.push(name.clone());
-                    let begun = job.store.multipart(&name, MULTIPART_PART_BYTES, PLACES);
+                    let (part_bytes, buffers) = (MULTIPART_PART_BYTES, buffers.clone());
+                    let begun = job.store.multipart_with(&name, part_bytes, PLACES, buffers);
                     writer = Some((name, begun));
                     Ok(())
                 }
-                Ok(PackOutput::Data(data)) => match &mut writer {
+                Ok(PackOutput::Part(part)) => match &mut writer {
                     Some((_, writer)) => {
-                        let stored = data.len() as u64;
+                        let stored = part.len() as u64;
                         job.status
                             .send_modify(|status| status.bytes_stored += stored);
-                        writer.write(&data).await.map_err(Into::into)
+                        writer.write_part(part).await.map_err(Into::into)
                     }
                     None => Err(BackupError::ThreadEnded),
                 },

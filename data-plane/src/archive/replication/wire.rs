@@ -12,8 +12,14 @@ use tokio::net::UnixStream;
 /// Largest message, bytes: WAL comes in 128 KiB at most, a backup in 32 KiB, a history file whole.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Asked of the socket at once, bytes.
+/// Size of a buffer that messages are read into, bytes.
 const READ_BYTES: usize = 256 * 1024;
+
+/// A buffer with less room than this, bytes, is not read into any more: more calls would bring less.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// Buffers kept to be read into again; as many as the messages fill that a backup has under way.
+const SPENT_MAX: usize = 12;
 
 /// Rows of an answer, at most.
 const ROWS_MAX: usize = 10_000;
@@ -81,17 +87,24 @@ impl Row {
 pub(super) struct Wire {
     stream: UnixStream,
     inbound: BytesMut,
+    /// Read into before; who was given a message of one may still read it.
+    spent: Vec<BytesMut>,
     outbound: BytesMut,
 }
 
 impl Wire {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            inbound: BytesMut::with_capacity(READ_BYTES),
+            spent: Vec::new(),
+            outbound: BytesMut::new(),
+        }
+    }
+
     pub(super) async fn connect(socket: &Path, role: &str) -> Result<Self, ReplicationError> {
         let doing = "connecting for replication";
-        let mut wire = Self {
-            stream: UnixStream::connect(socket).await?,
-            inbound: BytesMut::new(),
-            outbound: BytesMut::new(),
-        };
+        let mut wire = Self::new(UnixStream::connect(socket).await?);
         let parameters = [
             ("user", role),
             ("replication", "true"),
@@ -121,10 +134,35 @@ impl Wire {
             if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
-            self.inbound.reserve(READ_BYTES);
+            self.make_room();
             if self.stream.read_buf(&mut self.inbound).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
+        }
+    }
+
+    /// Memory that was read into before costs nothing; the first touch of new memory costs more than
+    /// the reading.
+    fn make_room(&mut self) {
+        let filled = self.inbound.len();
+        if self.inbound.capacity() - filled >= ROOM_BYTES {
+            return;
+        }
+        // Twice what is there: a message that is larger than a buffer comes whole at last.
+        let wanted = READ_BYTES.max(2 * filled + ROOM_BYTES);
+        if self.inbound.try_reclaim(wanted - filled) {
+            return;
+        }
+        let unread = |spent: &mut BytesMut| spent.try_reclaim(wanted);
+        let mut next = match self.spent.iter_mut().position(unread) {
+            Some(free) => self.spent.swap_remove(free),
+            None => BytesMut::with_capacity(wanted),
+        };
+        next.extend_from_slice(&self.inbound);
+        let mut spent = std::mem::replace(&mut self.inbound, next);
+        if self.spent.len() < SPENT_MAX {
+            spent.clear();
+            self.spent.push(spent);
         }
     }
 
@@ -247,5 +285,76 @@ fn engine_error(doing: &'static str, body: &[u8]) -> ReplicationError {
         doing,
         code,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of this length whose every byte is `fill`.
+    fn message(fill: u8, length: usize) -> Vec<u8> {
+        let mut message = vec![b'd'];
+        let whole = u32::try_from(length + 4).expect("is short");
+        message.extend_from_slice(&whole.to_be_bytes());
+        message.resize(5 + length, fill);
+        message
+    }
+
+    fn is_whole(message: &Message, fill: u8, length: usize) -> bool {
+        message.body.len() == length && message.body.iter().all(|byte| *byte == fill)
+    }
+
+    #[tokio::test]
+    async fn what_is_still_read_is_not_written_over_and_what_is_not_is_used_again() {
+        let (near, mut far) = UnixStream::pair().expect("a pair");
+        let mut wire = Wire::new(near);
+        let lengths = [32_768, 100_000, 3, 1_000_000, 32_768, 0, 250_000, 8_000];
+        let sending = async {
+            for round in 0..40 {
+                for length in lengths {
+                    let sent = far.write_all(&message(round, length)).await;
+                    sent.expect("is taken");
+                }
+            }
+        };
+        let reading = async {
+            let mut kept = std::collections::VecDeque::new();
+            for round in 0..40 {
+                for length in lengths {
+                    let message = wire.next().await.expect("a message");
+                    kept.push_back((message, round, length));
+                    if kept.len() > 20 {
+                        let (message, round, length) = kept.pop_front().expect("the oldest");
+                        assert!(is_whole(&message, round, length));
+                    }
+                }
+            }
+            assert!(
+                kept.iter()
+                    .all(|(it, round, length)| is_whole(it, *round, *length))
+            );
+            wire.spent.len()
+        };
+        let ((), spent) = tokio::join!(sending, reading);
+        assert!((1..=SPENT_MAX).contains(&spent), "{spent}");
+    }
+
+    #[tokio::test]
+    async fn messages_that_nobody_keeps_need_no_second_buffer() {
+        let (near, mut far) = UnixStream::pair().expect("a pair");
+        let mut wire = Wire::new(near);
+        let sending = async {
+            for _ in 0..100 {
+                far.write_all(&message(1, 32_768)).await.expect("is taken");
+            }
+        };
+        let reading = async {
+            for _ in 0..100 {
+                assert!(is_whole(&wire.next().await.expect("a message"), 1, 32_768));
+            }
+        };
+        tokio::join!(sending, reading);
+        assert!(wire.spent.is_empty());
     }
 }

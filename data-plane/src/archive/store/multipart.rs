@@ -4,7 +4,8 @@ use super::retry::Retry;
 use super::{ObjectStore, Put, StoreError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 /// Bytes of each part but the last, unless another size is asked for. S3 takes none below 5 MiB;
@@ -17,6 +18,30 @@ const PARTS_MAX: usize = 10_000;
 /// Compared to tell whether an object is ours: a sealed object's head holds its random key.
 const HEAD_BYTES: usize = 128;
 
+/// Memory for parts, used again: the first touch of new memory costs more than filling it.
+#[derive(Debug, Clone, Default)]
+pub struct PartBuffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl PartBuffers {
+    /// An empty one with room for so many bytes.
+    pub fn take(&self, room_bytes: usize) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = spare.unwrap_or_default();
+        buffer.reserve_exact(room_bytes);
+        buffer
+    }
+
+    /// Takes back what nobody else reads.
+    fn give_back(&self, body: Bytes) {
+        if body.is_unique() {
+            let mut buffer = Vec::from(body);
+            buffer.clear();
+            let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            spare.push(buffer);
+        }
+    }
+}
+
 /// An object that is being written. Holds `places` + 1 parts in memory, at most. Unless it is
 /// finished it must be aborted, or its parts stay in the store until
 /// [`ObjectStore::uploads_abort`].
@@ -27,7 +52,8 @@ pub struct MultipartWriter {
     upload_id: Option<String>,
     part_bytes: usize,
     places: usize,
-    pending: BytesMut,
+    pending: Vec<u8>,
+    buffers: PartBuffers,
     head: Vec<u8>,
     written: u64,
     sending: JoinSet<Result<CompletedPart, StoreError>>,
@@ -39,13 +65,25 @@ impl ObjectStore {
     /// Begins an object that must not exist, in parts of `part_bytes` with `places` of them on the
     /// way at a time. Nothing is sent before a part is full.
     pub fn multipart(&self, name: &str, part_bytes: usize, places: usize) -> MultipartWriter {
+        self.multipart_with(name, part_bytes, places, PartBuffers::default())
+    }
+
+    /// The same with memory that other objects were written from.
+    pub fn multipart_with(
+        &self,
+        name: &str,
+        part_bytes: usize,
+        places: usize,
+        buffers: PartBuffers,
+    ) -> MultipartWriter {
         MultipartWriter {
             store: self.clone(),
             name: name.to_owned(),
             upload_id: None,
             part_bytes,
             places: places.max(1),
-            pending: BytesMut::new(),
+            pending: Vec::new(),
+            buffers,
             head: Vec::new(),
             written: 0,
             sending: JoinSet::new(),
@@ -122,13 +160,10 @@ impl MultipartWriter {
 
     /// Adds to the object; waits while all places are taken.
     pub async fn write(&mut self, mut data: &[u8]) -> Result<(), StoreError> {
-        let head = HEAD_BYTES.saturating_sub(self.head.len()).min(data.len());
-        self.head.extend_from_slice(&data[..head]);
-        self.written += data.len() as u64;
+        self.count(data);
         while !data.is_empty() {
             if self.pending.capacity() == 0 {
-                // Growing by doubling would hold up to twice as much.
-                self.pending.reserve(self.part_bytes);
+                self.pending = self.buffers.take(self.part_bytes);
             }
             let fits = (self.part_bytes - self.pending.len()).min(data.len());
             self.pending.extend_from_slice(&data[..fits]);
@@ -138,6 +173,23 @@ impl MultipartWriter {
             }
         }
         Ok(())
+    }
+
+    /// Adds a whole part, or the last of the object, which may be smaller: of [`PartBuffers`], and
+    /// not copied. Nothing was given to [`Self::write`] of the same object.
+    pub async fn write_part(&mut self, part: Vec<u8>) -> Result<(), StoreError> {
+        self.count(&part);
+        self.pending = part;
+        if self.pending.len() == self.part_bytes {
+            self.send_part().await?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, data: &[u8]) {
+        let head = HEAD_BYTES.saturating_sub(self.head.len()).min(data.len());
+        self.head.extend_from_slice(&data[..head]);
+        self.written += data.len() as u64;
     }
 
     async fn send_part(&mut self) -> Result<(), StoreError> {
@@ -155,16 +207,21 @@ impl MultipartWriter {
                 parts_max: PARTS_MAX,
             });
         }
-        let body = std::mem::take(&mut self.pending).freeze();
+        let body = Bytes::from(std::mem::take(&mut self.pending));
         let number = i32::try_from(self.parts_begun).unwrap_or(i32::MAX);
         let sending = part_send(
             self.store.clone(),
             self.name.clone(),
             upload_id,
             number,
-            body,
+            body.clone(),
         );
-        self.sending.spawn(sending);
+        let buffers = self.buffers.clone();
+        self.sending.spawn(async move {
+            let sent = sending.await;
+            buffers.give_back(body);
+            sent
+        });
         Ok(())
     }
 
@@ -211,8 +268,10 @@ impl MultipartWriter {
     /// at once.
     pub async fn finish(mut self) -> Result<Put, StoreError> {
         if self.upload_id.is_none() {
-            let body = std::mem::take(&mut self.pending).freeze();
-            return self.store.put_new(&self.name, body).await;
+            let body = Bytes::from(std::mem::take(&mut self.pending));
+            let put = self.store.put_new(&self.name, body.clone()).await;
+            self.buffers.give_back(body);
+            return put;
         }
         if !self.pending.is_empty() {
             self.send_part().await?;
