@@ -65,12 +65,8 @@ impl Sending {
     /// When the next chunk may leave, which can grow no more or still can; `None`: once another has
     /// arrived.
     pub(super) fn place(&self, is_complete: bool, now: Instant) -> Option<Instant> {
-        if is_complete {
-            return (self.queue.len() < PLACES).then_some(now);
-        }
         let newest = self.queue.back().map(|newest| newest.since);
-        let place = newest.map_or(now, |newest| newest + gap(self.span));
-        (self.queue.len() < PLACES_TO_GROW).then_some(place)
+        place(is_complete, self.queue.len(), newest, self.span, now)
     }
 
     /// Number of the oldest: everything before it has arrived.
@@ -108,6 +104,21 @@ impl Sending {
         self.queue.pop_front();
         sent.unwrap_or(Err(WriterError::Broken)).map(|()| end)
     }
+}
+
+/// The same, behind so many chunks, of which the newest left at `newest`.
+fn place(
+    is_complete: bool,
+    on_their_way: usize,
+    newest: Option<Instant>,
+    span: Duration,
+    now: Instant,
+) -> Option<Instant> {
+    if is_complete {
+        return (on_their_way < PLACES).then_some(now);
+    }
+    let place = newest.map_or(now, |newest| newest + gap(span));
+    (on_their_way < PLACES_TO_GROW).then_some(place)
 }
 
 /// Between two chunks that may still grow. Places taken one right after the other by the first few
@@ -174,6 +185,21 @@ async fn taken(items: &Items, name: &str) -> WriterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_leaves_at_once_and_the_next_after_a_while_unless_it_is_complete() {
+        let (now, span) = (Instant::now(), Duration::from_millis(24));
+        let behind = |is_complete, number| {
+            let newest = (number > 0).then_some(now);
+            place(is_complete, number, newest, span, now)
+        };
+        assert_eq!(behind(false, 0), Some(now));
+        assert_eq!(behind(false, 1), Some(now + Duration::from_millis(6)));
+        assert_eq!(behind(true, 1), Some(now));
+        assert_eq!(behind(false, PLACES_TO_GROW), None);
+        assert_eq!(behind(true, PLACES_TO_GROW), Some(now));
+        assert_eq!(behind(true, PLACES), None);
+    }
 
     #[test]
     fn chunks_that_may_grow_are_spread_over_the_time_that_one_takes() {
