@@ -177,7 +177,7 @@ impl WalWriter {
     ) -> Result<std::convert::Infallible, WriterError> {
         let mut words = interval(Duration::from_secs(WORD_SECONDS));
         words.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Up to here everything leaves at once: the engine asked for it.
+        // Up to here everything leaves as soon as it has a place: the engine asked for it.
         let mut hurry = Lsn(0);
         let mut paced = true;
         loop {
