@@ -18,6 +18,7 @@
 pub mod agent;
 pub mod archive;
 pub mod batch;
+mod beside;
 pub mod clock;
 pub mod edge;
 pub mod engine;

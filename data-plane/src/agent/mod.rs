@@ -12,7 +12,8 @@
 //! - a spec that says that nothing acknowledged is lost is in force only when no session is left
 //!   that began before.
 //!
-//! Everything runs on one thread, beside the connections; what blocks on the disk goes elsewhere.
+//! Everything but the archive runs on one thread, beside the connections; what blocks on the disk goes
+//! elsewhere.
 //! This folder knows nothing of the messages of a tenant's protocol.
 
 mod allowance;

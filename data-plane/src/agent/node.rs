@@ -16,6 +16,7 @@ use super::status::StatusBoard;
 use super::supervisor::Supervisor;
 use super::verifying::verify_follow;
 use super::volume::VolumeWatch;
+use crate::beside::beside;
 use crate::engine::{AtRest, InstanceDir, Machine};
 use crate::metering::{Outbox, Spool, SpoolError, incarnation_begin};
 use crate::protocol::postgres;
@@ -76,6 +77,8 @@ pub enum NodeError {
     },
     #[error("reading the size of this machine")]
     Machine,
+    #[error("starting a thread")]
+    Thread(#[source] io::Error),
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]
@@ -144,6 +147,7 @@ pub async fn node_run(
         measuring: measuring.clone(),
     };
     let archiver = archiver(&config, &specs, &state, &status);
+    let archiving = beside("archive", archiver.run()).map_err(NodeError::Thread)?;
     let keeper = gate_keeper(&config, &state);
     let health = Arc::new(Health {
         state: state.clone(),
@@ -166,7 +170,7 @@ pub async fn node_run(
         () = shutdown => Ended::Told,
         metered = metering => Ended::Meter(metered.unwrap_or(Err(MeterError::Ended))),
         () = status.follow_connections(state.clone()) => Ended::Told,
-        () = Box::pin(archiver.run()) => Ended::Told,
+        () = archiving => Ended::Told,
         () = Box::pin(keeper.run()) => Ended::Told,
         () = volume_watch.run() => Ended::Told,
         () = Box::pin(allowances.run()) => Ended::Told,

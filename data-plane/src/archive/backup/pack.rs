@@ -1,5 +1,5 @@
-//! Compresses and encrypts what a backup sends, on threads of its own: the node's one thread has
-//! clients to serve.
+//! Compresses and encrypts what a backup sends, on threads of its own, while the archive's thread
+//! receives more.
 
 use crate::archive::sealed::{ArchiveKey, FRAME_BYTES, SealedError, Sealer};
 use crate::archive::store::{MULTIPART_PART_BYTES, PartBuffers};
