@@ -5,6 +5,7 @@ use super::state::Serving;
 use crate::engine::{AdminError, AdminSession, InstanceDir};
 use crate::errors::chain;
 use crate::gate::{Gate, Need, Questions};
+use lumadb_contract::archive::Lsn;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,37 +65,73 @@ impl GateKeeper {
     /// archive covers what there was at the beginning: after a crash, all that was recovered.
     async fn life(&self, opened: &mut bool) -> Result<Infallible, AdminError> {
         let mut session = AdminSession::open(&self.instance).await?;
-        let mut questions = Questions::default();
-        let mut covered = self.gate.covered();
+        let question = session.wal_question().await?;
+        let mut life = Life {
+            gate: &self.gate,
+            covered: self.gate.covered(),
+            questions: Questions::default(),
+            opened,
+        };
         let mut asks = true;
         loop {
             if asks || self.gate.is_wanted() {
                 asks = false;
                 let number = self.gate.ask();
-                let (inserted, flushed) = session.wal_positions().await?;
-                questions.answered(number, inserted, flushed, Instant::now());
+                let answer = life.meanwhile(session.wal_positions(&question));
+                let (inserted, flushed) = answer.await?;
+                let now = Instant::now();
+                life.questions.answered(number, inserted, flushed, now);
             }
-            let archived = *covered.borrow_and_update();
-            if let Some(number) = questions.release(archived) {
-                self.gate.release(number);
-                if !*opened {
-                    *opened = true;
-                    self.gate.open();
-                }
-            }
-            let later = match questions.need(archived, Instant::now()) {
+            let archived = life.release();
+            let later = match life.questions.need(archived, Instant::now()) {
                 Need::Nothing => None,
                 Need::At(at) => Some(at),
                 Need::FlushPast(end) => {
-                    questions.flushed(session.flush_past(end).await?);
+                    let flushed = life.meanwhile(session.flush_past(end)).await?;
+                    life.questions.flushed(flushed);
                     continue;
                 }
             };
             tokio::select! {
                 () = session.ended() => return Err(AdminError::Ended),
                 () = self.gate.wanted() => {}
-                _ = covered.changed() => {}
+                _ = life.covered.changed() => {}
                 () = sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
+            }
+        }
+    }
+}
+
+/// What is known of one life of the engine.
+struct Life<'a> {
+    gate: &'a Gate,
+    covered: watch::Receiver<Lsn>,
+    questions: Questions,
+    opened: &'a mut bool,
+}
+
+impl Life<'_> {
+    /// Lets go whom the archive covers; answers how far it is.
+    fn release(&mut self) -> Lsn {
+        let archived = *self.covered.borrow_and_update();
+        if let Some(number) = self.questions.release(archived) {
+            self.gate.release(number);
+            if !*self.opened {
+                *self.opened = true;
+                self.gate.open();
+            }
+        }
+        archived
+    }
+
+    /// Awaits what the engine answers, and lets go whom the archive comes to cover meanwhile.
+    async fn meanwhile<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        tokio::pin!(answer);
+        loop {
+            self.release();
+            tokio::select! {
+                answer = &mut answer => return answer,
+                _ = self.covered.changed() => {}
             }
         }
     }

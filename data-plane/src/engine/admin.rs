@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::types::PgLsn;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
 
 /// The platform's own logical database; tenants cannot connect to it.
 pub(super) const PLATFORM_DATABASE: &str = "postgres";
@@ -149,12 +150,26 @@ impl AdminSession {
         self.number("asking how far the WAL is", sql).await.map(Lsn)
     }
 
-    /// Up to where WAL has been inserted, and then up to where it is on the engine's disk.
-    pub(crate) async fn wal_positions(&self) -> Result<(Lsn, Lsn), AdminError> {
-        let doing = "asking up to where WAL has been inserted";
+    /// What [`Self::wal_positions`] asks, for this session.
+    pub(crate) async fn wal_question(&self) -> Result<Statement, AdminError> {
         let sql = "select pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()";
-        let rows = self.rows(doing, sql).await?;
-        Ok((position(&rows, 0)?, position(&rows, 1)?))
+        let prepared = self.client.prepare(sql).await;
+        prepared.map_err(sql_fault(wal_asked))
+    }
+
+    /// Up to where WAL has been inserted, and then up to where it is on the engine's disk.
+    pub(crate) async fn wal_positions(
+        &self,
+        question: &Statement,
+    ) -> Result<(Lsn, Lsn), AdminError> {
+        let row = self.client.query_one(question, &[]).await;
+        let row = row.map_err(sql_fault(wal_asked))?;
+        let position = |column: usize| {
+            let position = row.try_get::<_, PgLsn>(column);
+            let position = position.map(|position| Lsn(position.into()));
+            position.map_err(sql_fault(wal_asked))
+        };
+        Ok((position(0)?, position(1)?))
     }
 
     /// Has WAL flushed past `end` unless it is; answers up to where it is.
@@ -189,6 +204,10 @@ impl AdminSession {
         )
         .await
     }
+}
+
+fn wal_asked() -> String {
+    "asking up to where WAL has been inserted".to_owned()
 }
 
 fn position(rows: &[SimpleQueryRow], column: usize) -> Result<Lsn, AdminError> {
