@@ -2,11 +2,11 @@
 
 use super::about::{content_of, refuse_beyond_storing};
 use super::conditions::{of_write, page_size, refuse};
-use super::receive::{Given, Received, receive};
+use super::receive::{Given, receive};
 use super::{Answer, Service, blocking};
 use crate::checksum::{self, Algorithm, Checksum, Kind};
 use crate::clock::moment;
-use crate::storage::{CompletedPart, Content, Header, NewUpload, PART_NUMBER_MAX};
+use crate::storage::{CompletedPart, Content, Draft, Header, NewUpload, PART_NUMBER_MAX};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateMultipartUploadInput,
@@ -93,28 +93,16 @@ pub(super) async fn part(
     if wanted.is_some() && given.algorithm.is_some() && given.algorithm != wanted {
         return Err(s3_error!(InvalidRequest, "the upload has another checksum"));
     }
-    let mut header = Header::new(&input.key, Content::default());
-    let received = receive(bucket.clone(), &header, input.body, given, wanted).await?;
-    let Received {
-        mut draft,
-        etag,
-        checksum,
-    } = received;
-    header.size = draft.written();
-    header.etag = etag;
-    header.checksum = checksum;
-    header.modified_ms = service.storage.disk().clock.now_ms();
-    let (etag, sums) = (
-        header.etag.clone(),
-        checksum::fields(header.checksum.as_ref()),
-    );
-    blocking(move || {
-        draft.seal(&header)?;
-        bucket.part_publish(&upload, number, draft, header)
-    })
-    .await?;
+    let header = Header::new(&input.key, Content::default());
+    let to = bucket.clone();
+    let named = move |mut draft: Draft, header: &Header| {
+        draft.seal(header)?;
+        to.part_publish(&upload, number, draft, header.clone())
+    };
+    let header = receive(bucket, header, input.body, given, wanted, named).await?;
+    let sums = checksum::fields(header.checksum.as_ref());
     Ok(S3Response::new(UploadPartOutput {
-        e_tag: Some(ETag::Strong(etag)),
+        e_tag: Some(ETag::Strong(header.etag)),
         checksum_crc32: sums.checksum_crc32,
         checksum_crc32c: sums.checksum_crc32c,
         checksum_crc64nvme: sums.checksum_crc64nvme,

@@ -1,9 +1,9 @@
 //! Takes a body in: to a draft, hashed on the way, checked against all that the client said of it.
 
 use super::blocking;
-use super::error::custom;
-use crate::checksum::{Algorithm, Checksum};
-use crate::storage::{Bucket, Draft, Header};
+use super::error::{self, custom};
+use crate::checksum::Algorithm;
+use crate::storage::{Bucket, Draft, Header, StorageError};
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use futures::StreamExt;
@@ -94,50 +94,48 @@ impl Given {
     }
 }
 
-/// A body that is as the client said, in a draft that is not sealed.
-#[derive(Debug)]
-pub(super) struct Received {
-    pub(super) draft: Draft,
-    /// MD5, in hexadecimal.
-    pub(super) etag: String,
-    pub(super) checksum: Option<Checksum>,
-}
-
 struct Writer {
-    draft: Draft,
+    bucket: Arc<Bucket>,
+    header: Header,
+    /// Begun with the first batch: a small body is written and named in one go.
+    draft: Option<Draft>,
     md5: Md5,
     hasher: Option<ChecksumHasher>,
 }
 
 impl Writer {
-    async fn write(mut self, batch: Vec<Bytes>) -> S3Result<Self> {
-        blocking(move || {
-            for chunk in &batch {
-                self.md5.update(chunk);
-                if let Some(hasher) = &mut self.hasher {
-                    hasher.update(chunk);
-                }
+    fn write(&mut self, batch: &[Bytes]) -> Result<(), StorageError> {
+        let draft = match &mut self.draft {
+            Some(draft) => draft,
+            none => none.insert(self.bucket.draft(&self.header)?),
+        };
+        for chunk in batch {
+            self.md5.update(chunk);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(chunk);
             }
-            self.draft.write(&batch)?;
-            Ok(self)
-        })
-        .await
+        }
+        draft.write(batch)
     }
 }
 
+/// Takes a body in, completes the `header` that describes it, and has it published where the disk is
+/// waited for.
+///
 /// `fallback`: the checksum to take if the client names none.
 pub(super) async fn receive(
     bucket: Arc<Bucket>,
-    header: &Header,
+    header: Header,
     body: Option<StreamingBlob>,
     given: Given,
     fallback: Option<Algorithm>,
-) -> S3Result<Received> {
+    publish: impl FnOnce(Draft, &Header) -> Result<(), StorageError> + Send + 'static,
+) -> S3Result<Header> {
     let algorithm = given.algorithm.or(fallback);
-    let described = header.clone();
-    let draft = blocking(move || bucket.draft(&described)).await?;
     let mut writer = Writer {
-        draft,
+        bucket,
+        header,
+        draft: None,
         md5: Md5::new(),
         hasher: algorithm.map(Algorithm::hasher),
     };
@@ -148,14 +146,22 @@ pub(super) async fn receive(
         held += chunk.len();
         batch.push(chunk);
         if held >= BATCH_BYTES {
-            writer = writer.write(std::mem::take(&mut batch)).await?;
+            let full = std::mem::take(&mut batch);
+            writer = blocking(move || {
+                writer.write(&full)?;
+                Ok(writer)
+            })
+            .await?;
             held = 0;
         }
     }
-    if held > 0 {
-        writer = writer.write(batch).await?;
-    }
-    check(writer, algorithm, &given)
+    let finished = tokio::task::spawn_blocking(move || {
+        writer.write(&batch).map_err(error::answer)?;
+        let (draft, header) = check(writer, algorithm, &given)?;
+        publish(draft, &header).map_err(error::answer)?;
+        Ok(header)
+    });
+    finished.await.map_err(S3Error::internal_error)?
 }
 
 async fn next(body: &mut Option<StreamingBlob>) -> S3Result<Option<Bytes>> {
@@ -192,8 +198,16 @@ fn body_error(error: StdError) -> S3Error {
     answer
 }
 
-fn check(writer: Writer, algorithm: Option<Algorithm>, given: &Given) -> S3Result<Received> {
-    let Writer { draft, md5, hasher } = writer;
+/// A body that is as the client said, in a draft that is not sealed.
+fn check(writer: Writer, algorithm: Option<Algorithm>, given: &Given) -> S3Result<(Draft, Header)> {
+    let Writer {
+        bucket,
+        mut header,
+        draft,
+        md5,
+        hasher,
+    } = writer;
+    let draft = draft.ok_or_else(|| s3_error!(InternalError, "the body has no draft"))?;
     if given.length.is_some_and(|length| length != draft.written()) {
         return Err(s3_error!(
             IncompleteBody,
@@ -215,9 +229,9 @@ fn check(writer: Writer, algorithm: Option<Algorithm>, given: &Given) -> S3Resul
     {
         return Err(s3_error!(BadDigest, "the body differs from its checksum"));
     }
-    Ok(Received {
-        draft,
-        etag: HEXLOWER.encode(&digest),
-        checksum,
-    })
+    header.size = draft.written();
+    header.etag = HEXLOWER.encode(&digest);
+    header.checksum = checksum;
+    header.modified_ms = bucket.now_ms();
+    Ok((draft, header))
 }

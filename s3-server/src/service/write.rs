@@ -2,7 +2,7 @@
 
 use super::about::{content_of, refuse_beyond_storing};
 use super::conditions::{ReadConditions, of_headers, of_write, refuse};
-use super::receive::{Given, Received, receive};
+use super::receive::{Given, receive};
 use super::{Answer, Service, blocking, error};
 use crate::checksum::{self, Algorithm};
 use crate::clock::moment;
@@ -46,22 +46,10 @@ pub(super) async fn put(
     let condition = of_write(input.if_match, input.if_none_match)?;
     let bucket = service.bucket(&input.bucket)?;
     let content = content_of!(input)?;
-    let mut header = Header::new(&input.key, content);
-    let received = receive(bucket.clone(), &header, input.body, given, None).await?;
-    let Received {
-        draft,
-        etag,
-        checksum,
-    } = received;
-    header.size = draft.written();
-    header.etag = etag;
-    header.checksum = checksum;
-    header.modified_ms = service.storage.disk().clock.now_ms();
-    let header = blocking(move || {
-        publish(&bucket, draft, &header, &condition)?;
-        Ok(header)
-    })
-    .await?;
+    let header = Header::new(&input.key, content);
+    let to = bucket.clone();
+    let named = move |draft, header: &Header| publish(&to, draft, header, &condition);
+    let header = receive(bucket, header, input.body, given, None, named).await?;
     let sums = checksum::fields(header.checksum.as_ref());
     Ok(S3Response::new(PutObjectOutput {
         e_tag: Some(ETag::Strong(header.etag)),

@@ -200,6 +200,11 @@ impl Bucket {
         index.get(key.as_bytes()).cloned()
     }
 
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.disk.clock.now_ms()
+    }
+
     /// A draft for an object, or a part, that `header` begins to describe.
     pub(crate) fn draft(&self, header: &Header) -> Result<Draft, StorageError> {
         self.disk.writable()?;
