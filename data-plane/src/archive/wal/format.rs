@@ -255,6 +255,11 @@ impl Item {
         })
     }
 
+    /// Length of what it holds, as it lies in the store.
+    pub(super) fn compressed_bytes(&self) -> usize {
+        self.compressed.len()
+    }
+
     /// What it holds, checked against its hash.
     pub(super) fn content(&self, name: &str) -> Result<Vec<u8>, WalError> {
         let header = &self.header;

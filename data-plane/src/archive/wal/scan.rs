@@ -24,11 +24,12 @@ const FETCHED_BYTES: u64 = 2 * 1024 * 1024;
 /// Scans begun because what was listed had gone meanwhile, at most.
 const SCANS_MAX: usize = 5;
 
-/// Small items of one timeline kept to be read again, bytes.
-const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Small items of one timeline kept to be read again, bytes as they lie in the store: about a run of
+/// those that are cut while commits wait for them.
+const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Largest item that is kept, bytes of WAL.
-const KEPT_ITEM_BYTES_MAX: u64 = 32 * 1024;
+/// Largest item that is kept, bytes as it lies in the store.
+const KEPT_ITEM_BYTES_MAX: usize = 256 * 1024;
 
 /// Items to fetch at the same time, if the largest has so many bytes.
 pub(super) fn fetches_at_once(largest: Option<u64>) -> usize {
@@ -67,7 +68,7 @@ pub(super) struct Scan {
     /// The last run.
     pub(super) anchor: Option<Header>,
     pub(super) faults: Vec<Fault>,
-    kept_bytes: u64,
+    kept_bytes: usize,
 }
 
 impl Scan {
@@ -224,7 +225,7 @@ impl Scan {
         self.position.accept(&header)?;
         self.origin = Some(header.origin);
         if header.kind == Kind::Chunk {
-            let bytes = header.end.0 - header.start.0;
+            let bytes = item.compressed_bytes();
             let keep = bytes <= KEPT_ITEM_BYTES_MAX && self.kept_bytes + bytes <= KEPT_BYTES_MAX;
             self.kept_bytes += if keep { bytes } else { 0 };
             self.pieces.push(Piece {
