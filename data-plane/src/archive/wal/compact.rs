@@ -1,7 +1,8 @@
 //! Puts chunks together into runs.
 //!
-//! A run's chunks are read twice, since its header holds the hash of all of them and goes first: so it
-//! is never whole in memory. It is written, read back and compared before the first of its chunks is deleted; seals are
+//! A run's chunks are gone through twice, since its header holds the hash of all of them and goes
+//! first: its content is never whole in memory. Small ones are fetched once, and kept compressed. The
+//! run is written, read back and compared before the first of its chunks is deleted; seals are
 //! never deleted. Killed anywhere, the next look finds either the chunks, or the run and some of its
 //! chunks, which it deletes. Two that do it at the same time write the same.
 
