@@ -136,3 +136,28 @@ impl Life<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whom_the_archive_covers_goes_although_a_question_is_out() {
+        let gate = Arc::new(Gate::default());
+        gate.shut();
+        let mut questions = Questions::default();
+        questions.answered(gate.ask(), Lsn(10), Lsn(10), Instant::now());
+        let mut opened = false;
+        let mut life = Life {
+            gate: &gate,
+            covered: gate.covered(),
+            questions,
+            opened: &mut opened,
+        };
+        // Answered once somebody could enter, which is when the first question is done with.
+        let entered = life.meanwhile(gate.enter(Duration::from_secs(10)));
+        let (entered, ()) = tokio::join!(entered, async { gate.archive_covers(Lsn(10)) });
+        assert!(entered.is_ok());
+        assert!(opened);
+    }
+}
