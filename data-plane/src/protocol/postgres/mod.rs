@@ -23,6 +23,7 @@ pub mod frame;
 mod gated;
 pub mod handover;
 pub mod hello;
+mod login;
 pub mod proof;
 pub mod quiet;
 mod quota;
