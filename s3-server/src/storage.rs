@@ -177,10 +177,6 @@ impl Storage {
         }
     }
 
-    pub(crate) fn disk(&self) -> &Arc<Disk> {
-        &self.disk
-    }
-
     pub(crate) fn bucket(&self, name: &str) -> Result<Arc<Bucket>, StorageError> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
         buckets.get(name).cloned().ok_or(StorageError::NoSuchBucket)

@@ -58,7 +58,7 @@ pub(super) async fn create(
         key: input.key.clone(),
         content: content_of!(input)?,
         checksum: asked,
-        initiated_ms: service.storage.disk().clock.now_ms(),
+        initiated_ms: bucket.now_ms(),
     };
     let id = blocking(move || bucket.upload_create(about)).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {

@@ -115,7 +115,7 @@ pub(super) async fn copy(
         service.bucket(&from_bucket)?,
         service.bucket(&input.bucket)?,
     );
-    let now_ms = service.storage.disk().clock.now_ms();
+    let now_ms = to.now_ms();
     let copied = tokio::task::spawn_blocking(move || copy_now(&from, &from_key, &to, copy, now_ms));
     let header = copied.await.map_err(s3s::S3Error::internal_error)??;
     let sums = checksum::fields(header.checksum.as_ref());

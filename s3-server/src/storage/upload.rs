@@ -249,7 +249,7 @@ impl Bucket {
         if !expected(header.size, header.checksum.as_ref()) {
             return Err(StorageError::BadDigest);
         }
-        header.modified_ms = self.disk.clock.now_ms();
+        header.modified_ms = self.now_ms();
         let mut draft = self.draft(&header)?;
         draft.seal(&header)?;
         let folder = Arc::new(SegmentFolder::new(upload.folder.clone()));
@@ -285,7 +285,7 @@ impl Bucket {
 
     /// Drops uploads that were begun too long ago.
     pub(crate) fn uploads_expire(&self) {
-        let oldest_ms = self.disk.clock.now_ms() - UPLOAD_MS_MAX;
+        let oldest_ms = self.now_ms() - UPLOAD_MS_MAX;
         let stale: Vec<_> = {
             let uploads = self.uploads();
             let stale = uploads
