@@ -283,9 +283,11 @@ async function invoice_opens(copied) {
   });
   await row.getByRole("link").click();
   await page.waitForURL("**/billing/invoices/**");
-  // Of the plan that what was counted fell into; the plan before it has a line of its own.
-  await page.getByRole("button", { name: "Requests", exact: true }).last().click();
-  await page.getByRole("button", { name: "shop", exact: true }).click();
+  // Each plan has a line of its own. An hour that ended before the second began is the first's alone.
+  const lines = page.getByRole("button", { name: "Requests", exact: true });
+  await lines.first().waitFor();
+  for (const line of await lines.all()) await line.click();
+  await page.getByRole("button", { name: "shop", exact: true }).last().click();
   const hours = page.getByRole("region", { name: "Hours" });
   await hours.getByRole("button").first().click();
   const samples = hours.getByRole("table", { name: "What the database’s node said" });
