@@ -394,7 +394,10 @@ async fn admit(
             let either = &mut EitherTx::Tenant(change);
             let point = restore_point::find_by_name(either, archive.id, &name).await?;
             let Some(point) = point else {
-                return Err(outside("restore_point", "is not one of this database's"));
+                return Err(outside(
+                    "restore_point",
+                    "is not the name of a restore point of this database",
+                ));
             };
             reach.admit_point(name, point.made_at, asking)
         }
