@@ -24,6 +24,8 @@ pub(super) async fn waiting(settings: &Settings, ours: &mut Archived) -> Outcome
         settings.progress(&format!("backup: commits that wait, round {round}"));
         for (durability, speeds) in [(Durability::S3, &mut waits), (LAG, &mut lags)] {
             ours.durability(durability).await?;
+            // What is changed first since a checkpoint is logged as a whole page: here, all by both.
+            ours.sql("checkpoint").await?;
             let address = ours.through_node();
             let run = pgbench::run_with(&address, Workload::TpcB, WAITING, settings.span).await?;
             speeds.push(run.transactions_per_second);
