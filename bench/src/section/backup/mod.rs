@@ -219,7 +219,7 @@ async fn puts(settings: &Settings, ours: &Archived) -> Outcome<Vec<Row>> {
             &[busy.puts],
         )?
         .beside_value("commits", busy.done)
-        .bar(Bar::RatioAtMost(1.0)),
+        .bar(Bar::ValueAtMost(3600.0)),
     ])
 }
 
