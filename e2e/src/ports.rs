@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where ports are looked for: below those that Linux gives to whoever names none, clients among
-/// them (32768 to 60999, `ip_local_port_range`). One of those may be gone again before the program
-/// listens.
-const FIRST: u16 = 20_000;
-const COUNT: u16 = 12_000;
+/// them (32768 to 60999, `ip_local_port_range`), and above those that `up` takes by itself. One of
+/// those may be gone again before the program listens.
+const FIRST: u16 = 24_000;
+const COUNT: u16 = 8_000;
 
 /// How many were looked at by this process.
 static LOOKED_AT: AtomicU16 = AtomicU16::new(0);

@@ -7,7 +7,14 @@ use lumadb_control_plane::runtime::local::layout::DataFolder;
 use lumadb_control_plane::runtime::local::process::Processes;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+/// Where ports are looked for if the configuration says 0: below those that Linux gives to whoever
+/// names none, clients among them (32768 to 60999, `ip_local_port_range`), and below the node ports
+/// of Kubernetes (from 30000). One of those might have another owner before the service listens, or
+/// at the next start.
+const FREE_FIRST: u16 = 20_000;
+const FREE_COUNT: u16 = 4_000;
 
 /// Where the services listen, every port a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +148,10 @@ fn pick(
     variable: &'static str,
 ) -> Result<SocketAddr, UpError> {
     let mut free = |address: SocketAddr| -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address)?;
+        let listener = match address.port() {
+            0 => bind_free(address.ip())?,
+            _ => TcpListener::bind(address)?,
+        };
         let address = listener.local_addr()?;
         held.push(listener);
         Ok(address)
@@ -171,6 +181,20 @@ fn pick(
     }
 }
 
+/// Listens on a free port. Two that look at once begin at different places.
+fn bind_free(ip: IpAddr) -> io::Result<TcpListener> {
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    let begin = u16::from_le_bytes([low, high]).wrapping_mul(997) % FREE_COUNT;
+    for looked_at in 0..FREE_COUNT {
+        let port = FREE_FIRST + (begin + looked_at) % FREE_COUNT;
+        match TcpListener::bind((ip, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    TcpListener::bind((ip, 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +213,7 @@ mod tests {
         let second = pick_one(0, Some(first), &mut held).expect("a free one");
         assert_ne!(first, second);
         assert_eq!(pick_one(first, None, &mut held), None);
+        let looked_at = FREE_FIRST..FREE_FIRST + FREE_COUNT;
+        assert!(looked_at.contains(&first) && looked_at.contains(&second));
     }
 }
