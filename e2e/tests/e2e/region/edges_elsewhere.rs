@@ -145,6 +145,10 @@ async fn an_edge_away_from_the_control_plane_leads_to_databases_and_wakes_them()
         .await?;
     ada.database_is(&id, "asleep").await?;
     drop(running);
+    // Its next pod is the last that is played here.
+    let change = json!({ "idle_timeout_seconds": null });
+    let path = format!("/v1/databases/{id}");
+    ada.api.patch(&path, &change).await?.expect(200)?;
     let waking = async {
         let second = pod(&whole, &asked, Some(&first)).await?;
         run(world, &second, &volume).await
