@@ -179,6 +179,13 @@ impl Cloud {
         text
     }
 
+    /// Why `up` gave up, as far as it has said so.
+    fn reason(&self) -> String {
+        let lines = self.lines();
+        let said = lines.iter().rev().find(|line| line.starts_with("error: "));
+        said.cloned().unwrap_or_default()
+    }
+
     async fn wait_until_up(&mut self) -> Outcome<()> {
         let lines = Arc::clone(&self.lines);
         let base = until("`up` to print the console's address", START_LIMIT, || {
@@ -196,7 +203,7 @@ impl Cloud {
         })
         .await
         .and_then(|found| Ok(found?))
-        .map_err(|error| format!("{error}\n{}", self.log_tail()))?;
+        .map_err(|error| format!("{error}: {}\n{}", self.reason(), self.log_tail()))?;
         self.api = Api::new(&base);
         let api = self.api.clone();
         until("the API to be ready", START_LIMIT, || async {
