@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_postgres::{Config, NoTls};
@@ -72,21 +73,19 @@ async fn is_cancelled(database: &Database) -> Outcome<()> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     let token = client.cancel_token();
-    let cancelling = until("the command to be cancelled", LIMIT, || async {
-        token.cancel_query(NoTls).await?;
-        Ok(Some(()))
-    });
-    let (slept, cancelled) = tokio::join!(
-        async {
+    let cancelling = async {
+        loop {
             // One that comes before the command does nothing.
-            client.batch_execute("select pg_sleep(60)").await
-        },
-        async {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            cancelling.await
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if let Err(error) = token.cancel_query(NoTls).await {
+                break error;
+            }
         }
-    );
-    cancelled?;
+    };
+    let slept = tokio::select! {
+        slept = client.batch_execute("select pg_sleep(60)") => slept,
+        error = cancelling => return Err(error.into()),
+    };
     let error = slept.err().ok_or("it slept on")?;
     assert_eq!(
         error.code().map(|code| code.code()),
