@@ -163,12 +163,6 @@ impl Month {
             next_end: following(end)?.midnight().assume_utc(),
         })
     }
-
-    /// As the API names it: `2026-11`.
-    pub(crate) fn name(&self) -> String {
-        let (year, month) = (self.start.year(), u8::from(self.start.month()));
-        format!("{year}-{month:02}")
-    }
 }
 
 fn following(month: Date) -> Outcome<Date> {
@@ -181,9 +175,10 @@ type Exported = BTreeMap<(String, i64, String), u64>;
 
 async fn exported(ada: &Account, month: &Month) -> Outcome<Exported> {
     let path = format!(
-        "/v1/organizations/{}/usage-export?period={}&granularity=hour",
+        "/v1/organizations/{}/usage-export?period={}-{:02}&granularity=hour",
         ada.organization_id,
-        month.name()
+        month.start.year(),
+        u8::from(month.start.month())
     );
     let csv = ada.api.get(&path).await?.expect(200)?.text;
     let mut rows = csv.lines();
