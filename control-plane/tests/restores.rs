@@ -320,6 +320,41 @@ async fn the_latest_moment_is_now_where_the_source_runs_and_what_is_archived_whe
 }
 
 #[tokio::test]
+async fn a_restore_waits_no_longer_than_an_hour_for_what_is_never_archived() {
+    let (past, _loop) = Scene::archived("pro-starter").await;
+    let pinned = || async { Some(past.runtime.instance(past.shop)?.spec.archive?.pinned.len()) };
+    past.cloud.clock.advance(Duration::seconds(5));
+    let at = past.cloud.clock.now();
+    let body = json!({ "name": "never", "time": at.format(&Rfc3339).expect("a time") });
+    let restored = past.restore(&body).await;
+    restored.expect(201);
+    assert_eq!(restored.text("/database/restore/phase"), "waiting");
+    let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
+    past.cloud.clock.advance(Duration::minutes(50));
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["restore"]["phase"], "waiting");
+    past.cloud.clock.advance(Duration::minutes(11));
+    let operation = restored.text("/operation/id");
+    let ended = past.cloud.ended(&past.ada, &operation).await;
+    assert_eq!(ended["state"], "failed", "{ended}");
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["state"], "failed");
+    assert_eq!(database["restore"]["phase"], "refused");
+    assert_eq!(database["restore"]["refusal"], ended["error"]);
+    // What comes later changes nothing: it must not begin with less than was asked for, nor empty.
+    past.runtime.report(past.shop, |status| {
+        let archive = status.archive.as_mut().expect("told");
+        archive.archived_until = Some(at);
+    });
+    past.cloud
+        .until(|| async { pinned().await.filter(|pinned| *pinned == 0).map(drop) })
+        .await;
+    let database = past.cloud.database(&past.ada, id).await;
+    assert_eq!(database["state"], "failed");
+    assert!(past.runtime.instance(id).is_none());
+}
+
+#[tokio::test]
 async fn a_restore_that_waits_can_be_called_off() {
     let (past, _loop) = Scene::archived("pro-starter").await;
     let point = json!({ "name": "before deploy" });

@@ -37,6 +37,13 @@ const HURRIED_LAG_MS: u32 = 200;
 /// takes what is archived.
 const CATCH_UP_LIMIT: Duration = Duration::seconds(30);
 
+/// A restore to a certain moment, position or point waits this long for it to be archived. Then its
+/// source is taken for lost, or the store for away.
+const WAIT_LIMIT: Duration = Duration::hours(1);
+
+/// What is said then.
+const NEVER_ARCHIVED: &str = "What was asked for did not reach the archive within an hour. Restore to a moment before it, or to the latest.";
+
 /// `expire_before` moves in steps, so that a node is not told something new all the time.
 const EXPIRY_STEP_SECONDS: i64 = 3600;
 
@@ -112,11 +119,13 @@ async fn origin(
     };
     let mut rests_until = None;
     let mut catches_up = false;
+    let mut gives_up = now >= made.created_at + WAIT_LIMIT;
     if made.phase == RestorePhase::Waiting
         && let Some(source) = restore::source(tx, &made).await?
     {
         let observation = observe(source.instance_id);
         catches_up = now < made.created_at + CATCH_UP_LIMIT && still_archives(&observation);
+        gives_up &= !matches!(observation, Observation::Unknown);
         // What its node says is written only now and then.
         if let Observation::Attached { status, .. } = observation
             && let Some(told) = status
@@ -137,6 +146,10 @@ async fn origin(
             restore::arrived(tx, row.id, &target, now).await?;
             made.target = target;
             made.phase = RestorePhase::Pending;
+        } else if gives_up {
+            restore::abandon(tx, row.id, NEVER_ARCHIVED, now).await?;
+            made.phase = RestorePhase::Refused;
+            made.refusal = Some(NEVER_ARCHIVED.to_owned());
         }
     }
     Ok(Some((made, source)))
@@ -246,6 +259,13 @@ impl Loaded {
     pub(super) fn waits(&self) -> bool {
         let restore = self.restore.as_ref();
         restore.is_some_and(|(made, _)| made.phase == RestorePhase::Waiting)
+    }
+
+    /// Why what it should be made from was refused.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        let (made, _) = self.restore.as_ref()?;
+        let is_refused = made.phase == RestorePhase::Refused;
+        made.refusal.as_deref().filter(|_| is_refused)
     }
 
     /// Whose archive it is, by its ID.

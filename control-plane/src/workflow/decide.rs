@@ -82,12 +82,14 @@ pub(super) fn spec(
     })
 }
 
-/// Decides after the runtime was asked. `jitter` is at least 0 and less than 1.
+/// Decides after the runtime was asked. `refused`: why what it should be made from was refused before.
+/// `jitter` is at least 0 and less than 1.
 pub(super) fn decide(
     row: &ClaimedDatabase,
     operations: &[OpenOperation],
     asked: &Result<(), RuntimeError>,
     observation: &Observation,
+    refused: Option<&str>,
     now: OffsetDateTime,
     jitter: f64,
 ) -> Decision {
@@ -104,7 +106,7 @@ pub(super) fn decide(
             record.error = Some(error.clone());
         }
     }
-    let refusal = refusal(observation);
+    let refusal = refusal(observation).or(refused);
     if refusal.is_some() {
         record.observed = Observed::Failed;
     }

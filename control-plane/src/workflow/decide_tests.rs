@@ -77,7 +77,7 @@ fn operation(generation: i64) -> OpenOperation {
 }
 
 fn decide_at(row: &ClaimedDatabase, observation: &Observation, now: OffsetDateTime) -> Decision {
-    decide(row, &[operation(1)], &Ok(()), observation, now, 0.5)
+    decide(row, &[operation(1)], &Ok(()), observation, None, now, 0.5)
 }
 
 #[test]
@@ -122,7 +122,15 @@ fn what_was_suspended_on_its_way_back_is_not_back() {
         ..operation(1)
     };
     let absent = Observation::Absent;
-    let decision = decide(&row, &[recover, operation(1)], &Ok(()), &absent, NOW, 0.5);
+    let decision = decide(
+        &row,
+        &[recover, operation(1)],
+        &Ok(()),
+        &absent,
+        None,
+        NOW,
+        0.5,
+    );
     assert_eq!(decision.operations[0].state, OperationState::Running);
     assert_eq!(decision.operations[1].state, OperationState::Succeeded);
 }
@@ -204,6 +212,7 @@ fn a_runtime_that_gives_up_fails_the_operation_at_once() {
         &[operation(1)],
         &asked,
         &Observation::Absent,
+        None,
         NOW,
         0.5,
     );
@@ -250,7 +259,7 @@ proptest! {
         row.attempt = attempt;
         let asked = if fails { Err(RuntimeError::Retry("busy".into())) } else { Ok(()) };
         let before = operation(generation);
-        let decision = decide(&row, std::slice::from_ref(&before), &asked, &attached(phase, reached), NOW, jitter);
+        let decision = decide(&row, std::slice::from_ref(&before), &asked, &attached(phase, reached), None, NOW, jitter);
         prop_assert!(decision.look_at > NOW);
         prop_assert!(decision.look_at <= NOW + Duration::minutes(7));
         prop_assert!(decision.record.observed_generation <= generation);

@@ -43,6 +43,15 @@ impl Loaded {
         self.archive.as_ref().is_some_and(archive::Loaded::waits)
     }
 
+    /// Why what it should have been made from was refused; `None` where something of it is there.
+    fn refused(&self, observation: &Observation) -> Option<&str> {
+        let is_there = matches!(observation, Observation::Attached { .. });
+        if is_there || self.row.system_identifier.is_some() {
+            return None;
+        }
+        self.archive.as_ref().and_then(archive::Loaded::refusal)
+    }
+
     fn observe<R: Runtime>(&self, runtime: &R) -> Observation {
         if self.waits() {
             return Observation::Absent;
@@ -68,7 +77,7 @@ pub(super) async fn look<R: Runtime>(
     let before = loaded.observe(runtime);
     let removes = loaded.row.desired == Desired::Deleted
         && !stops_first(&loaded, &before, platform.clock.now());
-    let asked = ask(runtime, &loaded, removes).await;
+    let asked = ask(runtime, &loaded, &before, removes).await;
     if let Err(error) = &asked {
         tracing::warn!(database = %id, attempt = loaded.row.attempt, %error, "the runtime did not do as asked");
     }
@@ -81,7 +90,9 @@ pub(super) async fn look<R: Runtime>(
     let recovery = Recovery::of(row, loaded.archive.as_ref(), &asked, &observation, now);
     let asked = recovery.answer(row, asked);
     let open = &loaded.operations;
-    let mut decision = decide::decide(row, open, &asked, &observation, now, rand::random());
+    let refused = loaded.refused(&observation);
+    let jitter = rand::random();
+    let mut decision = decide::decide(row, open, &asked, &observation, refused, now, jitter);
     recovery.hurry(row, &mut decision, now);
     if loaded.waits() {
         decision.look_at = decision.look_at.min(now + WAITING_LOOK);
@@ -174,6 +185,7 @@ fn if_absent(loaded: &Loaded, spec: &InstanceSpec) -> IfAbsent {
 async fn ask<R: Runtime>(
     runtime: &R,
     loaded: &Loaded,
+    before: &Observation,
     removes: bool,
 ) -> Result<Asked, RuntimeError> {
     let instance = loaded.row.instance_id;
@@ -187,6 +199,7 @@ async fn ask<R: Runtime>(
                 gone.map(|()| Asked::Cleared(Cleared::Gone))
             }
             (_, Some(false)) => runtime.clear(instance).await.map(Asked::Cleared),
+            (Ok(Some(_)), None) if loaded.refused(before).is_some() => Ok(Asked::Applied),
             (Ok(Some(spec)), None) => {
                 let applied = runtime.apply(spec.clone(), if_absent(loaded, spec)).await;
                 applied.map(|()| Asked::Applied)
