@@ -6,8 +6,8 @@ use lumadb_contract::archive::{Durability, Lsn, RestorePhase, RestoreStatus, Res
 use lumadb_contract::id::DatabaseId;
 use lumadb_contract::instance::InstancePhase;
 use serde_json::{Value, json};
-use time::Duration;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 impl Scene {
     async fn refused(&self, body: &Value, status: u16, problem: &str, field: &str) {
@@ -19,6 +19,21 @@ impl Scene {
             "{}",
             answer.raw
         );
+    }
+
+    /// Until the loop has looked at a database since this moment.
+    async fn looked_at(&self, id: DatabaseId, since: OffsetDateTime) {
+        let looked_at = "select coalesce(observed_at >= $2, false) from databases where id = $1";
+        self.cloud
+            .until(|| async {
+                let looked_at = sqlx::query_scalar(looked_at).bind(id.uuid()).bind(since);
+                let looked_at: bool = looked_at
+                    .fetch_one(&self.cloud.admin)
+                    .await
+                    .expect("the row");
+                looked_at.then_some(())
+            })
+            .await;
     }
 
     fn ago(&self, by: Duration) -> String {
@@ -282,17 +297,7 @@ async fn the_latest_moment_is_now_where_the_source_runs_and_what_is_archived_whe
     let now = past.cloud.clock.now();
     let id: DatabaseId = caught_up.text("/database/id").parse().expect("an ID");
     // When it has been looked at, it waits still.
-    let looked_at = "select observed_at is not null from databases where id = $1";
-    past.cloud
-        .until(|| async {
-            let looked_at = sqlx::query_scalar(looked_at).bind(id.uuid());
-            let looked_at: bool = looked_at
-                .fetch_one(&past.cloud.admin)
-                .await
-                .expect("the row");
-            looked_at.then_some(())
-        })
-        .await;
+    past.looked_at(id, now).await;
     let database = past.cloud.database(&past.ada, id).await;
     assert_eq!(database["restore"]["phase"], "waiting");
     assert!(past.runtime.instance(id).is_none());
@@ -331,6 +336,7 @@ async fn a_restore_waits_no_longer_than_an_hour_for_what_is_never_archived() {
     assert_eq!(restored.text("/database/restore/phase"), "waiting");
     let id: DatabaseId = restored.text("/database/id").parse().expect("an ID");
     past.cloud.clock.advance(Duration::minutes(50));
+    past.looked_at(id, past.cloud.clock.now()).await;
     let database = past.cloud.database(&past.ada, id).await;
     assert_eq!(database["restore"]["phase"], "waiting");
     past.cloud.clock.advance(Duration::minutes(11));
@@ -349,6 +355,8 @@ async fn a_restore_waits_no_longer_than_an_hour_for_what_is_never_archived() {
     past.cloud
         .until(|| async { pinned().await.filter(|pinned| *pinned == 0).map(drop) })
         .await;
+    past.cloud.clock.advance(Duration::minutes(10));
+    past.looked_at(id, past.cloud.clock.now()).await;
     let database = past.cloud.database(&past.ada, id).await;
     assert_eq!(database["state"], "failed");
     assert!(past.runtime.instance(id).is_none());
